@@ -1,0 +1,5 @@
+//! lookup: not built yet.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(111)
+}

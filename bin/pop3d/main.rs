@@ -1,0 +1,5 @@
+//! pop3d: not built yet.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(111)
+}

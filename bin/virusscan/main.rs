@@ -1,0 +1,5 @@
+//! virusscan: not built yet.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(111)
+}

@@ -1,0 +1,1 @@
+//! Exit codes, errors, log, config, program skeleton, service clients.

@@ -1,0 +1,1 @@
+//! Blocking stub resolver with time limits.

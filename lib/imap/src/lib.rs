@@ -1,0 +1,1 @@
+//! IMAP codec: command grammar and response writing; pure.

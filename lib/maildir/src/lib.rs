@@ -1,0 +1,1 @@
+//! Maildir++ store: delivery, UID list, flags, index, quota.

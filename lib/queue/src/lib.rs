@@ -1,0 +1,1 @@
+//! Queue entry format, states, journal, client of enqueue.

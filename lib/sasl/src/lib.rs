@@ -1,0 +1,1 @@
+//! SASL exchanges and password schemes; pure.

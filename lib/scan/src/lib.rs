@@ -1,0 +1,1 @@
+//! Virus scanning: walker, formats, signature matcher.

@@ -1,0 +1,1 @@
+//! SMTP and LMTP codec and reply parsing; pure.

@@ -1,0 +1,1 @@
+//! Spam scoring: bounded view, features, table, rules.

@@ -1,0 +1,1 @@
+//! System calls with a small safe face: the only crate with unsafe code.

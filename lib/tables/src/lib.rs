@@ -1,0 +1,1 @@
+//! Aliases, virtual, users, domains, routes and access tables.

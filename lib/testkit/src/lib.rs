@@ -1,0 +1,1 @@
+//! Temporary directories, fake servers, dialogue player for tests.

@@ -1,0 +1,1 @@
+//! Wrapper of OpenSSL for listen, tlsd and remote.

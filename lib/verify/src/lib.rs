@@ -1,0 +1,1 @@
+//! SPF, DKIM, DMARC, ARC engines over a Resolve trait.
