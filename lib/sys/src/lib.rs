@@ -1,1 +1,3 @@
 //! System calls with a small safe face: the only crate with unsafe code.
+
+pub mod files;

@@ -1,0 +1,220 @@
+//! Files: the few calls the mail store needs that std does not offer safely.
+//!
+//! Standards   open(2), flock(2), fsync(2), mmap(2), kill(2) as Linux has them
+//! Invariants  1. a directory is on stable storage when `sync_dir` has returned Ok
+//!             2. a `Map` is never of a file that this project truncates (files are replaced by rename)
+//! Failures    everything is an `io::Error`, unchanged
+//! Not here    pathname policy, Maildir rules (penny-maildir)
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+/// Creates a file that must not exist, never through a symbolic link.
+pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path)
+}
+
+/// Opens a regular file for reading; a symbolic link, FIFO or device is refused and never blocks.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file =
+        OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Puts a directory's names on stable storage (fsync(2): a new name needs its directory's own fsync).
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Makes a directory and those above it that are missing, each synced together with the directory that names it.
+pub fn create_dir_durable(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
+        _ => Path::new(".").to_path_buf(),
+    };
+    create_dir_durable(&parent, mode)?;
+    match std::fs::DirBuilder::new().mode(mode).create(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        other => other?,
+    }
+    sync_dir(path)?;
+    sync_dir(&parent)
+}
+
+/// An exclusive whole-file lock (flock(2)), released on drop or process end.
+pub struct FileLock {
+    _inner: Flock<File>,
+}
+
+impl FileLock {
+    /// Waits for the lock.
+    pub fn exclusive(file: File) -> io::Result<FileLock> {
+        let mut file = file;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusive) {
+                Ok(inner) => return Ok(FileLock { _inner: inner }),
+                Err((back, nix::errno::Errno::EINTR)) => file = back,
+                Err((_, e)) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// Takes the lock if it is free; `None` when somebody holds it.
+    pub fn try_exclusive(file: File) -> io::Result<Option<FileLock>> {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(inner) => Ok(Some(FileLock { _inner: inner })),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, e)) => Err(e.into()),
+        }
+    }
+}
+
+/// True unless the process is known not to exist (ESRCH); EPERM means alive.
+pub fn process_exists(pid: i32) -> bool {
+    pid > 0 && kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
+}
+
+/// This machine's name as gethostname(2) tells it, lossy if it is not UTF-8.
+pub fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(|_| "localhost".into(), |n| n.to_string_lossy().into_owned())
+}
+
+/// A moment of a file's life: device, inode, size, and nanosecond mtime and ctime.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Size in octets.
+    pub size: u64,
+    /// Last modification, seconds.
+    pub mtime: i64,
+    /// Last modification, nanoseconds part.
+    pub mtime_nsec: i64,
+    /// Last inode change, seconds.
+    pub ctime: i64,
+    /// Link count.
+    pub nlink: u64,
+}
+
+impl Stamp {
+    /// Reads it from metadata.
+    pub fn of(meta: &std::fs::Metadata) -> Stamp {
+        Stamp {
+            dev: meta.dev(),
+            ino: meta.ino(),
+            size: meta.size(),
+            mtime: meta.mtime(),
+            mtime_nsec: meta.mtime_nsec(),
+            ctime: meta.ctime(),
+            nlink: meta.nlink(),
+        }
+    }
+
+    /// stat(2); `None` when there is no such file.
+    pub fn at(path: &Path) -> io::Result<Option<Stamp>> {
+        match std::fs::metadata(path) {
+            Ok(meta) => Ok(Some(Stamp::of(&meta))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// Sleeps between `low` and `high` milliseconds; the spread comes from the clock and the pid, enough to part two waiters.
+pub fn sleep_between(low: u64, high: u64) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let mixed = u64::from(now.subsec_nanos()) ^ (u64::from(std::process::id()).wrapping_mul(2_654_435_761));
+    let spread = high.saturating_sub(low).max(1);
+    std::thread::sleep(Duration::from_millis(low + mixed % spread));
+}
+
+/// A read-only shared mapping of a file.
+pub struct Map {
+    inner: Option<memmap2::Mmap>,
+}
+
+impl Map {
+    /// Maps the whole file; an empty file gives an empty slice.
+    pub fn of(file: &File) -> io::Result<Map> {
+        if file.metadata()?.len() == 0 {
+            return Ok(Map { inner: None });
+        }
+        // SAFETY: the mapping is only as sound as the file is stable. Files mapped here are written under a temporary
+        // name, renamed into place and never truncated or written again by this project (invariant 2). Another
+        // program of the same user that truncates one can only kill its own session by SIGBUS; contents are checked
+        // (checksums, bounds) before use and no reference into the map is given a type other than bytes.
+        let inner = unsafe { memmap2::MmapOptions::new().map(file)? };
+        Ok(Map { inner: Some(inner) })
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.inner.as_deref().unwrap_or_default()
+    }
+}
+
+impl std::ops::Deref for Map {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_made_with_their_parents() {
+        let base = std::env::temp_dir().join(format!("penny-sys-{}-{}", std::process::id(), line!()));
+        let deep = base.join("a/b/c");
+        create_dir_durable(&deep, 0o700).unwrap();
+        assert!(deep.is_dir());
+        create_dir_durable(&deep, 0o700).unwrap();
+        assert_eq!(std::fs::metadata(&deep).unwrap().mode() & 0o777, 0o700);
+        std::fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn fifo_and_link_are_refused() {
+        let base = std::env::temp_dir().join(format!("penny-sys-{}-{}", std::process::id(), line!()));
+        create_dir_durable(&base, 0o700).unwrap();
+        let fifo = base.join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(open_regular(&fifo).is_err());
+        std::fs::write(base.join("f"), b"x").unwrap();
+        std::os::unix::fs::symlink("f", base.join("l")).unwrap();
+        assert!(open_regular(&base.join("l")).is_err());
+        let map = Map::of(&open_regular(&base.join("f")).unwrap()).unwrap();
+        assert_eq!(map.bytes(), b"x");
+        std::fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
+    fn processes() {
+        assert!(process_exists(std::process::id() as i32));
+        assert!(!process_exists(i32::MAX - 1));
+        assert!(!process_exists(0) && !process_exists(-1));
+    }
+}
