@@ -1,1 +1,14 @@
 //! Queue entry format, states, journal, client of enqueue.
+//!
+//! | module | what it holds | does I/O |
+//! |---|---|---|
+//! | [`envelope`] | the header block of an entry: the native envelope form of every program | no |
+//! | [`name`] | entry names, never reused | no |
+//!
+//! The format is specified in pennypost-queue(5).
+
+pub mod envelope;
+pub mod name;
+
+pub use envelope::{Address, Envelope, Line, Param, Recipient, Sender};
+pub use name::Name;
