@@ -1,0 +1,145 @@
+//! A line client with time limits, and ports nobody else has.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+/// A port of 127.0.0.1 that was free a moment ago.
+///
+/// # Panics
+/// When the kernel gives none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap_or_else(|e| panic!("no port: {e}"));
+    listener.local_addr().unwrap_or_else(|e| panic!("no port: {e}")).port()
+}
+
+/// Waits until something accepts connections there.
+///
+/// # Panics
+/// After ten seconds.
+pub fn wait_for_port(port: u16) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "nothing listens on port {port}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A TCP client that speaks in lines.
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    /// Connects; reads give up after ten seconds.
+    ///
+    /// # Panics
+    /// When the connection is refused.
+    pub fn connect(address: impl ToSocketAddrs) -> Self {
+        let stream = TcpStream::connect(address).unwrap_or_else(|e| panic!("connect: {e}"));
+        Self::over(stream)
+    }
+
+    /// Speaks over a socket that exists already.
+    pub fn over(stream: TcpStream) -> Self {
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+        let _ = stream.set_nodelay(true);
+        Self { stream, buffer: Vec::new() }
+    }
+
+    /// The socket.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Panics
+    /// When the peer is gone.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).unwrap_or_else(|e| panic!("send: {e}"));
+    }
+
+    /// Sends a line with CRLF.
+    pub fn line(&mut self, text: &str) {
+        self.send(format!("{text}\r\n"));
+    }
+
+    /// Reads one line without its line end; `None` at the end of the stream.
+    ///
+    /// # Panics
+    /// When nothing comes in time.
+    pub fn read_line(&mut self) -> Option<String> {
+        loop {
+            if let Some(at) = self.buffer.iter().position(|&b| b == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=at).collect();
+                return Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned());
+            }
+            if !self.fill() {
+                return None;
+            }
+        }
+    }
+
+    /// Reads exactly `n` bytes.
+    ///
+    /// # Panics
+    /// When the stream ends before.
+    pub fn read_exact(&mut self, n: usize) -> Vec<u8> {
+        while self.buffer.len() < n {
+            assert!(self.fill(), "stream ended after {} of {n} bytes", self.buffer.len());
+        }
+        self.buffer.drain(..n).collect()
+    }
+
+    /// Everything until the peer closes.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        while self.fill() {}
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Reads lines up to and including the first that starts with `prefix`; returns them all.
+    ///
+    /// # Panics
+    /// When the stream ends before one comes.
+    #[track_caller]
+    pub fn until(&mut self, prefix: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            match self.read_line() {
+                Some(line) => {
+                    let found = line.starts_with(prefix);
+                    lines.push(line);
+                    if found {
+                        return lines;
+                    }
+                }
+                None => panic!("stream ended before {prefix:?}; came: {lines:?}"),
+            }
+        }
+    }
+
+    /// Sends a line and returns the one-line answer, which must start with `prefix`.
+    #[track_caller]
+    pub fn ask(&mut self, text: &str, prefix: &str) -> String {
+        self.line(text);
+        let answer = self.read_line().unwrap_or_default();
+        assert!(answer.starts_with(prefix), "{text:?} answered {answer:?}, not {prefix:?}");
+        answer
+    }
+
+    fn fill(&mut self) -> bool {
+        let mut chunk = [0; 16384];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => false,
+            Ok(n) => {
+                self.buffer.extend_from_slice(&chunk[..n]);
+                true
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => false,
+            Err(e) => panic!("read: {e}; unread: {:?}", String::from_utf8_lossy(&self.buffer)),
+        }
+    }
+}
