@@ -167,7 +167,9 @@ mod tests {
 
     #[test]
     fn outcomes_are_told_apart() {
-        let zone = Zone::parse("a.example A 192.0.2.1\nb.example CNAME a.example\nc.example TIMEOUT\nl.example CNAME l.example");
+        let zone = Zone::parse(
+            "a.example A 192.0.2.1\nb.example CNAME a.example\nc.example TIMEOUT\nl.example CNAME l.example",
+        );
         let ask = |name: &str, kind| zone.lookup(name, kind);
         assert_eq!(ask("a.example", Type::A).unwrap().records.len(), 1);
         let alias = ask("b.example", Type::A).unwrap();

@@ -25,5 +25,5 @@ pub use idna::to_ascii;
 pub use lookup::{MailHost, MailHosts, addresses, confirmed_name, mail_hosts, reverse_name, txt};
 pub use name::{BadName, Name};
 pub use record::{Answer, Data, Error, Record, Soa, Type};
-pub use resolvconf::Settings;
+pub use resolvconf::{RESOLVER_ENV, Settings};
 pub use resolver::{Resolve, Resolver};

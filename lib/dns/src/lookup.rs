@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn one_failing_family_does_not_hide_the_other() {
-        let zone = Zone::parse("h.example AAAA TIMEOUT\nh.example A 192.0.2.1\ng.example AAAA SERVFAIL\ng.example TXT x");
+        let zone =
+            Zone::parse("h.example AAAA TIMEOUT\nh.example A 192.0.2.1\ng.example AAAA SERVFAIL\ng.example TXT x");
         assert_eq!(addresses(&zone, &name("h.example")).unwrap().len(), 1);
         assert_eq!(addresses(&zone, &name("g.example")), Err(Error::ServFail));
         assert_eq!(addresses(&zone, &name("none.example")), Ok(Vec::new()));

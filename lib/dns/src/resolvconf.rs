@@ -33,14 +33,7 @@ pub struct Settings {
 impl Settings {
     /// Asks these servers, two seconds a try, two rounds.
     pub fn new(servers: Vec<SocketAddr>) -> Self {
-        Self {
-            servers,
-            timeout: Duration::from_secs(2),
-            attempts: 2,
-            rotate: false,
-            use_tcp: false,
-            trust_ad: false,
-        }
+        Self { servers, timeout: Duration::from_secs(2), attempts: 2, rotate: false, use_tcp: false, trust_ad: false }
     }
 
     /// One server, `ADDR` or `ADDR:PORT` (`[ADDR]:PORT` for IPv6); `None` when the text is neither.

@@ -12,7 +12,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// Asks over UDP and, when truncated, over TCP.
-pub(crate) fn exchange(server: SocketAddr, query: &Message, deadline: Instant, tcp_only: bool) -> Result<Message, Error> {
+pub(crate) fn exchange(
+    server: SocketAddr,
+    query: &Message,
+    deadline: Instant,
+    tcp_only: bool,
+) -> Result<Message, Error> {
     if tcp_only {
         return tcp(server, query, deadline);
     }

@@ -6,6 +6,7 @@
 //! Trust       a dev-dependency only; no program links it
 
 pub mod dialog;
+pub mod dns;
 pub mod net;
 pub mod program;
 pub mod run;
@@ -14,6 +15,7 @@ pub mod skip;
 pub mod tmp;
 
 pub use dialog::{Dialog, Player};
+pub use dns::DnsServer;
 pub use net::{Client, free_port};
 pub use program::find;
 pub use run::{Output, Run};
