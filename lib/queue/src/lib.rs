@@ -3,11 +3,13 @@
 //! | module | what it holds | does I/O |
 //! |---|---|---|
 //! | [`envelope`] | the header block of an entry: the native envelope form of every program | no |
+//! | [`journal`] | outcomes of an entry so far, as lines | no |
 //! | [`name`] | entry names, never reused | no |
 //!
 //! The format is specified in pennypost-queue(5).
 
 pub mod envelope;
+pub mod journal;
 pub mod name;
 
 pub use envelope::{Address, Envelope, Line, Param, Recipient, Sender};
