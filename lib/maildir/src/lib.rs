@@ -1,1 +1,24 @@
-//! Maildir++ store: delivery, UID list, flags, index, quota.
+//! The mail store: Maildir++ on disk, shared byte for byte with Dovecot.
+//!
+//! Layers, each in its own file:
+//! `name` and `folder` (names), `dir` and `delivery` (files), `quota` (maildirsize).
+//!
+//! Trust       runs as the mailbox's owner; message bytes and folder names are hostile
+//! Not here    MIME, IMAP, rules
+
+pub mod delivery;
+pub mod dir;
+pub mod error;
+pub mod folder;
+pub mod mutf7;
+pub mod name;
+pub mod quota;
+#[cfg(test)]
+mod testdir;
+
+pub use delivery::{Delivered, Delivery, Place, Placed, Prepared};
+pub use dir::Maildir;
+pub use error::{Error, Result};
+pub use folder::{DiskEncoding, FolderName, NameStyle};
+pub use name::{Flags, Info};
+pub use quota::{Limits, Quota, Usage};
