@@ -10,9 +10,11 @@ pub mod delivery;
 pub mod dir;
 pub mod error;
 pub mod folder;
+pub mod mailbox;
 pub mod mutf7;
 pub mod name;
 pub mod quota;
+pub mod seqmap;
 #[cfg(test)]
 mod testdir;
 
@@ -20,5 +22,9 @@ pub use delivery::{Delivered, Delivery, Place, Placed, Prepared};
 pub use dir::Maildir;
 pub use error::{Error, Result};
 pub use folder::{DiskEncoding, FolderName, NameStyle};
+pub use mailbox::{
+    Appended, Changes, Copied, FlagOp, FlagSet, Guid, Keywords, Message, Mode, Status, Stored, Vanished,
+};
 pub use name::{Flags, Info};
 pub use quota::{Limits, Quota, Usage};
+pub use seqmap::SeqMap;
