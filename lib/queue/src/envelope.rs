@@ -15,7 +15,7 @@ mod parse;
 mod tests;
 
 pub use address::Address;
-pub use params::{Body, Notify, Original, Param, Ret, xtext_decode, xtext_encode};
+pub use params::Param;
 pub use parse::{BLOCK_MAX, LINE_MAX, ParseError, RECIPIENTS_MAX, find_end};
 
 use std::fmt;
