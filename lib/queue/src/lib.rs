@@ -5,12 +5,14 @@
 //! | [`envelope`] | the header block of an entry: the native envelope form of every program | no |
 //! | [`journal`] | outcomes of an entry so far, as lines | no |
 //! | [`name`] | entry names, never reused | no |
+//! | [`schedule`] | when and in which order entries are tried | no |
 //!
 //! The format is specified in pennypost-queue(5).
 
 pub mod envelope;
 pub mod journal;
 pub mod name;
+pub mod schedule;
 
 pub use envelope::{Address, Envelope, Line, Param, Recipient, Sender};
 pub use name::Name;

@@ -1,0 +1,18 @@
+//! When and in which order things are tried: pure bookkeeping of the scheduler, no clock, no I/O.
+//!
+//! Invariants  1. no destination can hold another: each has its own queue and its own limit
+//!             2. within a destination senders take turns, within a sender entries take turns
+//!             3. a destination that keeps failing is left alone for a while, never for ever
+//!             4. what waits is bounded in memory; what does not fit is found again by a scan
+
+mod backoff;
+mod fair;
+mod plan;
+mod waiting;
+mod window;
+
+pub use backoff::Backoff;
+pub use fair::FairQueue;
+pub use plan::{DestKey, Next, Plan};
+pub use waiting::Waiting;
+pub use window::{Limits, Window};
