@@ -5,6 +5,7 @@
 //! | [`envelope`] | the header block of an entry: the native envelope form of every program | no |
 //! | [`journal`] | outcomes of an entry so far, as lines | no |
 //! | [`name`] | entry names, never reused | no |
+//! | [`report`] | delivery reports as messages | no |
 //! | [`schedule`] | when and in which order entries are tried | no |
 //!
 //! The format is specified in pennypost-queue(5).
@@ -12,6 +13,7 @@
 pub mod envelope;
 pub mod journal;
 pub mod name;
+pub mod report;
 pub mod schedule;
 
 pub use envelope::{Address, Envelope, Line, Param, Recipient, Sender};
