@@ -1,0 +1,404 @@
+//! Every key there is: its section, type, default and description. The man page pennypost.toml(5), the file
+//! etc/pennypost.toml and `pennypost check` are made from or held against this list.
+
+use super::value::{Raw, Seconds, Setting, Size};
+use crate::choice;
+use std::path::PathBuf;
+
+/// One key, for listings.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Section name; empty for the top.
+    pub section: &'static str,
+    /// Key name.
+    pub key: &'static str,
+    /// Its value.
+    pub value: Raw,
+    /// Description, one line each.
+    pub doc: &'static [&'static str],
+}
+
+macro_rules! section {
+    ($(#[doc = $sdoc:literal])+ $name:ident $section:literal {
+        $( $(#[doc = $doc:literal])+ $key:ident : $type:ty = $default:expr ; )*
+    }) => {
+        $(#[doc = $sdoc])+
+        #[derive(Debug, Clone)]
+        pub struct $name { $( $(#[doc = $doc])+ pub $key: $type, )* }
+
+        impl Default for $name {
+            fn default() -> $name { $name { $( $key: $default, )* } }
+        }
+
+        impl $name {
+            /// Name of the section in the file.
+            pub const SECTION: &'static str = $section;
+
+            /// Sets one key; `Ok(false)` when there is no such key.
+            pub fn set(&mut self, key: &str, raw: &Raw) -> Result<bool, String> {
+                match key {
+                    $( stringify!($key) => self.$key = <$type as Setting>::read(raw)?, )*
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+
+            /// Shows every key in its order.
+            pub fn each(&self, show: &mut dyn FnMut(Shown)) {
+                $( show(Shown {
+                    section: $section,
+                    key: stringify!($key),
+                    value: self.$key.raw(),
+                    doc: &[$($doc),+],
+                }); )*
+            }
+        }
+    };
+}
+
+choice! {
+    /// Where log lines go.
+    LogTarget {
+        /// Standard error.
+        Stderr = "stderr",
+        /// syslog, facility mail.
+        Syslog = "syslog",
+    }
+}
+
+choice! {
+    /// How TLS is used on a listening address.
+    TlsMode {
+        /// Never.
+        None = "none",
+        /// STARTTLS.
+        StartTls = "starttls",
+        /// From the first octet.
+        Implicit = "implicit",
+    }
+}
+
+choice! {
+    /// When a kernel without Landlock may still serve shared uids.
+    Confinement {
+        /// Refuse.
+        Required = "required",
+        /// Go on and say so in the log.
+        Optional = "optional",
+    }
+}
+
+choice! {
+    /// How a queue entry reaches the disk.
+    Durability {
+        /// fsync of the file, name, fsync of the directory: safe on every file system.
+        Strict = "strict",
+        /// Unnamed file, name, one fsync: ext4 with a journal and xfs only.
+        Single = "single",
+    }
+}
+
+section! {
+    /// Keys above the first section.
+    Top "" {
+        /// Name of this host in greetings, Received fields and bounces; empty takes the system's host name.
+        hostname: String = String::new();
+        /// Where log lines go: stderr or syslog.
+        log: LogTarget = LogTarget::Stderr;
+        /// Debug lines too.
+        debug: bool = false;
+    }
+}
+
+section! {
+    /// Places.
+    Paths "paths" {
+        /// Unix sockets of the resident services.
+        run: PathBuf = "/run/pennypost".into();
+        /// The queue: tmp, new, cur, log, corrupt.
+        queue: PathBuf = "/var/spool/pennypost/queue".into();
+        /// Counters, greylist, TLS memory: state that outlives a restart.
+        state: PathBuf = "/var/lib/pennypost".into();
+        /// The programs.
+        libexec: PathBuf = "/usr/libexec/pennypost".into();
+        /// Tables, keys and this file.
+        tables: PathBuf = "/etc/pennypost".into();
+    }
+}
+
+section! {
+    /// Who runs what: a login name, a number, or uid:gid. Not used by an ordinary user, who runs all of it.
+    Ids "ids" {
+        /// TLS children.
+        tls: String = "pptls".into();
+        /// lookup.
+        lookup: String = "pplookup".into();
+        /// enqueue, qrun, bounce.
+        queue: String = "ppqueue".into();
+        /// smtpd and the pre-login programs.
+        net: String = "ppnet".into();
+        /// Mailboxes of virtual users.
+        mail: String = "ppmail".into();
+        /// remote.
+        out: String = "ppout".into();
+        /// Filters.
+        filter: String = "ppfilter".into();
+        /// dkimsign.
+        sign: String = "ppsign".into();
+        /// checkauth.
+        auth: String = "ppauth".into();
+        /// No user below this uid is ever started as, except the mail id.
+        min_uid: u32 = 1000;
+        /// What to do with a shared uid on a kernel without Landlock: required refuses, optional goes on.
+        landlock: Confinement = Confinement::Required;
+    }
+}
+
+section! {
+    /// Mailboxes.
+    Mail "mail" {
+        /// Home of a user whose entry in the users table names none; %u local part, %d domain, %n whole login.
+        home: String = "/var/mail/pennypost/%d/%u".into();
+        /// Maildir of a user, below the home unless absolute.
+        maildir: String = "Maildir".into();
+        /// Characters that part a local part from its extension; empty for none.
+        separators: String = "+".into();
+        /// Folder for what a filter called junk.
+        junk_folder: String = "Junk".into();
+        /// Folders made at first login.
+        autocreate: Vec<String> = Vec::new();
+        /// Local users of the system (NSS) get mail too.
+        system_users: bool = false;
+        /// Local parts are compared in lower case after an exact match failed.
+        fold_case: bool = true;
+        /// Default quota of a mailbox, storage; 0 is none.
+        quota: Size = Size(0);
+        /// Default quota of a mailbox, messages; 0 is none.
+        quota_messages: u32 = 0;
+        /// Over quota is a permanent failure (5.2.2) instead of a temporary one (4.2.2).
+        quota_permanent: bool = false;
+    }
+}
+
+section! {
+    /// Receiving: smtpd in its MX, submission and LMTP roles.
+    Smtpd "smtpd" {
+        /// Largest message, octets with CRLF.
+        max_size: Size = Size(50 << 20);
+        /// Most recipients of one message.
+        max_recipients: u32 = 1000;
+        /// Most Received fields before a message counts as looping.
+        max_hops: u32 = 50;
+        /// Time to wait for a command or a piece of data (RFC 5321 4.5.3.2).
+        timeout: Seconds = Seconds(300);
+        /// Clients that may relay without authentication: addresses and CIDR networks.
+        relay_clients: Vec<String> = vec!["127.0.0.0/8".into(), "::1".into()];
+        /// Errors after which a client is shown out.
+        max_errors: u32 = 20;
+        /// AUTH without TLS is allowed from loopback addresses.
+        plain_auth_loopback: bool = true;
+        /// Mail from loopback on the submission service needs no AUTH.
+        submission_loopback: bool = false;
+        /// Sender and From address of submitted mail must belong to the login.
+        sender_login: bool = true;
+        /// A message with a bare CR or LF is normalised instead of refused.
+        quirk_bare_lf: bool = false;
+    }
+}
+
+section! {
+    /// Authentication.
+    Auth "auth" {
+        /// Mechanisms that are offered.
+        mechanisms: Vec<String> =
+            ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"].map(String::from).to_vec();
+        /// Where passwords are checked: users or checkpassword.
+        source: String = "users".into();
+        /// Program of the checkpassword interface, when source says so.
+        checkpassword: String = String::new();
+        /// Wrong passwords from one address in a minute before answers are slowed.
+        failures_before_delay: u32 = 60;
+        /// A validator of OAUTHBEARER and XOAUTH2 tokens; empty leaves them off.
+        oauth_validator: String = String::new();
+    }
+}
+
+section! {
+    /// The queue and its runner.
+    Queue "queue" {
+        /// strict or single.
+        durability: Durability = Durability::Strict;
+        /// How long delivery is tried.
+        lifetime: Seconds = Seconds(5 * 86400);
+        /// Shortest wait before a second try.
+        retry_min: Seconds = Seconds(300);
+        /// Longest wait between two tries.
+        retry_max: Seconds = Seconds(4 * 3600);
+        /// When the sender is told of a delay; 0s is never.
+        delay_warning: Seconds = Seconds(4 * 3600);
+        /// Local deliveries at once.
+        local_concurrency: u32 = 20;
+        /// Jobs to other hosts at once.
+        remote_concurrency: u32 = 100;
+        /// Jobs to one destination at once, at most.
+        destination_concurrency: u32 = 20;
+        /// Time limit of one local delivery.
+        delivery_timeout: Seconds = Seconds(300);
+        /// Where mail for the postmaster goes when no alias says.
+        postmaster: String = String::new();
+        /// Start with every entry held.
+        start_held: bool = false;
+    }
+}
+
+section! {
+    /// Sending.
+    Remote "remote" {
+        /// Name in EHLO; empty takes the hostname.
+        helo: String = String::new();
+        /// Source address; empty lets the kernel choose.
+        source: String = String::new();
+        /// Resolver, address:port; empty takes resolv.conf.
+        resolver: String = String::new();
+        /// Port of other hosts.
+        port: u32 = 25;
+        /// Use STARTTLS where it is offered.
+        starttls: bool = true;
+        /// Time to connect.
+        connect_timeout: Seconds = Seconds(30);
+        /// Time to wait for most answers (RFC 5321 4.5.3.2).
+        timeout: Seconds = Seconds(300);
+        /// How long an idle connection is kept for the next message.
+        idle: Seconds = Seconds(5);
+    }
+}
+
+section! {
+    /// TLS as a server.
+    TlsServer "tls" {
+        /// Certificate chain, PEM.
+        certificate: PathBuf = "/etc/pennypost/tls.pem".into();
+        /// Private key, PEM.
+        key: PathBuf = "/etc/pennypost/tls.key".into();
+        /// Directory of NAME.pem and NAME.key for other server names (SNI).
+        names: PathBuf = "/etc/pennypost/tls.d".into();
+        /// Lowest protocol: 1.2 or 1.3.
+        min_version: String = "1.2".into();
+        /// Time for a handshake.
+        handshake_timeout: Seconds = Seconds(30);
+    }
+}
+
+section! {
+    /// IMAP.
+    Imapd "imapd" {
+        /// Time without a command before a session ends (RFC 9051 5.4: at least 30 minutes).
+        timeout: Seconds = Seconds(1800);
+        /// Time before login.
+        login_timeout: Seconds = Seconds(120);
+        /// LOGIN without TLS is allowed from loopback addresses.
+        plain_auth_loopback: bool = true;
+        /// Capabilities not to announce.
+        hide: Vec<String> = Vec::new();
+        /// Largest APPEND, octets.
+        append_limit: Size = Size(100 << 20);
+        /// Sessions one user may hold.
+        max_sessions: u32 = 60;
+        /// Run on moves into and out of the Junk folder: program, called with spam or ham, message on stdin.
+        learn: String = String::new();
+        /// Namespace prefix of personal folders: empty or INBOX.
+        prefix: String = String::new();
+        /// Hierarchy separator shown to clients: / or .
+        separator: String = "/".into();
+    }
+}
+
+section! {
+    /// POP3.
+    Pop3d "pop3d" {
+        /// Time without a command before a session ends (RFC 1939: at least 10 minutes).
+        timeout: Seconds = Seconds(600);
+        /// Time before login.
+        login_timeout: Seconds = Seconds(120);
+        /// USER and PASS without TLS are allowed from loopback addresses.
+        plain_auth_loopback: bool = true;
+        /// UIDL format: dovecot (its default, %08Xu%08Xv) or name (base file name).
+        uidl: String = "dovecot".into();
+    }
+}
+
+section! {
+    /// Local delivery.
+    Deliver "deliver" {
+        /// Programs from .forward and .qmail may run for users with a login shell.
+        pipes: bool = true;
+        /// Domains whose virtual users may run programs and write outside their mailbox.
+        pipe_domains: Vec<String> = Vec::new();
+        /// Time limit of one program.
+        pipe_timeout: Seconds = Seconds(120);
+        /// Directory of programs for Sieve pipe, filter and execute.
+        sieve_programs: PathBuf = "/etc/pennypost/sieve-bin".into();
+        /// Sieve script run before a user's own.
+        sieve_before: PathBuf = PathBuf::new();
+        /// Sieve script run after a user's own.
+        sieve_after: PathBuf = PathBuf::new();
+    }
+}
+
+section! {
+    /// ManageSieve.
+    Sieved "sieved" {
+        /// Time without a command before a session ends.
+        timeout: Seconds = Seconds(1800);
+        /// AUTHENTICATE without TLS is allowed from loopback addresses.
+        plain_auth_loopback: bool = true;
+        /// Largest script.
+        max_script: Size = Size(1 << 20);
+        /// Most scripts a user may keep.
+        max_scripts: u32 = 50;
+    }
+}
+
+section! {
+    /// One `[[listen]]` entry: an address and the program that serves its connections.
+    Listen "listen" {
+        /// Name in logs.
+        name: String = String::new();
+        /// Address and port, `[::]:25` or `127.0.0.1:2525`; `fd:NAME` takes a socket passed by systemd.
+        address: String = String::new();
+        /// smtpd, imapd, pop3d, sieved, or the path of another program.
+        program: String = String::new();
+        /// Arguments of the program.
+        args: Vec<String> = Vec::new();
+        /// none, starttls or implicit.
+        tls: TlsMode = TlsMode::StartTls;
+        /// Most connections at once.
+        max_connections: u32 = 1000;
+        /// Most connections at once from one address (IPv6: one /64).
+        max_per_address: u32 = 200;
+        /// Addresses whose connections begin with the PROXY protocol.
+        proxy_from: Vec<String> = Vec::new();
+        /// Pending connections the kernel keeps.
+        backlog: u32 = 1024;
+    }
+}
+
+section! {
+    /// One `[[filter]]` entry: a program that judges a message before it is queued.
+    Filter "filter" {
+        /// Name in logs and in the junk line.
+        name: String = String::new();
+        /// Program and arguments.
+        command: Vec<String> = Vec::new();
+        /// Services it serves: mx, submission, lmtp.
+        services: Vec<String> = vec!["mx".into(), "submission".into(), "lmtp".into()];
+        /// It prints the whole new message instead of header fields.
+        rewrite: bool = false;
+        /// Runs as the signing id (it holds keys).
+        sign: bool = false;
+        /// Time limit.
+        timeout: Seconds = Seconds(120);
+        /// Recipients that opted out.
+        except: Vec<String> = Vec::new();
+    }
+}

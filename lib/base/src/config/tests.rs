@@ -1,0 +1,57 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Config, Mistakes> {
+    Config::parse(Path::new("p.toml"), text)
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let c = parse("").unwrap();
+    assert_eq!(c.smtpd.max_size, Size(50 << 20));
+    assert_eq!(c.queue.lifetime, Seconds(432_000));
+}
+
+#[test]
+fn all_mistakes_at_once_with_their_places() {
+    let text = "hostnam = \"x\"\n[smtpd]\nmax_size = \"5 apples\"\n  colour = 1\n[nothing]\na = 1\n";
+    let shown = parse(text).unwrap_err().to_string();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 4, "{shown}");
+    assert_eq!(lines[0], "p.toml:1:1: unknown key hostnam");
+    assert!(lines[1].starts_with("p.toml:3:12: smtpd.max_size: expected a size"), "{shown}");
+    assert_eq!(lines[2], "p.toml:4:3: unknown key smtpd.colour");
+    assert_eq!(lines[3], "p.toml:5:2: unknown section [nothing]");
+}
+
+#[test]
+fn broken_toml_has_a_place_too() {
+    let shown = parse("a = \n").unwrap_err().to_string();
+    assert!(shown.starts_with("p.toml:1:"), "{shown}");
+}
+
+#[test]
+fn entries_of_arrays() {
+    let c = parse("[[listen]]\nname=\"mx\"\naddress=\"127.0.0.1:0\"\nprogram=\"smtpd\"\ntls=\"implicit\"\n").unwrap();
+    assert_eq!(c.listen[0].tls, TlsMode::Implicit);
+    let shown = parse("[[listen]]\ntls=\"maybe\"\n").unwrap_err().to_string();
+    assert!(shown.contains("p.toml:2:5: listen.tls: expected one of none, starttls, implicit"), "{shown}");
+}
+
+#[test]
+fn the_compiled_form_is_the_same_and_goes_stale() {
+    let dir = std::env::temp_dir().join(format!("penny-config-{:x}", penny_sys::random::u64()));
+    std::fs::create_dir(&dir).unwrap();
+    let file = dir.join("p.toml");
+    let text = "hostname = \"a\\tb\"\n[smtpd]\nrelay_clients = []\n[[listen]]\nname=\"x\"\naddress=\"a:1\"\n\
+                program=\"smtpd\"\nargs=[\"-r\",\"a b\"]\n";
+    std::fs::write(&file, text).unwrap();
+    Config::load_source(&file).unwrap().write_compiled().unwrap();
+    let c = compiled::load(&file).unwrap();
+    assert_eq!(c.top.hostname, "a\tb");
+    assert!(c.smtpd.relay_clients.is_empty());
+    assert_eq!(c.listen[0].args, ["-r", "a b"]);
+    std::fs::write(&file, "hostname = \"other\"\n").unwrap();
+    assert!(compiled::load(&file).is_none());
+    assert_eq!(Config::load(Some(&file)).unwrap().top.hostname, "other");
+    std::fs::remove_dir_all(dir).unwrap();
+}

@@ -1,0 +1,14 @@
+//! Clients of the resident services, opened before a program confines itself.
+//!
+//! Contracts   spawn(8), lookup(8); enqueue's client stands in penny-queue
+//! Invariants  a program that has confined itself holds these connections and nothing else
+//! Failures    a service that cannot be reached is a temporary failure
+
+pub mod escape;
+mod fallback;
+pub mod lookup;
+pub mod spawn;
+
+pub use fallback::{restart_under_spawn, service_stream};
+pub use lookup::Lookup;
+pub use spawn::{Event, Request, Spawn};
