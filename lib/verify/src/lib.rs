@@ -1,1 +1,2 @@
 //! SPF, DKIM, DMARC, ARC engines over a Resolve trait.
+pub mod spf;
