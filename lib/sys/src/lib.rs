@@ -13,6 +13,7 @@ pub mod fs;
 pub mod ids;
 pub mod landlock;
 pub mod net;
+pub mod poll;
 pub mod process;
 pub mod random;
 pub mod seccomp;

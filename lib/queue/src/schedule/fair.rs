@@ -65,7 +65,7 @@ impl<T> FairQueue<T> {
     pub fn pop(&mut self) -> Option<T> {
         self.turn = self.turn.wrapping_add(1);
         let keys = &self.levels;
-        let lowest_first = self.turn % LOW_TURN == 0;
+        let lowest_first = self.turn.is_multiple_of(LOW_TURN);
         let key = *if lowest_first { keys.keys().next() } else { keys.keys().next_back() }?;
         let level = self.levels.get_mut(&key)?;
         let job = level.pop()?;
