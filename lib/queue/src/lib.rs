@@ -2,6 +2,8 @@
 //!
 //! | module | what it holds | does I/O |
 //! |---|---|---|
+//! | [`client`] | the connection to enqueue, a message that is still arriving | sockets |
+//! | [`commit`] | writing one entry durably (enqueue only) | files |
 //! | [`envelope`] | the header block of an entry: the native envelope form of every program | no |
 //! | [`journal`] | outcomes of an entry so far, as lines | no |
 //! | [`entry`] | where entries lie, and the order of calls between states | files |
@@ -11,6 +13,8 @@
 //!
 //! The format is specified in pennypost-queue(5).
 
+pub mod client;
+pub mod commit;
 pub mod entry;
 pub mod envelope;
 pub mod journal;
@@ -18,6 +22,8 @@ pub mod name;
 pub mod report;
 pub mod schedule;
 
+pub use client::{Enqueue, Spool};
+pub use commit::{Directories, Message};
 pub use entry::Queue;
 pub use envelope::{Address, Envelope, Line, Param, Recipient, Sender};
 pub use name::Name;

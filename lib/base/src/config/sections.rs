@@ -88,16 +88,6 @@ choice! {
     }
 }
 
-choice! {
-    /// How a queue entry reaches the disk.
-    Durability {
-        /// fsync of the file, name, fsync of the directory: safe on every file system.
-        Strict = "strict",
-        /// Unnamed file, name, one fsync: ext4 with a journal and xfs only.
-        Single = "single",
-    }
-}
-
 section! {
     /// Keys above the first section.
     Top "" {
@@ -226,8 +216,6 @@ section! {
 section! {
     /// The queue and its runner.
     Queue "queue" {
-        /// strict or single.
-        durability: Durability = Durability::Strict;
         /// How long delivery is tried.
         lifetime: Seconds = Seconds(5 * 86400);
         /// Shortest wait before a second try.
