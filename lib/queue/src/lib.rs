@@ -8,6 +8,8 @@
 //! | [`journal`] | outcomes of an entry so far, as lines | no |
 //! | [`entry`] | where entries lie, and the order of calls between states | files |
 //! | [`name`] | entry names, never reused | no |
+//! | [`job`] | packets between qrun and remote | no |
+//! | [`json`] | JSON lines for qctl | no |
 //! | [`report`] | delivery reports as messages | no |
 //! | [`schedule`] | when and in which order entries are tried | no |
 //!
@@ -17,7 +19,9 @@ pub mod client;
 pub mod commit;
 pub mod entry;
 pub mod envelope;
+pub mod job;
 pub mod journal;
+pub mod json;
 pub mod name;
 pub mod report;
 pub mod schedule;

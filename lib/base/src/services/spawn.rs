@@ -208,9 +208,26 @@ impl Spawn {
         }
     }
 
+    /// Takes the next event if there is one now, for callers that wait on several things.
+    pub fn event_now(&mut self) -> io::Result<Option<Event>> {
+        if let Some(e) = self.waiting.pop_front() {
+            return Ok(Some(e));
+        }
+        let mut buffer = [0u8; 4096];
+        match penny_sys::fdpass::receive_now(self.socket.as_fd(), &mut buffer) {
+            Ok((n, _)) => Spawn::understand(&buffer, n).map(Some),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     fn receive(&mut self) -> io::Result<Event> {
         let mut buffer = [0u8; 4096];
         let (n, _) = penny_sys::fdpass::receive(self.socket.as_fd(), &mut buffer)?;
+        Spawn::understand(&buffer, n)
+    }
+
+    fn understand(buffer: &[u8], n: usize) -> io::Result<Event> {
         if n == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "spawn is gone"));
         }

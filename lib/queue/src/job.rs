@@ -1,0 +1,286 @@
+//! What qrun and remote tell each other: one packet a message on a SOCK_SEQPACKET socket, fields separated by NUL.
+//!
+//! Format      to remote: `job <number> <route as one line> <envelope block>` with one descriptor, the entry with its
+//!             offset at the message; from remote: `rcpt <number> <index> <verdict> <status> <action> <mta> <text>`,
+//!             one for each recipient of the envelope, then `end <number> <reached 1|0|-> <again 1|0>`
+//! Invariants  1. a job fits one packet   2. a recipient without its `rcpt` packet is to be tried again
+//! Trust       remote talks to hostile hosts: its packets are checked like any input
+
+use crate::envelope::{Envelope, Line};
+use crate::journal::{Action, Outcome, Verdict};
+
+/// Largest packet in octets; less than the default send buffer of a unix socket.
+pub const PACKET_MAX: usize = 60 << 10;
+
+/// Most recipients of one job: what every server must take (RFC 5321 4.5.3.1.8).
+pub const RECIPIENTS_MAX: usize = 100;
+
+/// Where a domain's mail goes, as `lookup` answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// By its MX records.
+    Mx,
+    /// To a fixed host.
+    Host(Hop),
+    /// To an LMTP server.
+    Lmtp(Hop),
+    /// It is ours.
+    Local,
+}
+
+/// A fixed next hop.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Hop {
+    /// Name, address, or absolute path of a unix socket.
+    pub host: String,
+    /// Port; 0 for the default.
+    pub port: u16,
+    /// `host` is a domain whose MX records are to be used.
+    pub lookup_mx: bool,
+    /// `may`, `must` or `none`.
+    pub tls: TlsWish,
+    /// User for AUTH; empty for none.
+    pub user: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+/// How a route wants TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TlsWish {
+    /// When offered.
+    #[default]
+    May,
+    /// Or not at all, with the certificate checked.
+    Must,
+    /// Never.
+    None,
+}
+
+impl Route {
+    /// Reads the fields of lookup's answer after `OK`.
+    pub fn from_fields(fields: &[String]) -> Option<Route> {
+        let field = |n: usize| fields.get(n).map(String::as_str).unwrap_or_default();
+        match field(0) {
+            "mx" => Some(Route::Mx),
+            "local" => Some(Route::Local),
+            kind @ ("host" | "lmtp") => {
+                let hop = Hop {
+                    host: Some(field(1)).filter(|h| !h.is_empty())?.to_owned(),
+                    port: if field(2).is_empty() { 0 } else { field(2).parse().ok()? },
+                    lookup_mx: field(3) == "1",
+                    tls: match field(4) {
+                        "must" => TlsWish::Must,
+                        "none" => TlsWish::None,
+                        _ => TlsWish::May,
+                    },
+                    user: field(5).to_owned(),
+                    secret: field(6).to_owned(),
+                };
+                Some(if kind == "host" { Route::Host(hop) } else { Route::Lmtp(hop) })
+            }
+            _ => None,
+        }
+    }
+
+    /// The fields again.
+    pub fn fields(&self) -> Vec<String> {
+        let hop = |kind: &str, h: &Hop| {
+            let tls = match h.tls {
+                TlsWish::May => "may",
+                TlsWish::Must => "must",
+                TlsWish::None => "none",
+            };
+            let mx = if h.lookup_mx { "1" } else { "0" };
+            [kind, &h.host, &h.port.to_string(), mx, tls, &h.user, &h.secret].map(str::to_owned).to_vec()
+        };
+        match self {
+            Route::Mx => vec!["mx".to_owned()],
+            Route::Local => vec!["local".to_owned()],
+            Route::Host(h) => hop("host", h),
+            Route::Lmtp(h) => hop("lmtp", h),
+        }
+    }
+
+    /// What shares a limit and a connection: the domain, or the fixed hop for all its domains. Holds no secret.
+    pub fn destination(&self, domain: &str) -> String {
+        match self {
+            Route::Mx | Route::Local => domain.to_owned(),
+            Route::Host(h) => format!("[{}]:{}", h.host, h.port),
+            Route::Lmtp(h) => format!("lmtp:[{}]:{}", h.host, h.port),
+        }
+    }
+}
+
+/// A job for remote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Chosen by qrun.
+    pub number: u64,
+    /// How to get there.
+    pub route: Route,
+    /// With the recipients of this job only; all of one domain where the route is by MX.
+    pub envelope: Envelope,
+}
+
+impl Job {
+    /// The packet; `None` when it is too large.
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        let fields = self.route.fields();
+        let route = penny_base::services::escape::join(&fields.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut packet = format!("job\0{}\0{route}\0", self.number).into_bytes();
+        packet.extend(self.envelope.encode());
+        (packet.len() <= PACKET_MAX).then_some(packet)
+    }
+
+    /// Takes a packet apart.
+    pub fn decode(packet: &[u8]) -> Option<Job> {
+        let mut parts = packet.splitn(4, |b| *b == 0);
+        let mut text = || std::str::from_utf8(parts.next()?).ok();
+        if text()? != "job" {
+            return None;
+        }
+        let number = text()?.parse().ok()?;
+        let route = Route::from_fields(&penny_base::services::escape::split(text()?))?;
+        Some(Job { number, route, envelope: Envelope::parse(parts.next()?).ok()? })
+    }
+}
+
+/// What remote tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The outcome for one recipient.
+    Recipient {
+        /// The job.
+        number: u64,
+        /// Index in the job's envelope.
+        index: usize,
+        /// What happened; `time` is qrun's business.
+        outcome: Outcome,
+    },
+    /// The job is over.
+    End {
+        /// The job.
+        number: u64,
+        /// Whether the destination did its part; `None` when that cannot be said.
+        reached: Option<bool>,
+        /// Whether this process can take another job for the same destination.
+        again: bool,
+    },
+}
+
+impl Told {
+    /// The packet.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Told::Recipient { number, index, outcome: o } => {
+                let mta = o.mta.as_ref().map_or("", Line::as_str);
+                let (verdict, action) = (o.verdict.word(), o.action.word());
+                format!("rcpt\0{number}\0{index}\0{verdict}\0{}\0{action}\0{mta}\0{}", o.status, o.text)
+            }
+            Told::End { number, reached, again } => {
+                let reached = reached.map_or("-", |r| if r { "1" } else { "0" });
+                format!("end\0{number}\0{reached}\0{}", u8::from(*again))
+            }
+        }
+        .into_bytes()
+    }
+
+    /// Takes a packet apart.
+    pub fn decode(packet: &[u8]) -> Option<Told> {
+        let text = std::str::from_utf8(packet).ok()?;
+        let f: Vec<&str> = text.split('\0').collect();
+        match f.as_slice() {
+            ["rcpt", number, index, verdict, status, action, mta, text] => {
+                // a journal keeps status and mta as single words
+                let word = |w: &str| Line::new(w).filter(|l| !l.as_str().contains(' ') && !l.as_str().is_empty());
+                let outcome = Outcome {
+                    time: 0,
+                    verdict: Verdict::from_word(verdict)?,
+                    status: word(status)?,
+                    action: Action::from_word(action)?,
+                    mta: if mta.is_empty() { None } else { Some(word(mta)?) },
+                    text: Line::new(*text)?,
+                };
+                Some(Told::Recipient { number: number.parse().ok()?, index: index.parse().ok()?, outcome })
+            }
+            ["end", number, reached, again] => {
+                let reached = match *reached {
+                    "1" => Some(true),
+                    "0" => Some(false),
+                    _ => None,
+                };
+                Some(Told::End { number: number.parse().ok()?, reached, again: *again == "1" })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{Address, Recipient};
+
+    fn hop() -> Hop {
+        Hop {
+            host: "relay.example".into(),
+            port: 587,
+            lookup_mx: false,
+            tls: TlsWish::Must,
+            user: "me".into(),
+            secret: "tab\tand \\".into(),
+        }
+    }
+
+    #[test]
+    fn jobs_come_back() {
+        let recipients = vec![Recipient::plain(Address::new("a@b").unwrap())];
+        let envelope = Envelope { recipients, ..Envelope::default() };
+        for route in [Route::Mx, Route::Host(hop()), Route::Lmtp(hop())] {
+            let job = Job { number: 7, route, envelope: envelope.clone() };
+            assert_eq!(Job::decode(&job.encode().unwrap()).unwrap(), job);
+        }
+        let many = vec![Recipient::plain(Address::new("x".repeat(900)).unwrap()); 100];
+        let big = Job { number: 1, route: Route::Mx, envelope: Envelope { recipients: many, ..envelope } };
+        assert!(big.encode().is_none(), "a job that fits no packet is told");
+        assert_eq!(Job::decode(b"job\x001\0mx\0garbage"), None);
+    }
+
+    #[test]
+    fn destinations_hold_no_secret() {
+        assert_eq!(Route::Mx.destination("example.org"), "example.org");
+        assert_eq!(Route::Host(hop()).destination("example.org"), "[relay.example]:587");
+        assert!(!Route::Lmtp(hop()).destination("x").contains("and"));
+    }
+
+    #[test]
+    fn answers_come_back_and_odd_ones_do_not() {
+        let outcome = Outcome {
+            time: 0,
+            verdict: Verdict::Fail,
+            status: Line::new("5.1.1").unwrap(),
+            action: Action::None,
+            mta: Line::new("mx.example"),
+            text: Line::new("550 5.1.1 no such user").unwrap(),
+        };
+        for told in [
+            Told::Recipient { number: 1, index: 2, outcome: outcome.clone() },
+            Told::Recipient { number: 1, index: 2, outcome: Outcome { mta: None, ..outcome } },
+            Told::End { number: 1, reached: Some(false), again: true },
+            Told::End { number: 1, reached: None, again: false },
+        ] {
+            assert_eq!(Told::decode(&told.encode()), Some(told));
+        }
+        for odd in [
+            &b"rcpt\x001\x002\0done\x002.0.0\0-\0m x\0text"[..],
+            b"rcpt\x001\x002\0done\0\0-\0mx\0text",
+            b"rcpt\x001\x002\0done\x002.0.0\0-\0mx\0two\nlines",
+            b"rcpt\x001\x002\0maybe\x002.0.0\0-\0mx\0text",
+            b"end\x001",
+            b"\xff",
+        ] {
+            assert_eq!(Told::decode(odd), None);
+        }
+    }
+}
