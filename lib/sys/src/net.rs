@@ -128,6 +128,17 @@ pub fn replace_descriptor(fd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
     if unsafe { libc::dup2(fd.as_raw_fd(), number) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// A copy of a descriptor at number `at` or above that a program started by exec inherits.
+pub fn inheritable_copy(fd: &OwnedFd, at: i32) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD makes a new descriptor that nobody else owns, or fails.
+    let n = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, at) };
+    if n < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: just made above.
+    Ok(unsafe { OwnedFd::from_raw_fd(n) })
+}
+
 /// Closes every descriptor from `first` on, except those in `keep` (close_range(2)).
 pub fn close_from(first: i32, keep: &[i32]) {
     let mut keep: Vec<i32> = keep.iter().copied().filter(|k| *k >= first).collect();

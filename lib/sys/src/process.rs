@@ -324,9 +324,14 @@ pub fn fork_single() -> io::Result<Option<i32>> {
 
 /// Replaces this process by another program, keeping descriptors that are not close-on-exec. Returns only on error.
 pub fn exec(path: &Path, args: &[Vec<u8>]) -> io::Error {
+    exec_with(path, args, &[])
+}
+
+/// As [`exec`], with more variables.
+pub fn exec_with(path: &Path, args: &[Vec<u8>], variables: &[(&str, String)]) -> io::Error {
     use std::os::unix::process::CommandExt;
     let args = args.iter().map(|a| OsStr::from_bytes(a));
-    std::process::Command::new(path).args(args).exec()
+    std::process::Command::new(path).args(args).envs(variables.iter().map(|(n, v)| (n, v))).exec()
 }
 
 #[cfg(test)]

@@ -1,0 +1,318 @@
+//! The service: one poll loop over the socket, its clients, the grant pipes and ended children.
+//!
+//! Invariants  1. a grant is bound to the connection whose checkauth gave it and is read before any later packet of
+//!             that connection   2. a client that does not read its events is dropped, never waited for
+//!             3. a program with a time limit is killed with its whole process group
+
+use crate::child;
+use crate::table::Table;
+use penny_base::services::{Event, Request, lookup::User, spawn::PACKET_MAX};
+use penny_base::{Config, Failure, Outcome, log};
+use penny_sys::poll::Interest;
+use penny_sys::process::{self, Ended};
+use penny_sys::{fdpass, net};
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// Time between the polite and the final signal.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Requests one client may have running.
+const RUNNING_MAX: usize = 1000;
+
+struct Client {
+    socket: OwnedFd,
+    uid: u32,
+    grant: Option<User>,
+}
+
+struct Child {
+    client: u64,
+    request: u32,
+    program: String,
+    deadline: Option<Instant>,
+    terminated: bool,
+    detached: bool,
+    dies_with_client: bool,
+    session_of: Option<String>,
+    grant: Option<OwnedFd>,
+}
+
+/// The service's state.
+pub struct Server {
+    table: Table,
+    listener: Option<OwnedFd>,
+    clients: HashMap<u64, Client>,
+    children: HashMap<i32, Child>,
+    next_client: u64,
+    chld: UnixStream,
+    term: UnixStream,
+}
+
+/// Serves paths.run/spawn until it is told to end.
+pub fn resident(config: Config) -> Result<Outcome, Failure> {
+    let path = config.socket("spawn");
+    let mut server = Server::new(config)?;
+    server.listener = Some(net::listen_packets(&path, 0o666).map_err(|e| Failure::io(path.display(), &e))?);
+    log::info("ready", None, &[("socket", &path.display())]);
+    server.run(&mut |_, _| false)?;
+    Ok(Outcome::Done)
+}
+
+fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    read.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(signal, write)?;
+    Ok(read)
+}
+
+fn drain(mut pipe: &UnixStream) -> bool {
+    let mut buffer = [0; 64];
+    let mut any = false;
+    while matches!(pipe.read(&mut buffer), Ok(n) if n > 0) {
+        any = true;
+    }
+    any
+}
+
+impl Server {
+    pub fn new(config: Config) -> Result<Server, Failure> {
+        let pipe = |s| signal_pipe(s).map_err(|e| Failure::io("signals", &e));
+        Ok(Server {
+            table: Table::new(config)?,
+            listener: None,
+            clients: HashMap::new(),
+            children: HashMap::new(),
+            next_client: 1,
+            chld: pipe(signal_hook::consts::SIGCHLD)?,
+            term: pipe(signal_hook::consts::SIGTERM)?,
+        })
+    }
+
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Adds a connected client.
+    pub fn add(&mut self, socket: OwnedFd, uid: u32) {
+        self.clients.insert(self.next_client, Client { socket, uid, grant: None });
+        self.next_client += 1;
+    }
+
+    /// Runs until SIGTERM, or until `finished` says so: it sees each ended child that no client asked for, and the
+    /// number of children left.
+    pub fn run(&mut self, finished: &mut dyn FnMut(Option<(i32, Ended)>, usize) -> bool) -> Result<(), Failure> {
+        loop {
+            let ready = self.wait().map_err(|e| Failure::io("poll", &e))?;
+            if drain(&self.term) {
+                self.end_all();
+                return Ok(());
+            }
+            self.read_grants();
+            if drain(&self.chld) {
+                while let Some((pid, how)) = process::reap() {
+                    if !self.ended(pid, how) {
+                        finished(Some((pid, how)), self.children.len());
+                    }
+                }
+            }
+            for token in ready {
+                self.serve(token);
+            }
+            self.accept();
+            self.enforce_deadlines();
+            if finished(None, self.children.len()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits; returns the clients with something to read.
+    fn wait(&self) -> io::Result<Vec<u64>> {
+        let tokens: Vec<u64> = self.clients.keys().copied().collect();
+        let mut interests = vec![Interest::read(self.chld.as_fd()), Interest::read(self.term.as_fd())];
+        interests.extend(tokens.iter().filter_map(|t| self.clients.get(t)).map(|c| Interest::read(c.socket.as_fd())));
+        interests.extend(self.listener.iter().map(|l| Interest::read(l.as_fd())));
+        interests.extend(self.children.values().filter_map(|c| c.grant.as_ref()).map(|g| Interest::read(g.as_fd())));
+        let next = self.children.values().filter_map(|c| c.deadline).min();
+        let timeout = next.map(|d| d.saturating_duration_since(Instant::now()));
+        let ready = penny_sys::poll::wait(&interests, timeout)?;
+        Ok(tokens.iter().zip(ready.iter().skip(2)).filter(|(_, r)| r.read).map(|(t, _)| *t).collect())
+    }
+
+    fn accept(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        let waiting = net::wait_readable(listener.as_fd(), Duration::ZERO).unwrap_or(false);
+        if !waiting {
+            return;
+        }
+        let Ok(socket) = net::accept(listener.as_fd()) else { return };
+        match net::peer(socket.as_fd()) {
+            Ok(peer) if self.table.may_connect(peer.uid) => self.add(socket, peer.uid),
+            Ok(peer) => log::warning("refused", None, &[("uid", &peer.uid), ("why", &"not one of ours")]),
+            Err(_) => {}
+        }
+    }
+
+    /// Takes what checkauth processes have granted so far.
+    fn read_grants(&mut self) {
+        for child in self.children.values_mut() {
+            let Some(pipe) = &child.grant else { continue };
+            if !net::wait_readable(pipe.as_fd(), Duration::ZERO).unwrap_or(false) {
+                continue;
+            }
+            let mut line = [0u8; 4096];
+            let n = nix_read(pipe, &mut line);
+            child.grant = None;
+            let text = String::from_utf8_lossy(line.get(..n).unwrap_or(&[])).into_owned();
+            if let (Some(user), Some(client)) = (child::read_grant(&text), self.clients.get_mut(&child.client)) {
+                client.grant = Some(user);
+            }
+        }
+    }
+
+    fn serve(&mut self, token: u64) {
+        let mut packet = vec![0; PACKET_MAX];
+        let Some(client) = self.clients.get(&token) else { return };
+        let (n, fds) = match fdpass::receive_now(client.socket.as_fd(), &mut packet) {
+            Ok((0, _)) => return self.gone(token),
+            Ok(got) => got,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) => return self.gone(token),
+        };
+        // a grant written before this packet was sent may have become readable only after the poll
+        self.read_grants();
+        let packet = packet.get(..n).unwrap_or(&[]);
+        if let Some(id) = packet.strip_prefix(b"kill\0") {
+            return self.kill(token, String::from_utf8_lossy(id).parse().unwrap_or(0));
+        }
+        match Request::decode(packet) {
+            Some((id, request)) => self.request(token, id, &request, &fds),
+            None => {
+                log::warning("malformed", None, &[]);
+                self.gone(token);
+            }
+        }
+    }
+
+    fn request(&mut self, token: u64, id: u32, request: &Request, fds: &[OwnedFd]) {
+        match self.start(token, id, request, fds) {
+            Ok(pid) => self.tell(token, &Event::Started { id, pid }),
+            Err(reason) => {
+                let uid = self.clients.get(&token).map_or(0, |c| c.uid);
+                log::warning("refused", None, &[("program", &request.program), ("uid", &uid), ("why", &reason)]);
+                self.tell(token, &Event::Refused { id, reason });
+            }
+        }
+    }
+
+    fn start(&mut self, token: u64, id: u32, request: &Request, fds: &[OwnedFd]) -> Result<i32, String> {
+        let client = self.clients.get(&token).ok_or("no client")?;
+        if self.children.values().filter(|c| c.client == token).count() >= RUNNING_MAX {
+            return Err("too many programs are running".into());
+        }
+        let allowed = self.table.judge(client.uid, request, client.grant.as_ref())?;
+        if let Some(user) = &allowed.session_of {
+            let running = self.children.values().filter(|c| c.session_of.as_ref() == Some(user)).count();
+            if running >= self.table.config().imapd.max_sessions as usize {
+                return Err(format!("LIMIT {user} has {running} sessions"));
+            }
+        }
+        let started = child::start(self.table.config(), &allowed, request, fds);
+        let (pid, grant) = started.map_err(|e| format!("{}: {e}", allowed.path.display()))?;
+        let limit = Duration::from_secs(u64::from(request.time_limit));
+        self.children.insert(
+            pid,
+            Child {
+                client: token,
+                request: id,
+                program: request.program.clone(),
+                deadline: (request.time_limit > 0).then(|| Instant::now() + limit),
+                terminated: false,
+                detached: request.detached,
+                dies_with_client: allowed.dies_with_client,
+                session_of: allowed.session_of,
+                grant,
+            },
+        );
+        log::debug("started", None, &[("program", &request.program), ("pid", &pid)]);
+        Ok(pid)
+    }
+
+    /// True when the child was one of a client.
+    fn ended(&mut self, pid: i32, how: Ended) -> bool {
+        // its last word may still be in the grant pipe
+        self.read_grants();
+        let Some(child) = self.children.remove(&pid) else { return false };
+        // what it left behind in its group ends with it, except under a session's own children
+        if child.dies_with_client || child.terminated {
+            process::kill_group(pid, signal_hook::consts::SIGKILL);
+        }
+        if let Ended::Signal(s) = how {
+            log::warning("killed", None, &[("program", &child.program), ("pid", &pid), ("signal", &s)]);
+        }
+        if !child.detached {
+            self.tell(child.client, &Event::Ended { id: child.request, how });
+        }
+        true
+    }
+
+    fn tell(&mut self, token: u64, event: &Event) {
+        let Some(client) = self.clients.get(&token) else { return };
+        let writable = penny_sys::poll::wait(
+            &[Interest { fd: client.socket.as_fd(), read: false, write: true }],
+            Some(Duration::ZERO),
+        );
+        let room = writable.is_ok_and(|r| r.first().is_some_and(|r| r.write));
+        if !room || fdpass::send(client.socket.as_fd(), &event.encode(), &[]).is_err() {
+            self.gone(token);
+        }
+    }
+
+    fn kill(&mut self, token: u64, id: u32) {
+        let found = self.children.iter_mut().find(|(_, c)| c.client == token && c.request == id);
+        if let Some((pid, child)) = found {
+            terminate(*pid, child);
+        }
+    }
+
+    fn gone(&mut self, token: u64) {
+        self.clients.remove(&token);
+        for (pid, child) in self.children.iter_mut().filter(|(_, c)| c.client == token && c.dies_with_client) {
+            terminate(*pid, child);
+        }
+    }
+
+    fn enforce_deadlines(&mut self) {
+        let now = Instant::now();
+        for (pid, child) in self.children.iter_mut().filter(|(_, c)| c.deadline.is_some_and(|d| d <= now)) {
+            if child.terminated {
+                process::kill_group(*pid, signal_hook::consts::SIGKILL);
+                child.deadline = None;
+            } else {
+                log::warning("time-limit", None, &[("program", &child.program), ("pid", pid)]);
+                terminate(*pid, child);
+            }
+        }
+    }
+
+    fn end_all(&mut self) {
+        for pid in self.children.keys() {
+            process::kill_group(*pid, signal_hook::consts::SIGTERM);
+        }
+    }
+}
+
+fn terminate(pid: i32, child: &mut Child) {
+    process::kill_group(pid, signal_hook::consts::SIGTERM);
+    child.terminated = true;
+    child.deadline = Some(Instant::now() + GRACE);
+}
+
+fn nix_read(pipe: &OwnedFd, buffer: &mut [u8]) -> usize {
+    let Ok(copy) = pipe.try_clone() else { return 0 };
+    std::fs::File::from(copy).read(buffer).unwrap_or(0)
+}
