@@ -340,7 +340,8 @@ mod tests {
 
     #[test]
     fn hidden_text_is_counted_not_shown() {
-        let h = read(b"a<span style=\"display: none\">bc<span>d</span>e</span>f<div style='font-size:0px'>gh</div>i", 999);
+        let h =
+            read(b"a<span style=\"display: none\">bc<span>d</span>e</span>f<div style='font-size:0px'>gh</div>i", 999);
         assert_eq!(h.visible, b"af\ni");
         assert_eq!(h.hidden, 6);
         assert_eq!(read(b"<p style='font-size:0.9em'>x</p>", 9).hidden, 0);
@@ -348,7 +349,9 @@ mod tests {
 
     #[test]
     fn broken_markup_ends() {
-        for s in ["<", "<a href=", "<a href='x", "<!-- never closed", "&#xFFFFFFFF;&#0;&", "a < b", "<a <a <a href=\"", "</"] {
+        for s in
+            ["<", "<a href=", "<a href='x", "<!-- never closed", "&#xFFFFFFFF;&#0;&", "a < b", "<a <a <a href=\"", "</"]
+        {
             read(s.as_bytes(), 100);
         }
         assert_eq!(read(b"a < b", 100).visible, b"a < b");
@@ -362,7 +365,8 @@ mod tests {
 
     #[test]
     fn forms_and_images() {
-        let h = read(b"<form action=http://e.example/p><input type=Password><img src=cid:1><meta http-equiv=refresh>", 99);
+        let h =
+            read(b"<form action=http://e.example/p><input type=Password><img src=cid:1><meta http-equiv=refresh>", 99);
         assert!(h.form && h.refresh);
         assert_eq!((h.images, h.sources.len()), (1, 2));
     }

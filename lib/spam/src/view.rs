@@ -105,10 +105,7 @@ impl<'a> Message<'a> {
 
     /// Every field of that name.
     pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s [u8]> {
-        self.fields
-            .iter()
-            .filter(move |f| f.name.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|f| f.value.as_slice())
+        self.fields.iter().filter(move |f| f.name.eq_ignore_ascii_case(name.as_bytes())).map(|f| f.value.as_slice())
     }
 
     /// The HTML parts.

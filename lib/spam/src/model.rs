@@ -1,0 +1,351 @@
+//! The learned part: two logistic regressions and a word-count test over one table.
+//!
+//! Each regression adds the weights of a message's n cells, divided by sqrt(n); the word counts are combined
+//! by Fisher's method both ways. The three sums are added, in logits.
+//!
+//! Invariants  1. scoring never writes   2. a message learned twice counts once; learned with the other label it
+//!             is a correction: its counts move over and its weights are pushed until they agree
+//!             3. the table never grows
+//! Not here    the file (table.rs, store.rs), rules (rules/), cuts (verdict.rs)
+//!
+//! # Notes
+//! Weights are 16-bit fixed point: half the memory of floats, and scoring is integer addition. Steps smaller than
+//! the resolution are rounded by chance (a hash), so that they still add up.
+
+use crate::feature::{self, Features};
+use crate::table::{COUNT_BITS, GRAM_BITS, LOG_BITS, Table, WORD_BITS};
+use crate::view::{Kind, Message};
+
+/// Raw weight units in 1.0.
+const UNIT: f32 = 512.0;
+/// Learning rates of the two regressions.
+const GRAM_RATE: f32 = 10.0;
+const WORD_RATE: f32 = 10.0;
+/// What the word-count test counts for.
+const COUNT_WEIGHT: f64 = 0.3;
+/// Fisher test: strength and value of the prior for a rare word, and how far from even a word must be to count.
+const PRIOR_STRENGTH: f64 = 0.0178;
+const PRIOR: f64 = 0.52;
+const MIN_DEVIATION: f64 = 0.375;
+/// Steps a correction may take.
+const CORRECTION_STEPS: usize = 8;
+/// Messages behind the counts before they are halved, so that 16 bits suffice and old mail fades.
+const COUNTED_MAX: u64 = 60_000;
+
+/// The three learned sums, in logits.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Learned {
+    /// 4-gram regression.
+    pub grams: f64,
+    /// Word and pair regression.
+    pub words: f64,
+    /// Word counts.
+    pub counts: f64,
+}
+
+impl Learned {
+    /// Their sum.
+    pub fn total(&self) -> f64 {
+        self.grams + self.words + self.counts
+    }
+}
+
+/// Scores a message.
+pub fn score<B: AsRef<[u8]>>(table: &Table<B>, features: &Features) -> Learned {
+    Learned {
+        grams: linear(&features.grams, |c| table.gram(c)),
+        words: linear(&features.words, |c| table.word(c)),
+        counts: COUNT_WEIGHT * fisher(table, &features.counts),
+    }
+}
+
+fn linear(cells: &[u32], weight: impl Fn(u32) -> i16) -> f64 {
+    let sum: i64 = cells.iter().map(|&c| i64::from(weight(c))).sum();
+    sum as f64 / f64::from(UNIT) / (cells.len().max(1) as f64).sqrt()
+}
+
+/// What one word cell adds to the score of a message with `n` word cells.
+pub fn word_weight<B: AsRef<[u8]>>(table: &Table<B>, cell: u32, n: usize) -> f64 {
+    f64::from(table.word(cell)) / f64::from(UNIT) / (n.max(1) as f64).sqrt()
+}
+
+/// Robinson's f(w) of a cell; `None` for one never met or too even to count.
+pub fn word_probability<B: AsRef<[u8]>>(table: &Table<B>, cell: u32) -> Option<f64> {
+    let (ham, spam) = table.count(cell);
+    if ham == 0 && spam == 0 {
+        return None;
+    }
+    let (hams, spams) = table.counted();
+    let (h, s) = (f64::from(ham), f64::from(spam));
+    let (per_ham, per_spam) = (h / hams.max(1) as f64, s / spams.max(1) as f64);
+    let p = per_spam / (per_spam + per_ham);
+    let f = (PRIOR_STRENGTH * PRIOR + (h + s) * p) / (PRIOR_STRENGTH + h + s);
+    ((f - 0.5).abs() >= MIN_DEVIATION).then_some(f)
+}
+
+fn fisher<B: AsRef<[u8]>>(table: &Table<B>, cells: &[u32]) -> f64 {
+    let (mut ham, mut spam, mut n) = (0.0, 0.0, 0usize);
+    for f in cells.iter().filter_map(|&c| word_probability(table, c)) {
+        ham += (1.0 - f).ln();
+        spam += f.ln();
+        n += 1;
+    }
+    if n == 0 {
+        return 0.0;
+    }
+    (ln_chi2_tail(-ham, n) - ln_chi2_tail(-spam, n)).clamp(-1e4, 1e4) / -(n as f64).sqrt()
+}
+
+/// ln of the chance that chi-square with 2n degrees of freedom exceeds 2m: exp(-m) * sum of m^i / i!.
+fn ln_chi2_tail(m: f64, n: usize) -> f64 {
+    // summed relative to a running largest term, so that nothing overflows
+    let (mut term, mut largest, mut sum) = (0.0f64, 0.0f64, 1.0f64);
+    let ln_m = m.max(f64::MIN_POSITIVE).ln();
+    for i in 1..n {
+        term += ln_m - (i as f64).ln();
+        if term > largest {
+            sum = sum * (largest - term).exp() + 1.0;
+            largest = term;
+        } else {
+            sum += (term - largest).exp();
+        }
+    }
+    (largest + sum.ln() - m).min(0.0)
+}
+
+/// What learning a message did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// First time.
+    New,
+    /// Learned before with the same label: nothing changed.
+    Again,
+    /// Learned before with the other label: corrected.
+    Corrected,
+}
+
+/// Learns one message.
+pub fn learn(table: &mut Table<Vec<u8>>, id: u64, features: &Features, spam: bool) -> Outcome {
+    let before = log_find(table, id);
+    if before == Some(spam) {
+        return Outcome::Again;
+    }
+    log_put(table, id, spam);
+    let corrected = before.is_some();
+    count(table, features, spam, corrected);
+    let steps = if corrected { CORRECTION_STEPS } else { 1 };
+    for step in 0..steps {
+        let right = (score(table, features).total() > 0.0) == spam;
+        if step > 0 && right {
+            break;
+        }
+        descend(table, features, spam);
+    }
+    if corrected { Outcome::Corrected } else { Outcome::New }
+}
+
+/// One step of gradient descent on both regressions.
+fn descend(table: &mut Table<Vec<u8>>, features: &Features, spam: bool) {
+    let learned = score(table, features);
+    let target = if spam { 1.0 } else { 0.0 };
+    let step = |sum: f64, rate: f32, n: usize| {
+        let error = target - 1.0 / (1.0 + (-sum).exp());
+        UNIT * rate * error as f32 / (n.max(1) as f32).sqrt()
+    };
+    let seed = table.trained().0 as u32 ^ (table.trained().1 as u32) << 16;
+    let delta = step(learned.grams, GRAM_RATE, features.grams.len());
+    for &cell in &features.grams {
+        let new = table.gram(cell).saturating_add(dither(delta, cell, seed));
+        table.set_gram(cell, new);
+    }
+    let delta = step(learned.words, WORD_RATE, features.words.len());
+    for &cell in &features.words {
+        let new = table.word(cell).saturating_add(dither(delta, cell, seed));
+        table.set_word(cell, new);
+    }
+}
+
+/// Rounds a step to whole units, up or down with the chance of its fraction.
+fn dither(delta: f32, cell: u32, seed: u32) -> i16 {
+    let chance = feature::mix(cell ^ seed.wrapping_mul(0x9E37_79B1)) as f32 / 4_294_967_296.0;
+    (delta + chance).floor() as i16
+}
+
+/// Counts a message's words; a correction moves them from the other side.
+fn count(table: &mut Table<Vec<u8>>, features: &Features, spam: bool, corrected: bool) {
+    let (mut ham_total, mut spam_total) = table.counted();
+    let (mut hams, mut spams) = table.trained();
+    bump(&mut ham_total, &mut spam_total, spam, corrected);
+    bump(&mut hams, &mut spams, spam, corrected);
+    table.set_trained(hams, spams);
+    table.set_counted(ham_total, spam_total);
+    for &cell in &features.counts {
+        let (ham, bad) = table.count(cell);
+        let (mut ham, mut bad) = (u64::from(ham), u64::from(bad));
+        bump(&mut ham, &mut bad, spam, corrected);
+        table.set_count(cell, ham.min(65535) as u16, bad.min(65535) as u16);
+    }
+    if ham_total.max(spam_total) >= COUNTED_MAX {
+        halve(table);
+    }
+}
+
+fn bump(ham: &mut u64, bad: &mut u64, spam: bool, corrected: bool) {
+    let (to, from) = if spam { (bad, ham) } else { (ham, bad) };
+    *to += 1;
+    if corrected {
+        *from = from.saturating_sub(1);
+    }
+}
+
+fn halve(table: &mut Table<Vec<u8>>) {
+    for cell in 0..1 << COUNT_BITS {
+        let (ham, spam) = table.count(cell);
+        if ham | spam != 0 {
+            table.set_count(cell, ham / 2, spam / 2);
+        }
+    }
+    let (ham, spam) = table.counted();
+    table.set_counted(ham / 2, spam / 2);
+}
+
+/// Identifies a message by what its author wrote, so that fields added on the way do not matter.
+pub fn identity(message: &Message<'_>) -> u64 {
+    let mut id = 0xcbf2_9ce4_8422_2325u64;
+    let mut eat = |bytes: &[u8]| {
+        for &b in bytes.iter().chain(&[0]) {
+            id = (id ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    for name in ["message-id", "from", "date", "subject"] {
+        eat(message.field(name).unwrap_or(b""));
+    }
+    for part in &message.parts {
+        let limit = if part.kind == Kind::Attachment { 64 } else { 2048 };
+        let content = part.content.get(..limit).unwrap_or(&part.content);
+        eat(content.trim_ascii());
+    }
+    (id ^ id >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93)
+}
+
+const LOG_WAYS: usize = 8;
+
+fn log_set(id: u64) -> usize {
+    (id >> 40) as usize % ((1 << LOG_BITS) / LOG_WAYS) * LOG_WAYS
+}
+
+/// How a message was learned before, if the log still knows. Entries: identity with the two low bits replaced by
+/// 1 (ham) or 2 (spam); a set of eight, newest first.
+pub fn log_find<B: AsRef<[u8]>>(table: &Table<B>, id: u64) -> Option<bool> {
+    let set = log_set(id);
+    (set..set + LOG_WAYS).map(|i| table.log(i)).find(|e| e & !3 == id & !3 && e & 3 != 0).map(|e| e & 3 == 2)
+}
+
+fn log_put(table: &mut Table<Vec<u8>>, id: u64, spam: bool) {
+    let set = log_set(id);
+    let mut carry = id & !3 | if spam { 2 } else { 1 };
+    for i in set..set + LOG_WAYS {
+        let old = table.log(i);
+        table.set_log(i, carry);
+        if old & !3 == id & !3 {
+            break; // its place in the set is free now
+        }
+        carry = old;
+    }
+}
+
+/// Cells in use, for `--stats`: 4-grams, words, counts.
+pub fn fill<B: AsRef<[u8]>>(table: &Table<B>) -> (usize, usize, usize) {
+    (
+        (0..1 << GRAM_BITS).filter(|&c| table.gram(c) != 0).count(),
+        (0..1 << WORD_BITS).filter(|&c| table.word(c) != 0).count(),
+        (0..1 << COUNT_BITS).filter(|&c| table.count(c) != (0, 0)).count(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feature::Extractor;
+
+    fn message(kind: &str, n: usize) -> Vec<u8> {
+        format!("From: {kind}{n}@example.org\nSubject: {kind} {n}\nMessage-ID: <{n}@{kind}>\n\nThis is about {kind} number {n}.\n")
+            .into_bytes()
+    }
+
+    fn teach(table: &mut Table<Vec<u8>>, bytes: &[u8], spam: bool) -> Outcome {
+        let m = Message::read(bytes);
+        learn(table, identity(&m), &Extractor::default().features(&m), spam)
+    }
+
+    fn total(table: &Table<Vec<u8>>, bytes: &[u8]) -> f64 {
+        score(table, &Extractor::default().features(&Message::read(bytes))).total()
+    }
+
+    #[test]
+    fn learns_to_tell_two_kinds_apart() {
+        let mut t = Table::empty();
+        assert_eq!(total(&t, &message("pills", 1)), 0.0);
+        for n in 0..20 {
+            teach(&mut t, &message("pills", n), true);
+            teach(&mut t, &message("minutes", n), false);
+        }
+        assert!(total(&t, &message("pills", 99)) > 2.0);
+        assert!(total(&t, &message("minutes", 99)) < -2.0);
+        assert_eq!(t.trained(), (20, 20));
+    }
+
+    #[test]
+    fn twice_counts_once_even_with_fields_added_on_the_way() {
+        let mut t = Table::empty();
+        let m = message("pills", 1);
+        assert_eq!(teach(&mut t, &m, true), Outcome::New);
+        let bytes = t.bytes().to_vec();
+        let mut again = b"Received: from here\nX-Spamcheck: ham\n".to_vec();
+        again.extend_from_slice(&m);
+        assert_eq!(teach(&mut t, &again, true), Outcome::Again);
+        assert!(t.bytes() == bytes);
+    }
+
+    #[test]
+    fn a_correction_corrects() {
+        let mut t = Table::empty();
+        for n in 0..20 {
+            teach(&mut t, &message("pills", n), true);
+            teach(&mut t, &message("minutes", n), false);
+        }
+        let m = message("pills", 5);
+        assert_eq!(teach(&mut t, &m, false), Outcome::Corrected);
+        assert_eq!(t.trained(), (21, 19));
+        assert!(total(&t, &m) < 0.0);
+    }
+
+    #[test]
+    fn small_steps_add_up() {
+        let sum: i64 = (0..10_000).map(|c| i64::from(dither(-0.25, c, 1))).sum();
+        assert!((-2700..-2300).contains(&sum), "{sum}");
+    }
+
+    #[test]
+    fn chi_square_tail() {
+        // Q(2m | 2n) for m = 1, n = 2 is e^-1 * (1 + 1)
+        assert!((ln_chi2_tail(1.0, 2).exp() - 2.0 / std::f64::consts::E).abs() < 1e-12);
+        assert!(ln_chi2_tail(0.0, 500).abs() < 1e-9);
+        assert!(ln_chi2_tail(5000.0, 400).is_finite());
+    }
+
+    #[test]
+    fn the_log_forgets_the_oldest_first() {
+        let mut t = Table::empty();
+        let same_set = |k: u64| 1 << 45 | k << 4;
+        for k in 0..9 {
+            log_put(&mut t, same_set(k), k % 2 == 0);
+        }
+        assert_eq!(log_find(&t, same_set(0)), None);
+        assert_eq!(log_find(&t, same_set(1)), Some(false));
+        assert_eq!(log_find(&t, same_set(8)), Some(true));
+        log_put(&mut t, same_set(8), false);
+        assert_eq!(log_find(&t, same_set(8)), Some(false));
+        assert_eq!(log_find(&t, same_set(1)), Some(false));
+    }
+}
