@@ -1,5 +1,27 @@
-//! checkauth: not built yet.
+//! checkauth - the SASL server side and password checks for one connection. See checkauth(8).
+//!
+//! Runs as the auth uid, started by spawn; root only for the checkpassword interface.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(111)
+mod backend;
+mod checkpassword;
+mod oauth;
+mod protocol;
+mod users;
+
+use penny_base::{Config, Convention, Failure, Outcome, program};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    program::run("checkauth", Convention::Ucspi, work)
+}
+
+fn work() -> Result<Outcome, Failure> {
+    let options = program::options(std::env::args_os().skip(1), "", "c", &["granted"])?;
+    if options.has("granted") {
+        return checkpassword::granted();
+    }
+    let config = Config::load(options.config())?;
+    config.start_log("checkauth");
+    penny_sys::confine::not_dumpable().map_err(|e| Failure::io("prctl", &e))?;
+    protocol::serve(backend::Backend::new(&config))
 }

@@ -15,6 +15,6 @@ mod secret;
 
 pub use base64::{decode as base64_decode, encode as base64_encode};
 pub use exchange::{Binding, Exchange, Mechanism, Next, SaslError};
-pub use password::{Password, ScramKeys, derive_scram, sha512_crypt};
+pub use password::{Password, ScramKeys, decoy_keys, derive_scram, sha512_crypt, steady_salt};
 pub use prep::saslprep;
 pub use secret::{Secret, same};

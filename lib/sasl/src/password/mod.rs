@@ -10,7 +10,7 @@ mod scram_keys;
 mod sha512crypt;
 
 pub(crate) use scram_keys::mac;
-pub use scram_keys::{ScramKeys, derive_scram};
+pub use scram_keys::{ScramKeys, decoy_keys, derive_scram, steady_salt};
 pub use sha512crypt::sha512_crypt;
 
 use crate::{Secret, same, saslprep};

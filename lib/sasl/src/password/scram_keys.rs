@@ -82,3 +82,14 @@ pub fn derive_scram(password: &[u8], salt: &[u8], iterations: u32) -> Option<Scr
     let server = mac(&salted, &[b"Server Key"])?;
     Some(ScramKeys { iterations, salt: salt.to_vec(), stored: Sha256::digest(client).into(), server })
 }
+
+/// A salt that looks random and is the same each time: for users without stored keys, known or not, so that nobody can
+/// tell the two apart. `secret` is something outsiders do not know.
+pub fn steady_salt(secret: &[u8], user: &str) -> Vec<u8> {
+    mac(secret, &[b"salt", user.as_bytes()]).map(|m| m[..16].to_vec()).unwrap_or_default()
+}
+
+/// Keys no password fits, for a user that does not exist.
+pub fn decoy_keys(secret: &[u8], user: &str) -> Option<ScramKeys> {
+    derive_scram(&mac(secret, &[b"decoy", user.as_bytes()])?, &steady_salt(secret, user), 4096)
+}

@@ -1,0 +1,154 @@
+//! Who is behind a name and whether the secret is right.
+//!
+//! Invariants  1. unknown user and wrong password look the same, in answer and (as far as the schemes allow) in time
+//!             2. a source that cannot be asked is UNAVAILABLE, never a refusal
+//! Sources     the users table; any checkpassword program; a validator program for tokens
+
+use crate::users::Users;
+use crate::{checkpassword, oauth};
+use penny_base::services::Lookup;
+use penny_base::services::lookup::{Answer, User};
+use penny_base::{Config, Failure, log};
+use penny_sasl::{Mechanism, Password, ScramKeys, Secret, decoy_keys, steady_salt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a client that guesses waits for each answer.
+const DELAY: Duration = Duration::from_secs(3);
+
+/// Where passwords are.
+pub struct Backend {
+    config: Config,
+    users: PathBuf,
+    table: Option<Users>,
+    lookup: Option<Lookup>,
+}
+
+/// An answer that is no success.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Unknown user or wrong secret.
+    Failed,
+    /// The user may not act as the other one.
+    Unauthorised,
+    /// The account is locked or has expired.
+    Expired,
+    /// Not now.
+    Unavailable(String),
+}
+
+impl From<Failure> for Denied {
+    fn from(f: Failure) -> Denied {
+        Denied::Unavailable(f.to_string())
+    }
+}
+
+impl Backend {
+    /// A backend as configured; nothing is read yet.
+    pub fn new(config: &Config) -> Backend {
+        let users = config.paths.tables.join("users");
+        Backend { config: config.clone(), users, table: None, lookup: None }
+    }
+
+    fn table(&mut self) -> Result<&Users, Failure> {
+        if self.table.is_none() {
+            self.table = Some(Users::read(&self.users)?);
+        }
+        self.table.as_ref().ok_or_else(|| Failure::temporary("4.3.0", "no users table"))
+    }
+
+    fn lookup(&mut self) -> Result<&mut Lookup, Failure> {
+        if self.lookup.is_none() {
+            self.lookup = Some(Lookup::connect(&self.config, None).map_err(|e| Failure::io("lookup", &e))?);
+        }
+        self.lookup.as_mut().ok_or_else(|| Failure::temporary("4.3.0", "no lookup"))
+    }
+
+    /// The mechanisms that can work with the passwords there are.
+    pub fn mechanisms(&mut self) -> Vec<Mechanism> {
+        let by_program = self.config.auth.source == "checkpassword";
+        let scram = !by_program && self.table().is_ok_and(Users::all_have_scram);
+        let tokens = !self.config.auth.oauth_validator.is_empty();
+        let configured = self.config.auth.mechanisms.iter().filter_map(|name| Mechanism::parse(name));
+        configured
+            .filter(|m| match m {
+                Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => scram,
+                Mechanism::OauthBearer | Mechanism::Xoauth2 => tokens,
+                Mechanism::Plain | Mechanism::Login => true,
+            })
+            .collect()
+    }
+
+    /// Checks a password.
+    pub fn password(&mut self, user: &str, password: &Secret) -> Result<User, Denied> {
+        if self.config.auth.source == "checkpassword" {
+            return checkpassword::check(&self.config, user, password);
+        }
+        let found = self.lookup()?.user(user)?;
+        let stored = match &found {
+            Some(found) => self.stored(&found.name)?,
+            None => None,
+        };
+        let Some(stored) = stored else {
+            // the same work as for a user that exists
+            let _ = self.table()?.sample().and_then(|p| p.verify(password));
+            return Err(Denied::Failed);
+        };
+        match (stored.verify(password), found) {
+            (Some(true), Some(found)) => Ok(found),
+            (Some(_), _) if matches!(stored, Password::None) => Err(Denied::Expired),
+            (Some(_), _) => Err(Denied::Failed),
+            (None, _) => Err(Denied::Unavailable(format!("broken password field of {user}"))),
+        }
+    }
+
+    fn stored(&mut self, canonical: &str) -> Result<Option<Password>, Denied> {
+        let Some(field) = self.table()?.field(canonical) else { return Ok(None) };
+        match Password::parse(field) {
+            Some(password) => Ok(Some(password)),
+            None => Err(Denied::Unavailable(format!("password scheme of {canonical} is not understood"))),
+        }
+    }
+
+    /// The SCRAM keys of a user; of one that does not exist or has none, keys that fit nothing.
+    pub fn scram_keys(&mut self, user: &str) -> Result<ScramKeys, Denied> {
+        let found = self.lookup()?.user(user)?;
+        let stored = match &found {
+            Some(found) => self.stored(&found.name)?,
+            None => None,
+        };
+        let secret = self.table()?.secret();
+        let keys = stored.and_then(|p| p.scram(&steady_salt(secret, user)));
+        keys.or_else(|| decoy_keys(secret, user)).ok_or_else(|| Denied::Unavailable("no keys".into()))
+    }
+
+    /// A user that has proved itself by SCRAM.
+    pub fn proved(&mut self, user: &str) -> Result<User, Denied> {
+        self.lookup()?.user(user)?.ok_or(Denied::Failed)
+    }
+
+    /// Checks a token.
+    pub fn token(&mut self, user: &str, token: &Secret, mechanism: Mechanism) -> Result<User, Denied> {
+        let name = oauth::validate(&self.config.auth.oauth_validator, user, token, mechanism)?;
+        self.proved(&name)
+    }
+
+    /// The identity to act as must be the one that authenticated.
+    pub fn authorise(&mut self, user: &User, authzid: Option<&str>) -> Result<(), Denied> {
+        let Some(authzid) = authzid else { return Ok(()) };
+        let same = authzid == user.name || self.lookup()?.user(authzid)?.is_some_and(|other| other.name == user.name);
+        if same { Ok(()) } else { Err(Denied::Unauthorised) }
+    }
+
+    /// Counts a failure from an address; a client that guesses waits.
+    pub fn failed(&mut self, ip: &str) {
+        let limit = self.config.auth.failures_before_delay.to_string();
+        let key = format!("authfail/{ip}");
+        let answer = self.lookup().and_then(|lookup| lookup.ask(&["rate", &key, &limit, "60", "1"]));
+        match answer {
+            Ok(Answer::No(_)) => std::thread::sleep(DELAY),
+            Ok(_) => {}
+            Err(e) => log::debug("rate", None, &[("why", &e)]),
+        }
+    }
+}
