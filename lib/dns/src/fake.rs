@@ -89,6 +89,13 @@ impl Zone {
         self.asked.load(Ordering::Relaxed)
     }
 
+    fn alias(&self, name: &Name) -> Option<Name> {
+        match self.direct(name, Type::Cname).ok()?.0.into_iter().next() {
+            Some(Data::Cname(target)) => Some(target),
+            _ => None,
+        }
+    }
+
     /// The records of one name and type, aliases not followed.
     pub fn direct(&self, name: &Name, kind: Type) -> Result<(Vec<Data>, bool), Error> {
         self.asked.fetch_add(1, Ordering::Relaxed);
@@ -111,13 +118,10 @@ impl Resolve for Zone {
         let mut canonical = name.clone();
         for _ in 0..ALIASES_MAX {
             let (records, exists) = self.direct(&canonical, kind)?;
-            if records.is_empty() && kind != Type::Cname {
-                if let Ok((alias, _)) = self.direct(&canonical, Type::Cname) {
-                    if let Some(Data::Cname(target)) = alias.first() {
-                        canonical = target.clone();
-                        continue;
-                    }
-                }
+            let alias = if records.is_empty() && kind != Type::Cname { self.alias(&canonical) } else { None };
+            if let Some(target) = alias {
+                canonical = target;
+                continue;
             }
             return Ok(Answer { records, exists, authentic: self.authentic, canonical, ttl: 60 });
         }

@@ -228,7 +228,12 @@ pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     let body = text.trim_end_matches('=');
     let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
     let padding = text.len() - body.len();
-    if text.is_empty() || text.len() > BASE64_MAX || text.len() % 4 != 0 || padding > 2 || !body.bytes().all(valid) {
+    if text.is_empty()
+        || text.len() > BASE64_MAX
+        || !text.len().is_multiple_of(4)
+        || padding > 2
+        || !body.bytes().all(valid)
+    {
         return None;
     }
     openssl::base64::decode_block(text).ok()

@@ -5,6 +5,8 @@
 //!             2. a DNS failure is `temperror`, never a verdict   3. OpenSSL is touched only in crypto.rs
 //! Trust       messages, signatures and records are hostile; every count is bounded
 
+pub mod arc;
+pub mod authres;
 pub mod crypto;
 pub mod dkim;
 pub mod message;

@@ -3,10 +3,9 @@
 //! Standards   RFC 6376 3.6.1 (the record), 3.6.2.2 (several records), 6.1.2 (what to do when there is none)
 //! Invariants  a [`Key`] is usable for mail: right version, service, algorithm, not revoked, not weak
 
-use super::signature::Signature;
 use crate::crypto::{Algorithm, PublicKey, from_base64};
 use crate::tags::{Tags, squeeze};
-use penny_dns::{Resolve, txt};
+use penny_dns::{Name, Resolve, txt};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -69,10 +68,13 @@ impl Key {
     }
 }
 
+/// A record and the word of the algorithm it was parsed for.
+type Slot = (Vec<u8>, &'static str);
+
 /// Parsed keys of one process, by record: parsing costs OpenSSL more than verifying.
 #[derive(Debug, Default)]
 pub struct Keys {
-    parsed: RefCell<HashMap<(Vec<u8>, &'static str), Result<Key, String>>>,
+    parsed: RefCell<HashMap<Slot, Result<Key, String>>>,
 }
 
 impl Keys {
@@ -81,14 +83,15 @@ impl Keys {
         Self::default()
     }
 
-    /// Fetches the key of a signature.
-    pub fn fetch(&self, dns: &dyn Resolve, signature: &Signature) -> Result<Key, NoKey> {
-        let name = signature.key_name().ok_or_else(|| NoKey::Permanent("no name for the key".into()))?;
+    /// Fetches the key a selector of a domain stands for.
+    pub fn fetch(&self, dns: &dyn Resolve, domain: &Name, selector: &str, algorithm: Algorithm) -> Result<Key, NoKey> {
+        let name = domain.child(&format!("{selector}._domainkey"));
+        let name = name.map_err(|_| NoKey::Permanent("no name for the key".into()))?;
         let records = txt(dns, &name).map_err(|e| NoKey::Temporary(format!("{name}: {e}")))?;
         let mut why = format!("no key at {name}");
         // 3.6.2.2: several records are undefined; the first good one is taken
         for record in records.into_iter().take(RECORDS_MAX) {
-            match self.parse(record, signature.algorithm) {
+            match self.parse(record, algorithm) {
                 Ok(key) => return Ok(key),
                 Err(reason) => why = reason,
             }

@@ -85,11 +85,6 @@ impl Signature {
         })
     }
 
-    /// Where the key is published (3.6.2.1).
-    pub fn key_name(&self) -> Option<Name> {
-        self.domain.child(&format!("{}._domainkey", self.selector)).ok()
-    }
-
     /// The octets that were signed (3.7): the chosen fields, then this one without its `b=` value.
     pub fn signed_data(&self, message: &Message<'_>, own: &Field<'_>) -> Vec<u8> {
         let canon = self.canon.0;

@@ -11,10 +11,13 @@ use crate::tags::{Tags, squeeze};
 use penny_dns::{Name, Resolve};
 use std::cell::RefCell;
 
+/// A canonical form and its limit.
+type Form = (Canon, Option<u64>);
+
 /// Body hashes of one message, by form and limit: signatures mostly share one.
 pub(crate) struct Bodies<'a> {
     body: &'a [u8],
-    known: RefCell<Vec<((Canon, Option<u64>), BodyHash)>>,
+    known: RefCell<Vec<(Form, BodyHash)>>,
 }
 
 impl<'a> Bodies<'a> {
@@ -131,10 +134,13 @@ pub(crate) fn check(
     if body.hash.is_none_or(|hash| hash.as_slice() != signature.body_hash) {
         return Err((Outcome::Fail, "body has changed since it was signed".into()));
     }
-    let key = keys.fetch(dns, signature).map_err(|no_key| match no_key {
-        NoKey::Temporary(why) => (Outcome::TempError, why),
-        NoKey::Permanent(why) => (Outcome::PermError, why),
-    })?;
+    let key =
+        keys.fetch(dns, &signature.domain, &signature.selector, signature.algorithm).map_err(
+            |no_key| match no_key {
+                NoKey::Temporary(why) => (Outcome::TempError, why),
+                NoKey::Permanent(why) => (Outcome::PermError, why),
+            },
+        )?;
     let data = signature.signed_data(message, field);
     if !key.public.verify(&data, &signature.signature) {
         return Err((Outcome::Fail, "header has changed since it was signed".into()));
