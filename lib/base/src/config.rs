@@ -150,12 +150,17 @@ impl Config {
         crate::log::init(program, self.top.log == LogTarget::Syslog, self.top.debug);
     }
 
-    /// The id a role runs as; the process's own when it is no root.
+    /// True when each role has an id of its own: this process is root or one of the roles. An ordinary user runs all.
+    pub fn separate_ids(&self) -> bool {
+        let own = penny_sys::ids::own_uid();
+        let i = &self.ids;
+        let roles = [&i.tls, &i.lookup, &i.queue, &i.net, &i.mail, &i.out, &i.filter, &i.sign, &i.auth];
+        own == 0 || roles.iter().any(|r| penny_sys::ids::parse(r).is_ok_and(|id| id.uid == own))
+    }
+
+    /// The id a role runs as; this process's own when an ordinary user runs everything.
     pub fn id(&self, role: &str) -> std::io::Result<penny_sys::ids::Id> {
-        if !penny_sys::ids::is_root() {
-            return Ok(penny_sys::ids::own());
-        }
-        penny_sys::ids::parse(role)
+        if self.separate_ids() { penny_sys::ids::parse(role) } else { Ok(penny_sys::ids::own()) }
     }
 
     /// A socket of a resident service.

@@ -1,1 +1,28 @@
-//! Aliases, virtual, users, domains, routes and access tables.
+//! The tables of an admin: who has a mailbox, what an address means, where mail goes, who may come in.
+//!
+//! | module | table | format people already have |
+//! |---|---|---|
+//! | [`users`] | `users` | Dovecot passwd-file |
+//! | [`aliases`] | `aliases` | sendmail aliases(5) |
+//! | [`virt`] | `virtual` | Postfix virtual(5) |
+//! | [`domains`] | `domains` | domain, then local, relay or alias |
+//! | [`routes`] | `routes` | Postfix transport(5) |
+//! | [`access`] | `access` | kind, pattern, action |
+//! | [`resolve`] | all of them | what an address ends in |
+//!
+//! Invariants  1. a table that cannot be read keeps its last good content and says so   2. resolving ends: cycles and
+//!             depth are bounded   3. keys are compared exactly first, then folded
+//! Trust       written by the admin; addresses asked about are hostile
+
+pub mod access;
+pub mod aliases;
+pub mod cidr;
+pub mod domains;
+pub mod lines;
+pub mod resolve;
+pub mod routes;
+pub mod set;
+pub mod users;
+pub mod virt;
+
+pub use set::Tables;

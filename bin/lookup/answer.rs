@@ -1,0 +1,237 @@
+//! One question to one answer: the verbs of lookup(8).
+//!
+//! Invariants  1. an answer is one line   2. who is no program of ours learns about its own mailbox only
+//! Failures    an unknown verb or a missing argument is `TEMP`; nothing ends the service
+
+use crate::counters::Counters;
+use crate::greylist::Greylist;
+use penny_base::Config;
+use penny_base::services::escape::{join, split};
+use penny_tables::cidr::Network;
+use penny_tables::domains::Kind;
+use penny_tables::resolve::{End, Resolver, mailbox_of};
+use penny_tables::routes::Hop;
+use penny_tables::{Tables, virt::Virtual};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How long table files are taken as unchanged.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// One of our programs.
+    Program,
+    /// Somebody with this uid.
+    User(u32),
+}
+
+/// Everything lookup knows.
+pub struct Knowledge {
+    config: Config,
+    tables: Tables,
+    checked: Instant,
+    used: HashMap<String, (u64, u64)>,
+    pub counters: Counters,
+    pub greylist: Greylist,
+}
+
+type Fields = Vec<String>;
+
+fn ok(fields: &[&str]) -> Fields {
+    std::iter::once("OK").chain(fields.iter().copied()).map(String::from).collect()
+}
+
+fn no(fields: &[&str]) -> Fields {
+    std::iter::once("NO").chain(fields.iter().copied()).map(String::from).collect()
+}
+
+fn temp(why: &str) -> Fields {
+    vec!["TEMP".into(), why.into()]
+}
+
+impl Knowledge {
+    pub fn new(config: &Config) -> Knowledge {
+        Knowledge {
+            tables: Tables::open(config),
+            config: config.clone(),
+            checked: Instant::now(),
+            used: HashMap::new(),
+            counters: Counters::open(&config.paths.state.join("counters")),
+            greylist: Greylist::open(&config.paths.state.join("greylist")),
+        }
+    }
+
+    /// Answers one line.
+    pub fn answer(&mut self, line: &str, caller: Caller) -> String {
+        if self.checked.elapsed() > REFRESH {
+            self.tables.refresh();
+            self.checked = Instant::now();
+        }
+        let question = split(line);
+        let question: Vec<&str> = question.iter().map(String::as_str).collect();
+        let fields = self.dispatch(&question, caller);
+        join(&fields.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn dispatch(&mut self, question: &[&str], caller: Caller) -> Fields {
+        if let Caller::User(uid) = caller {
+            return match question {
+                ["user", name] => self.user(name, Some(uid)),
+                ["quota", name, kb, messages] => self.quota(name, kb, messages, Some(uid)),
+                _ => temp("not for you"),
+            };
+        }
+        match question {
+            ["user", name] => self.user(name, None),
+            ["rcpt", address, ..] => self.rcpt(address),
+            ["expand", address] => self.expand(address),
+            ["route", domain] => self.route(domain),
+            ["access", kind, value] => ok(&[self.tables.access.find(kind, value)]),
+            ["relay", ip] => self.relay(ip),
+            ["maysend", login, address] => self.may_send(login, address),
+            ["rate", key, limit, window, cost] => self.rate(key, limit, window, cost),
+            ["greylist", ip, sender, recipient] => self.greylist(ip, sender, recipient),
+            ["quota", name, kb, messages] => self.quota(name, kb, messages, None),
+            _ => temp("unknown question"),
+        }
+    }
+
+    fn user(&self, name: &str, only: Option<u32>) -> Fields {
+        match mailbox_of(&self.tables, &self.config, name) {
+            Some(user) if only.is_none_or(|uid| uid == user.id.uid) => {
+                let fields = user.fields();
+                ok(&fields.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            _ => no(&["5.1.1", "no such user"]),
+        }
+    }
+
+    fn expand(&self, address: &str) -> Fields {
+        let ends = Resolver::new(&self.tables, &self.config).expand(address);
+        let pairs: Vec<&str> = ends.iter().map(End::fields).flat_map(|(k, v)| [k, v]).collect();
+        ok(&pairs)
+    }
+
+    /// What RCPT is told. `local` is a single mailbox and nothing else; `alias` is accepted from everybody and resolved
+    /// by the queue; `relay` is a foreign address.
+    fn rcpt(&self, address: &str) -> Fields {
+        let ends = Resolver::new(&self.tables, &self.config).expand(address);
+        match ends.as_slice() {
+            [End::Local(exact)] => self.local(address, exact),
+            [End::Remote(_)] if !self.is_ours(address) => ok(&["relay"]),
+            [End::Error(text)] => {
+                let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
+                if status.starts_with('4') { temp(text) } else { no(&[status, rest]) }
+            }
+            [] => no(&["5.1.1", "the address leads nowhere"]),
+            _ => ok(&["alias"]),
+        }
+    }
+
+    fn local(&self, asked: &str, exact: &str) -> Fields {
+        let Some(user) = mailbox_of(&self.tables, &self.config, exact) else { return temp("4.3.0 mailbox vanished") };
+        if self.is_full(&user) {
+            return match self.config.mail.quota_permanent {
+                true => no(&["5.2.2", "mailbox is full"]),
+                false => temp("4.2.2 mailbox is full"),
+            };
+        }
+        let same = penny_addr::Mailbox::parse_any(asked).is_ok_and(|m| m.exact() == exact);
+        if same { ok(&["local", exact]) } else { ok(&["alias"]) }
+    }
+
+    fn is_full(&self, user: &penny_base::services::lookup::User) -> bool {
+        let Some((kb, messages)) = self.used.get(&user.name) else { return false };
+        (user.quota_kb > 0 && *kb >= user.quota_kb) || (user.quota_messages > 0 && *messages >= user.quota_messages)
+    }
+
+    /// An address whose domain is ours (local, alias or relay), or that the virtual table rewrites.
+    fn is_ours(&self, address: &str) -> bool {
+        let Ok(mailbox) = penny_addr::Mailbox::parse_any(address) else { return !address.contains('@') };
+        self.tables.domains.find(mailbox.domain().ascii()).is_some()
+            || self.tables.virt.find(&mailbox.exact()).is_some()
+            || self.tables.virt.find(&format!("@{}", mailbox.domain().ascii())).is_some()
+    }
+
+    fn route(&self, domain: &str) -> Fields {
+        if let Some(Kind::Local | Kind::Alias(_)) = self.tables.domains.find(&domain.to_lowercase()) {
+            return ok(&["local"]);
+        }
+        let Some(route) = self.tables.routes.find(&domain.to_lowercase()) else { return ok(&["mx"]) };
+        let (user, password) = (&route.auth.0, &route.auth.1);
+        let options: Vec<String> = route.options.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        let port;
+        let mut fields: Vec<&str> = match &route.hop {
+            Hop::Mx => vec!["mx", &route.tls, user, password],
+            Hop::Lmtp(place) => vec!["lmtp", place],
+            Hop::Smtp { host, port: p, mx } => {
+                port = p.to_string();
+                vec!["host", host, &port, if *mx { "1" } else { "0" }, &route.tls, user, password]
+            }
+        };
+        fields.extend(options.iter().map(String::as_str));
+        ok(&fields)
+    }
+
+    /// May this address relay without authentication?
+    fn relay(&self, ip: &str) -> Fields {
+        let networks = self.config.smtpd.relay_clients.iter().filter_map(|n| Network::parse(n));
+        let inside = ip.parse().is_ok_and(|a| networks.into_iter().any(|n| n.contains(a)));
+        if inside { ok(&[]) } else { no(&[]) }
+    }
+
+    fn may_send(&self, login: &str, address: &str) -> Fields {
+        let own = mailbox_of(&self.tables, &self.config, address).is_some_and(|u| u.name.eq_ignore_ascii_case(login));
+        let yes = own || self.listed(&self.tables.senders, login, address) || self.alias_of(login, address);
+        if yes { ok(&[]) } else { no(&["5.7.1", "the address does not belong to the login"]) }
+    }
+
+    fn listed(&self, senders: &Virtual, login: &str, address: &str) -> bool {
+        let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+        let found = senders.resolve(local, local, &domain.to_lowercase(), false);
+        found.is_some_and(|(logins, _)| logins.iter().any(|l| l == "*" || l.eq_ignore_ascii_case(login)))
+    }
+
+    /// An alias of ours that ends in this login's mailbox alone.
+    fn alias_of(&self, login: &str, address: &str) -> bool {
+        let ends = Resolver::new(&self.tables, &self.config).expand(address);
+        let name = |e: &End| match e {
+            End::Local(a) => mailbox_of(&self.tables, &self.config, a).map(|u| u.name),
+            _ => None,
+        };
+        matches!(ends.as_slice(), [one] if name(one).is_some_and(|n| n.eq_ignore_ascii_case(login)))
+    }
+
+    fn rate(&mut self, key: &str, limit: &str, window: &str, cost: &str) -> Fields {
+        let number = |t: &str| t.parse::<u64>().ok();
+        let (Some(limit), Some(window), Some(cost)) = (number(limit), number(window), number(cost)) else {
+            return temp("rate needs numbers");
+        };
+        let (within, count) = self.counters.add(key, cost, limit, window.max(1));
+        if within { ok(&[&count.to_string()]) } else { no(&[&count.to_string()]) }
+    }
+
+    fn greylist(&mut self, ip: &str, sender: &str, recipient: &str) -> Fields {
+        match self.greylist.ask(ip, sender, recipient) {
+            0 => ok(&[]),
+            seconds => no(&[&seconds.to_string()]),
+        }
+    }
+
+    /// Who may read a mailbox reports how full it is.
+    fn quota(&mut self, name: &str, kb: &str, messages: &str, only: Option<u32>) -> Fields {
+        let Some(user) = mailbox_of(&self.tables, &self.config, name) else { return no(&["5.1.1", "no such user"]) };
+        if only.is_some_and(|uid| uid != user.id.uid) {
+            return temp("not for you");
+        }
+        match (kb.parse(), messages.parse()) {
+            (Ok(kb), Ok(messages)) => {
+                self.used.insert(user.name, (kb, messages));
+                ok(&[])
+            }
+            _ => temp("quota needs numbers"),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Greylisting: a triple seen for the first time waits; a client that came back once passes with everything.
+//!
+//! Format      a line an entry: `key TAB first seen TAB last seen TAB passed`, saved once a minute
+//! Rules       wait 300 s; come back within 2 days; entries and passed clients are forgotten after 36 days unused
+
+use crate::counters::now;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+const WAIT: u64 = 300;
+const COME_BACK: u64 = 2 * 86400;
+const FORGET: u64 = 36 * 86400;
+const ENTRIES_MAX: usize = 500_000;
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    first: u64,
+    last: u64,
+    passed: bool,
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct Greylist {
+    file: PathBuf,
+    map: HashMap<String, Entry>,
+    saved: Instant,
+    dirty: bool,
+}
+
+/// One client is a /24, or a /64: large senders retry from a neighbour.
+fn network(ip: &str) -> String {
+    match ip.parse::<IpAddr>().map(|a| a.to_canonical()) {
+        Ok(IpAddr::V4(a)) => {
+            let [x, y, z, _] = a.octets();
+            format!("{x}.{y}.{z}")
+        }
+        Ok(IpAddr::V6(a)) => a.segments().iter().take(4).map(|s| format!("{s:x}:")).collect(),
+        Err(_) => ip.to_string(),
+    }
+}
+
+impl Greylist {
+    /// Reads the saved store.
+    pub fn open(file: &Path) -> Greylist {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let map = text.lines().filter_map(parse).collect();
+        Greylist { file: file.to_path_buf(), map, saved: Instant::now(), dirty: false }
+    }
+
+    /// Seconds to wait; 0 passes.
+    pub fn ask(&mut self, ip: &str, sender: &str, recipient: &str) -> u64 {
+        self.ask_at(ip, sender, recipient, now())
+    }
+
+    fn ask_at(&mut self, ip: &str, sender: &str, recipient: &str, time: u64) -> u64 {
+        let client = network(ip);
+        if let Some(known) = self.map.get_mut(&client).filter(|e| e.passed && time.saturating_sub(e.last) < FORGET) {
+            known.last = time;
+            return 0;
+        }
+        if self.map.len() >= ENTRIES_MAX {
+            self.map.retain(|_, e| time.saturating_sub(e.last) < if e.passed { FORGET } else { COME_BACK });
+        }
+        self.dirty = true;
+        let key = format!("{client} {} {}", sender.to_lowercase(), recipient.to_lowercase());
+        let entry = self.map.entry(key).or_insert(Entry { first: time, last: time, passed: false });
+        if time.saturating_sub(entry.first) > COME_BACK {
+            *entry = Entry { first: time, last: time, passed: false };
+        }
+        entry.last = time;
+        let waited = time.saturating_sub(entry.first);
+        if waited < WAIT {
+            return WAIT - waited;
+        }
+        self.map.insert(client, Entry { first: time, last: time, passed: true });
+        0
+    }
+
+    /// Saves at most once a minute, or now when `force`.
+    pub fn save(&mut self, force: bool) {
+        if !self.dirty || (!force && self.saved.elapsed().as_secs() < 60) {
+            return;
+        }
+        let line = |(k, e): (&String, &Entry)| {
+            let key = penny_base::services::escape::escape(k);
+            format!("{key}\t{}\t{}\t{}\n", e.first, e.last, u8::from(e.passed))
+        };
+        let text: String = self.map.iter().map(line).collect();
+        if let Err(e) = penny_sys::fs::replace_file(&self.file, text.as_bytes(), 0o600) {
+            penny_base::log::warning("save", None, &[("file", &self.file.display()), ("why", &e)]);
+        }
+        self.saved = Instant::now();
+        self.dirty = false;
+    }
+}
+
+fn parse(line: &str) -> Option<(String, Entry)> {
+    let fields = penny_base::services::escape::split(line);
+    let number = |i: usize| fields.get(i)?.parse().ok();
+    Some((fields.first()?.clone(), Entry { first: number(1)?, last: number(2)?, passed: fields.get(3)? == "1" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_come_back_pass() {
+        let mut g = Greylist::open(Path::new("/nonexistent/greylist"));
+        assert_eq!(g.ask_at("192.0.2.1", "a@b", "c@d", 1000), 300);
+        assert_eq!(g.ask_at("192.0.2.9", "A@b", "c@d", 1100), 200);
+        assert_eq!(g.ask_at("192.0.2.9", "a@b", "c@d", 1300), 0);
+        // the client has shown that it retries
+        assert_eq!(g.ask_at("192.0.2.200", "x@y", "z@d", 1301), 0);
+        assert_eq!(g.ask_at("198.51.100.1", "a@b", "c@d", 1301), 300);
+    }
+
+    #[test]
+    fn who_comes_back_too_late_starts_again() {
+        let mut g = Greylist::open(Path::new("/nonexistent/greylist"));
+        g.ask_at("2001:db8::1", "a@b", "c@d", 0);
+        assert_eq!(g.ask_at("2001:db8::2", "a@b", "c@d", COME_BACK + 1), 300);
+    }
+}

@@ -1,0 +1,144 @@
+//! The service: one poll loop, whole lines only.
+//!
+//! Invariants  1. one client cannot hold another: nothing here waits   2. a client that sends too long a line or does
+//!             not read its answers is dropped
+
+use crate::answer::{Caller, Knowledge};
+use penny_base::{Config, Failure, Outcome, log};
+use penny_sys::poll::Interest;
+use penny_sys::{ids, net};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// Longest question, octets.
+const LINE_MAX: usize = 16 * 1024;
+
+/// Answers a client may leave unread, octets.
+const UNREAD_MAX: usize = 1 << 20;
+
+struct Client {
+    stream: UnixStream,
+    caller: Caller,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+/// Serves paths.run/lookup until it is told to end.
+pub fn resident(config: &Config) -> Result<Outcome, Failure> {
+    let path = config.socket("lookup");
+    let listener = net::listen_stream(&path, 0o666).map_err(|e| Failure::io(path.display(), &e))?;
+    let term = signal_pipe().map_err(|e| Failure::io("signals", &e))?;
+    let mut knowledge = Knowledge::new(config);
+    let programs = programs(config);
+    let mut clients: Vec<Client> = Vec::new();
+    log::info("ready", None, &[("socket", &path.display())]);
+    loop {
+        let mut interests = vec![Interest::read(listener.as_fd()), Interest::read(term.as_fd())];
+        interests.extend(clients.iter().map(|c| Interest {
+            fd: c.stream.as_fd(),
+            read: true,
+            write: !c.output.is_empty(),
+        }));
+        let ready = penny_sys::poll::wait(&interests, Some(Duration::from_secs(60)));
+        let ready = ready.map_err(|e| Failure::io("poll", &e))?;
+        drop(interests);
+        if ready.get(1).is_some_and(|r| r.read) {
+            save(&mut knowledge, true);
+            return Ok(Outcome::Done);
+        }
+        let mut states = ready.iter().skip(2);
+        clients.retain_mut(|c| {
+            let state = states.next().copied().unwrap_or_default();
+            if state.read || state.write { c.serve(&mut knowledge).is_ok() } else { true }
+        });
+        if ready.first().is_some_and(|r| r.read) {
+            clients.extend(accept(listener.as_fd(), &programs));
+        }
+        save(&mut knowledge, false);
+    }
+}
+
+fn save(knowledge: &mut Knowledge, force: bool) {
+    knowledge.counters.save(force);
+    knowledge.greylist.save(force);
+}
+
+fn signal_pipe() -> io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+    }
+    Ok(read)
+}
+
+/// The uids of our own programs.
+fn programs(config: &Config) -> Vec<u32> {
+    let i = &config.ids;
+    let roles = [&i.net, &i.queue, &i.auth, &i.filter, &i.out, &i.mail, &i.sign, &i.tls];
+    let mut all: Vec<u32> = roles.iter().filter_map(|r| config.id(r).ok()).map(|i| i.uid).collect();
+    all.extend([0, ids::own_uid()]);
+    all
+}
+
+fn accept(listener: std::os::fd::BorrowedFd<'_>, programs: &[u32]) -> Option<Client> {
+    let socket = net::accept(listener).ok()?;
+    let uid = net::peer(socket.as_fd()).ok()?.uid;
+    let caller = if programs.contains(&uid) { Caller::Program } else { Caller::User(uid) };
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(true).ok()?;
+    Some(Client { stream, caller, input: Vec::new(), output: Vec::new() })
+}
+
+impl Client {
+    /// Reads what is there, answers whole lines, writes what fits. An error ends the client.
+    fn serve(&mut self, knowledge: &mut Knowledge) -> io::Result<()> {
+        let mut piece = [0; 16 * 1024];
+        match self.stream.read(&mut piece) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => self.input.extend_from_slice(piece.get(..n).unwrap_or(&[])),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+        while let Some(end) = self.input.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = self.input.drain(..=end).collect();
+            let line = String::from_utf8_lossy(line.get(..end).unwrap_or(&[])).into_owned();
+            self.output.extend_from_slice(knowledge.answer(&line, self.caller).as_bytes());
+            self.output.push(b'\n');
+        }
+        if self.input.len() > LINE_MAX || self.output.len() > UNREAD_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        match self.stream.write(&self.output) {
+            Ok(n) => drop(self.output.drain(..n)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+        Ok(())
+    }
+}
+
+/// Answers the lines of descriptor 0 on descriptor 1: a socket of spawn's (`-i`), or a pipe by hand.
+pub fn one(config: &Config) -> Result<Outcome, Failure> {
+    let mut knowledge = Knowledge::new(config);
+    let caller = match net::peer(io::stdin().as_fd()) {
+        Ok(peer) if !programs(config).contains(&peer.uid) => Caller::User(peer.uid),
+        _ => Caller::Program,
+    };
+    let mut out = io::stdout().lock();
+    for line in io::stdin().lines() {
+        let line = line.map_err(|e| Failure::io("standard input", &e))?;
+        let answer = knowledge.answer(&line, caller);
+        let written = out.write_all(format!("{answer}\n").as_bytes()).and_then(|()| out.flush());
+        written.map_err(|e| Failure::io("standard output", &e))?;
+    }
+    Ok(Outcome::Done)
+}
