@@ -279,9 +279,9 @@ mod tests {
 
     #[test]
     fn errors_do_not_hide_later_ones() {
-        let (_, errors) = parse("keep\nredirect \"a\";\nif true { keep, }\nif anyof(true,) {}\n");
+        let (_, errors) = parse("keep\n\"a\" ]\n;\nif true { keep, }\nif anyof(true,) {}\n");
         let lines: Vec<u32> = errors.iter().map(|e| e.pos.line).collect();
-        assert_eq!(lines, [2, 3, 4]);
+        assert_eq!(lines, [2, 4, 5]);
     }
 
     #[test]
