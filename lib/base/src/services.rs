@@ -4,11 +4,13 @@
 //! Invariants  a program that has confined itself holds these connections and nothing else
 //! Failures    a service that cannot be reached is a temporary failure
 
+pub mod delivery;
 pub mod escape;
 mod fallback;
 pub mod lookup;
 pub mod spawn;
 
+pub use delivery::delivery;
 pub use fallback::{restart_under_spawn, service_stream};
 pub use lookup::Lookup;
 pub use spawn::{Event, Request, Spawn};

@@ -1,0 +1,287 @@
+//! One delivery: who, where, from whom; made once, before any file of the user is looked at.
+//!
+//! Invariants  1. the process is not root when this is made   2. users without a login shell are confined to their home
+//! Trust       the environment and fd 3 come from qrun, smtpd or spawn; by hand everything comes from the caller, who has the same uid
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use penny_base::services::Lookup;
+use penny_base::{Config, Failure, Kind, log};
+use penny_queue::{Address, Envelope, Recipient};
+use penny_sys::{confine, ids};
+
+use crate::args::Options;
+use crate::mail::Mail;
+use crate::watchdog;
+
+/// Everything a rule may need to know.
+pub struct Context {
+    pub config: Config,
+    pub envelope: Envelope,
+    pub mail: Mail,
+    /// Login or canonical address of the mailbox.
+    pub user: String,
+    pub home: PathBuf,
+    pub maildir: PathBuf,
+    /// Programs and files outside the mailbox are allowed.
+    pub shell_ok: bool,
+    /// Storage in KiB and messages; 0 = none.
+    pub quota: (u64, u64),
+    pub folder: Option<String>,
+    pub plain: bool,
+}
+
+/// The owner of the mailbox.
+struct Owner {
+    user: String,
+    home: PathBuf,
+    maildir: PathBuf,
+    shell_ok: bool,
+    quota: (u64, u64),
+}
+
+impl Context {
+    pub fn sender(&self) -> &str {
+        self.envelope.sender.address.as_str()
+    }
+
+    /// The recipient as it stands in the envelope.
+    pub fn recipient(&self) -> &str {
+        self.envelope.recipients.first().map_or("", |r| r.address.as_str())
+    }
+
+    pub fn recipient_entry(&self) -> Option<&Recipient> {
+        self.envelope.recipients.first()
+    }
+
+    /// Local part and domain of the recipient.
+    pub fn parts(&self) -> (&str, &str) {
+        self.recipient().rsplit_once('@').unwrap_or((self.recipient(), ""))
+    }
+
+    /// What follows the first separator of the local part; also given by $EXT.
+    pub fn extension(&self) -> Option<String> {
+        if let Some(given) = std::env::var("EXT").ok().filter(|e| !e.is_empty()) {
+            return Some(given);
+        }
+        let (local, _) = self.parts();
+        let at = local.char_indices().skip(1).find(|(_, c)| self.config.mail.separators.contains(*c));
+        let (at, c) = at?;
+        local.get(at + c.len_utf8()..).filter(|e| !e.is_empty()).map(str::to_owned)
+    }
+
+    pub fn id(&self) -> Option<&str> {
+        self.envelope.id.as_ref().map(penny_queue::Line::as_str)
+    }
+
+    pub fn is_junk(&self) -> bool {
+        self.envelope.junk.is_some()
+    }
+}
+
+/// Reads message and envelope, finds the owner, gives up what is not needed.
+pub fn prepare(options: Options) -> Result<Context, Failure> {
+    let owner = owner(&options)?;
+    let limit = options.limit.unwrap_or_else(|| options.config.queue.delivery_timeout.0.saturating_sub(10).max(5));
+    watchdog::start(limit);
+    let maildir_tmp = owner.maildir.join("tmp");
+    let (mail, envelope) = if options.job {
+        (Mail::at_offset()?, job_envelope()?)
+    } else {
+        let mail = Mail::from_stream(&maildir_tmp)?;
+        let envelope = hand_envelope(&options, &owner, &mail)?;
+        (mail, envelope)
+    };
+    let context = Context {
+        envelope,
+        mail,
+        user: owner.user,
+        home: owner.home,
+        maildir: owner.maildir,
+        shell_ok: owner.shell_ok,
+        quota: owner.quota,
+        folder: options.folder,
+        plain: options.plain,
+        config: options.config,
+    };
+    confine(&context)?;
+    Ok(context)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+fn owner(options: &Options) -> Result<Owner, Failure> {
+    if options.job {
+        refuse_root()?;
+        return job_owner(&options.config);
+    }
+    let name = match &options.user {
+        Some(name) => name.clone(),
+        None => {
+            refuse_root()?;
+            let account = ids::account_by_uid(ids::own_uid()).map_err(|e| Failure::io("user database", &e))?;
+            account.map(|a| a.name).or_else(|| variable("USER")).ok_or_else(|| no_user("you"))?
+        }
+    };
+    find(&options.config, &name)
+}
+
+fn refuse_root() -> Result<(), Failure> {
+    if ids::is_root() {
+        return Err(Failure::temporary("4.3.5", "deliver does not run as root"));
+    }
+    Ok(())
+}
+
+fn no_user(name: &str) -> Failure {
+    Failure::permanent(Kind::NoUser, "5.1.1", format!("no such user: {name}"))
+}
+
+/// The environment spawn made: USER, HOME, MAILDIR, PENNYPOST_SHELL_OK, PENNYPOST_QUOTA_KB, PENNYPOST_QUOTA_MESSAGES.
+fn job_owner(config: &Config) -> Result<Owner, Failure> {
+    let need = |name: &str| variable(name).ok_or_else(|| Failure::temporary("4.3.5", format!("{name} is not set")));
+    let home = PathBuf::from(need("HOME")?);
+    let number = |name: &str| variable(name).and_then(|v| v.parse().ok()).unwrap_or(0);
+    let quota = (number("PENNYPOST_QUOTA_KB"), number("PENNYPOST_QUOTA_MESSAGES"));
+    Ok(Owner {
+        user: need("USER")?,
+        maildir: variable("MAILDIR").map_or_else(|| home.join(&config.mail.maildir), PathBuf::from),
+        home,
+        shell_ok: variable("PENNYPOST_SHELL_OK").is_some_and(|v| v == "1"),
+        quota,
+    })
+}
+
+/// By hand: lookup knows virtual users; without it the system's accounts count.
+fn find(config: &Config, name: &str) -> Result<Owner, Failure> {
+    if let Ok(mut lookup) = Lookup::connect(config, None)
+        && let Some(user) = lookup.user(name)?
+    {
+        become_owner(user.id, &user.name)?;
+        return Ok(Owner {
+            user: user.name,
+            home: user.home,
+            maildir: user.maildir,
+            shell_ok: user.shell_ok,
+            quota: (user.quota_kb, user.quota_messages),
+        });
+    }
+    let account = ids::account(name).map_err(|e| Failure::io("user database", &e))?.ok_or_else(|| no_user(name))?;
+    become_owner(account.id, name)?;
+    Ok(Owner {
+        user: account.name,
+        maildir: account.home.join(&config.mail.maildir),
+        shell_ok: in_shells(&account.shell),
+        home: account.home,
+        quota: (0, 0),
+    })
+}
+
+/// Root becomes the owner for good; anyone else must be the owner.
+fn become_owner(id: ids::Id, name: &str) -> Result<(), Failure> {
+    if id.uid == 0 {
+        return Err(Failure::temporary("4.3.5", "root's mail belongs to an alias: deliver never writes as uid 0"));
+    }
+    if ids::own_uid() == id.uid {
+        return Ok(());
+    }
+    if !ids::is_root() {
+        return Err(Failure::temporary("4.3.0", format!("only {name} (or root) can deliver to {name}")));
+    }
+    ids::become_user(id, &ids::groups_of(name, id.gid)).map_err(|e| Failure::io("become user", &e))
+}
+
+fn in_shells(shell: &Path) -> bool {
+    let list = std::fs::read_to_string("/etc/shells").unwrap_or_default();
+    list.lines().any(|line| Path::new(line.trim()) == shell)
+}
+
+/// fd 3: the envelope block with one recipient.
+fn job_envelope() -> Result<Envelope, Failure> {
+    use std::io::Read;
+    let fail = |what: &str| Failure::temporary("4.3.0", "the delivery job has no readable envelope").with_detail(what);
+    let fd = penny_sys::net::inherited(3).map_err(|e| fail(&e.to_string()))?;
+    let mut block = Vec::new();
+    let limit = penny_queue::envelope::BLOCK_MAX as u64;
+    std::fs::File::from(fd).take(limit).read_to_end(&mut block).map_err(|e| fail(&e.to_string()))?;
+    let envelope = Envelope::parse(&block).map_err(|e| fail(&format!("{e:?}")))?;
+    match envelope.recipients.len() {
+        1 => Ok(envelope),
+        n => Err(fail(&format!("{n} recipients"))),
+    }
+}
+
+fn hand_envelope(options: &Options, owner: &Owner, mail: &Mail) -> Result<Envelope, Failure> {
+    let recipient = options.recipient.clone().or_else(|| variable("RECIPIENT")).unwrap_or_else(|| {
+        let has_domain = owner.user.contains('@');
+        if has_domain { owner.user.clone() } else { format!("{}@{}", owner.user, options.config.hostname()) }
+    });
+    let sender = options.sender.clone().or_else(|| variable("SENDER")).or_else(|| mail.stated_sender()).unwrap_or_default();
+    let bare = |text: &str| text.trim_start_matches('<').trim_end_matches('>').to_owned();
+    let recipient = Address::new(bare(&recipient)).filter(|a| !a.is_empty());
+    let recipient = recipient.ok_or_else(|| Failure::usage("option -a: no address"))?;
+    // "MAILER-DAEMON" is how From_ lines and other MTAs write the null sender
+    let sender = bare(&sender);
+    let sender = if sender.eq_ignore_ascii_case("MAILER-DAEMON") { String::new() } else { sender };
+    let mut envelope = Envelope { recipients: vec![Recipient::plain(recipient)], ..Envelope::default() };
+    envelope.sender.address = Address::new(sender).unwrap_or_default();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    envelope.arrival = (now.as_secs(), now.subsec_micros());
+    envelope.size = mail.size();
+    Ok(envelope)
+}
+
+/// DESIGN section 4: whoever may run no programs may also touch nothing outside the home.
+fn confine(context: &Context) -> Result<(), Failure> {
+    if context.shell_ok {
+        return Ok(());
+    }
+    let sieve: Vec<&Path> = [&context.config.deliver.sieve_before, &context.config.deliver.sieve_after]
+        .into_iter()
+        .chain([&context.config.deliver.sieve_programs])
+        .map(PathBuf::as_path)
+        .filter(|p| p.is_absolute() && p.exists())
+        .collect();
+    let home = existing(&context.home);
+    let maildir = existing(&context.maildir);
+    let run = context.config.paths.run.as_path();
+    let mut readable: Vec<&Path> = ["/usr", "/lib", "/lib64", "/bin", "/etc/localtime"].map(Path::new).to_vec();
+    readable.extend(sieve);
+    readable.extend(run.exists().then_some(run));
+    readable.retain(|p| p.exists());
+    match confine::paths_only(&[home, maildir], &readable) {
+        Ok(confine::Confined::Yes) => Ok(()),
+        Ok(confine::Confined::Unsupported) => unconfined(context),
+        Err(e) => Err(Failure::io("confine to the home", &e)),
+    }
+}
+
+/// The nearest directory above that exists: the home itself may have to be made.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|p| p.is_dir()).unwrap_or(path)
+}
+
+fn unconfined(context: &Context) -> Result<(), Failure> {
+    use penny_base::config::Confinement;
+    if context.config.ids.landlock == Confinement::Optional || is_alone() {
+        log::debug("unconfined", context.id(), &[("user", &context.user), ("why", &"no Landlock in this kernel")]);
+        return Ok(());
+    }
+    Err(Failure::temporary("4.3.5", "this system cannot confine a shared mail user")
+        .with_detail("no Landlock; set ids.landlock = \"optional\" to go on without"))
+}
+
+/// The uid is a real account's: its files are its own business. Shared uids have no home of ours in the user database.
+fn is_alone() -> bool {
+    let own = ids::own_uid();
+    ids::account_by_uid(own).ok().flatten().is_some_and(|a| variable("USER").is_none_or(|u| u == a.name))
+}
+
+/// A duplicate of standard input, to read the message from.
+pub fn standard_input() -> Result<std::fs::File, Failure> {
+    let fd = std::io::stdin().as_fd().try_clone_to_owned().map_err(|e| Failure::io("standard input", &e))?;
+    Ok(fd.into())
+}

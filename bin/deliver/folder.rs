@@ -1,0 +1,187 @@
+//! Into a folder of the Maildir, within the quota.
+//!
+//! Invariants  1. success means: file and name are on stable storage (penny-maildir)   2. a message over quota leaves nothing behind
+//! Failures    over quota is 4.2.2, or 5.2.2 where mail.quota_permanent says so
+
+use std::io::Write;
+use std::path::Path;
+
+use penny_base::services::Lookup;
+use penny_base::{Failure, Kind, log};
+use penny_maildir::{
+    Delivery, DiskEncoding, Error, Flags, FolderName, Info, Limits, Maildir, NameStyle, Place, Quota,
+};
+
+use crate::context::Context;
+use crate::{fields, safe};
+
+/// How to file a message.
+#[derive(Default)]
+pub struct Filing<'a> {
+    /// System flags and keywords, IMAP names.
+    pub flags: &'a [String],
+    /// Make the folder when it is missing; else INBOX takes its place.
+    pub create: bool,
+    /// This message (LF or CRLF) instead of the one at hand.
+    pub content: Option<&'a [u8]>,
+}
+
+/// The usual failure of the store, as ours.
+pub fn failure(context: &Context, error: &Error) -> Failure {
+    match error {
+        Error::OverQuota if context.config.mail.quota_permanent => {
+            Failure::permanent(Kind::Unavailable, "5.2.2", "mailbox is over quota")
+        }
+        Error::OverQuota => Failure::temporary("4.2.2", "mailbox is over quota"),
+        // no mistake of ours in the store may bounce mail
+        e => {
+            let status = e.status().replacen('5', "4", 1);
+            Failure::temporary(&status, "mailbox is not usable now").with_detail(e.to_string())
+        }
+    }
+}
+
+/// The root, made at the first delivery; its parts must be real directories.
+pub fn root(context: &Context) -> Result<Maildir, Failure> {
+    safe::check_maildir(&context.maildir)?;
+    Maildir::open_or_create(&context.maildir).map_err(|e| failure(context, &e))
+}
+
+/// How scripts and addresses name folders: `/` between levels, like imapd's clients without a prefix.
+pub fn folder_name(context: &Context, name: &str) -> Result<FolderName, Error> {
+    let separator = context.config.imapd.separator.chars().next().unwrap_or('/');
+    let plain = NameStyle { separator, prefix: String::new() };
+    let prefix = context.config.imapd.prefix.as_str();
+    let rest = name.strip_prefix(prefix).filter(|r| !prefix.is_empty() && !r.is_empty()).map(|r| r.trim_start_matches(separator));
+    FolderName::from_utf8(rest.filter(|r| !r.is_empty()).unwrap_or(name), &plain)
+}
+
+/// True if mail can be filed there now.
+pub fn exists(context: &Context, name: &str) -> bool {
+    folder_name(context, name).is_ok_and(|f| f.is_inbox() || Maildir::is_at(&f.path(&context.maildir, encoding(context))))
+}
+
+/// How folder names stand on disk: UTF-8 where such a name is there already (Courier 5, Dovecot with mailbox_list_utf8).
+fn encoding(context: &Context) -> DiskEncoding {
+    let has_utf8 = std::fs::read_dir(&context.maildir)
+        .is_ok_and(|dir| dir.flatten().any(|e| e.file_name().to_str().is_some_and(|n| n.starts_with('.') && !n.is_ascii())));
+    if has_utf8 { DiskEncoding::Utf8 } else { DiskEncoding::Mutf7 }
+}
+
+/// Files the message; returns the folder's name that took it.
+pub fn deliver(context: &Context, name: &str, filing: &Filing<'_>) -> Result<String, Failure> {
+    let root = root(context)?;
+    let wanted = folder_name(context, name).map_err(|e| failure(context, &e));
+    let (dir, took) = match wanted {
+        Ok(folder) if !folder.is_inbox() => {
+            let path = folder.path(root.path(), encoding(context));
+            safe::check_maildir(&path)?;
+            match Maildir::open(&path) {
+                Ok(dir) => (dir, name.to_owned()),
+                Err(_) if filing.create => {
+                    (Maildir::create_folder(&path).map_err(|e| failure(context, &e))?, name.to_owned())
+                }
+                Err(_) => (root.clone(), "INBOX".to_owned()),
+            }
+        }
+        Ok(_) => (root.clone(), "INBOX".to_owned()),
+        // a name that cannot be a folder: the mail still goes to the user
+        Err(_) => (root.clone(), "INBOX".to_owned()),
+    };
+    store(context, &root, &dir, filing)?;
+    Ok(took)
+}
+
+/// Into any Maildir directory (an instruction named it); not part of the quota.
+pub fn deliver_to_path(context: &Context, path: &Path) -> Result<(), Failure> {
+    safe::check_maildir(path)?;
+    let dir = Maildir::open_or_create(path).map_err(|e| failure(context, &e))?;
+    write(context, &dir, &Filing::default()).map(drop)
+}
+
+fn store(context: &Context, root: &Maildir, dir: &Maildir, filing: &Filing<'_>) -> Result<(), Failure> {
+    let quota = quota(context, root);
+    let size = filing.content.map_or(context.mail.size(), |c| c.len() as u64);
+    let extra = fields::added(context).len() as u64;
+    quota.check(size + extra, 1).map_err(|e| failure(context, &e))?;
+    let stored = write(context, dir, filing)?;
+    let octets = i64::try_from(stored).unwrap_or(i64::MAX);
+    if let Err(e) = quota.update(octets, 1) {
+        // delivered all the same: the next recount finds it
+        log::warning("quota", context.id(), &[("user", &context.user), ("why", &e)]);
+    }
+    report(context, &quota);
+    Ok(())
+}
+
+fn quota(context: &Context, root: &Maildir) -> Quota {
+    let (kb, messages) = context.quota;
+    let storage = if kb > 0 { kb * 1024 } else { context.config.mail.quota.0 };
+    let messages = if messages > 0 { messages } else { u64::from(context.config.mail.quota_messages) };
+    let limits = Limits { storage: (storage > 0).then_some(storage), messages: (messages > 0).then_some(messages) };
+    Quota::new(root, (!limits.is_unlimited()).then_some(limits))
+}
+
+/// Tells lookup how full the mailbox is, so that smtpd can refuse at RCPT time; best effort.
+fn report(context: &Context, quota: &Quota) {
+    if !quota.is_active() {
+        return;
+    }
+    let (Ok((usage, _)), Ok(mut lookup)) = (quota.usage(), Lookup::connect(&context.config, None)) else { return };
+    let (kb, messages) = (usage.storage.div_ceil(1024).to_string(), usage.messages.to_string());
+    let _ = lookup.ask(&["quota", &context.user, &kb, &messages]);
+}
+
+fn write(context: &Context, dir: &Maildir, filing: &Filing<'_>) -> Result<u64, Failure> {
+    let fail = |e: Error| failure(context, &e);
+    let mut delivery = Delivery::begin(dir).map_err(fail)?;
+    let written = match filing.content {
+        Some(content) => delivery
+            .write_all(fields::added(context).as_bytes())
+            .and_then(|()| write_lf(content, &mut delivery)),
+        None => fields::write_stored(context, &mut delivery),
+    };
+    written.map_err(|e| Failure::io("write message", &e))?;
+    let done = delivery.commit(place(dir, filing.flags)).map_err(fail)?;
+    log::info(
+        "delivered",
+        context.id(),
+        &[("user", &context.user), ("to", &context.recipient()), ("size", &done.size), ("file", &done.base)],
+    );
+    Ok(done.size)
+}
+
+fn write_lf(content: &[u8], out: &mut impl Write) -> std::io::Result<()> {
+    for line in content.split_inclusive(|&b| b == b'\n') {
+        match line.strip_suffix(b"\r\n") {
+            Some(text) => out.write_all(text).and_then(|()| out.write_all(b"\n"))?,
+            None => out.write_all(line)?,
+        }
+    }
+    Ok(())
+}
+
+/// new/ unless a flag is to be set. Keywords need letters of `dovecot-keywords`, which imapd owns: those it knows are used.
+fn place(dir: &Maildir, flags: &[String]) -> Place {
+    let mut info = Info::default();
+    for flag in flags {
+        let bit = match flag.to_ascii_lowercase().as_str() {
+            "\\seen" => Flags::SEEN,
+            "\\answered" => Flags::ANSWERED,
+            "\\flagged" => Flags::FLAGGED,
+            "\\draft" => Flags::DRAFT,
+            "\\deleted" => Flags::DELETED,
+            _ => Flags::NONE,
+        };
+        info.flags = info.flags.union(bit);
+        if !flag.starts_with('\\') {
+            info.letters |= keyword(dir, flag);
+        }
+    }
+    if info.flags == Flags::NONE && info.letters == 0 { Place::New } else { Place::Cur(info) }
+}
+
+/// The letter bit of a keyword; 0 when the folder cannot take one more.
+fn keyword(dir: &Maildir, name: &str) -> u32 {
+    crate::keywords::letter(dir, name).map_or(0, |n| 1 << n)
+}

@@ -1,0 +1,79 @@
+//! Which rules a message follows: the first that is there.
+//!
+//! Order       -m FOLDER; Sieve script; what a filter marked junk -> Junk; `.forward`; `.qmail`, `.qmail-ext`, `-default`;
+//!             +extension to the folder of that name if it exists; INBOX
+//! Invariants  a rules file that is unsafe or wrong defers the message: nothing is delivered by rules the owner did not write
+
+use penny_base::Failure;
+
+use crate::context::Context;
+use crate::folder::{self, Filing};
+use crate::outcome::Done;
+use crate::{fields, forward, qmail, safe, sieve, steps};
+
+/// Delivers the message.
+pub fn deliver(context: Context) -> Result<Done, Failure> {
+    let context = &context;
+    fields::check_loop(context)?;
+    if let Some(name) = &context.folder {
+        let took = folder::deliver(context, name, &Filing { create: true, ..Filing::default() })?;
+        return Ok(Done::new(format!("delivered to {took}")));
+    }
+    if context.plain {
+        return default(context);
+    }
+    safe::check_home(&context.home)?;
+    if let Some(done) = sieve::deliver(context)? {
+        return Ok(done);
+    }
+    if context.is_junk() {
+        return default(context);
+    }
+    if let Some(done) = by_forward(context)? {
+        return Ok(done);
+    }
+    if let Some(done) = by_qmail(context)? {
+        return Ok(done);
+    }
+    default(context)
+}
+
+/// The folder mail goes to without rules: Junk, +extension, INBOX.
+pub fn default_folder(context: &Context) -> (String, bool) {
+    if context.is_junk() {
+        return (context.config.mail.junk_folder.clone(), true);
+    }
+    let folder = context.extension().filter(|e| folder::exists(context, e));
+    (folder.unwrap_or_else(|| "INBOX".into()), false)
+}
+
+fn default(context: &Context) -> Result<Done, Failure> {
+    let (name, create) = default_folder(context);
+    let took = folder::deliver(context, &name, &Filing { create, ..Filing::default() })?;
+    Ok(Done::new(format!("delivered to {took}")))
+}
+
+fn by_forward(context: &Context) -> Result<Option<Done>, Failure> {
+    let path = context.home.join(".forward");
+    let Some(rules) = safe::read(&path)? else { return Ok(None) };
+    let text = String::from_utf8(rules.text).map_err(|_| steps::bad(&path, "not UTF-8"))?;
+    let list = forward::parse(&text, &context.user).map_err(|e| steps::bad(&path, &e))?;
+    if list.is_empty() {
+        // an empty .forward says nothing
+        return Ok(None);
+    }
+    steps::run(context, &list, &[]).map(Some)
+}
+
+fn by_qmail(context: &Context) -> Result<Option<Done>, Failure> {
+    let extension = context.extension();
+    for (path, default) in qmail::candidates(&context.home, extension.as_deref()) {
+        let Some(rules) = safe::read(&path)? else { continue };
+        let text = String::from_utf8(rules.text).map_err(|_| steps::bad(&path, "not UTF-8"))?;
+        let executable = rules.mode & 0o100 != 0;
+        let list = qmail::parse(&text, executable).map_err(|e| steps::bad(&path, &e))?;
+        let extra: Vec<_> = default.into_iter().map(|d| ("DEFAULT".to_owned(), d)).collect();
+        return steps::run(context, &list.steps, &extra).map(Some);
+    }
+    Ok(None)
+}

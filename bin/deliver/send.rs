@@ -1,0 +1,97 @@
+//! Passing the message on, through enqueue.
+//!
+//! Standards   RFC 5321 3.9.1 (alias: the sender stays), RFC 3461 5.2.7 (DSN parameters travel with an alias of one)
+//! Invariants  success means the queue has it (Q1)   2. Delivered-To is added, so a loop ends at its second round
+
+use penny_base::{Failure, log};
+use penny_queue::{Address, Enqueue, Envelope, Message, Param, Recipient, Sender};
+
+use crate::context::Context;
+use crate::fields;
+
+/// Forwards to addresses in one queue entry.
+pub fn forward(context: &Context, addresses: &[String]) -> Result<(), Failure> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let mut recipients = Vec::new();
+    for text in addresses {
+        let mut recipient = Recipient::plain(address(&qualified(context, text))?);
+        if let (1, Some(own)) = (addresses.len(), context.recipient_entry()) {
+            recipient.params = own.params.clone();
+        }
+        recipients.push(recipient);
+    }
+    let envelope = Envelope { recipients, junk: None, hold: None, id: None, client_uid: None, ..context.envelope.clone() };
+    let mut content = Vec::new();
+    fields::write_original(context, &mut content).map_err(|e| Failure::io("read message", &e))?;
+    let added = format!("Delivered-To: {}\n", context.recipient());
+    let name = commit(context, &envelope, added.as_bytes(), &content)?;
+    log::info("forwarded", context.id(), &[("user", &context.user), ("to", &addresses.join(",")), ("as", &name)]);
+    Ok(())
+}
+
+/// A new message of our own making.
+pub fn new_mail(
+    context: &Context,
+    from: &str,
+    to: &[String],
+    parameters: (&[String], &[String]),
+    message: &[u8],
+) -> Result<(), Failure> {
+    let (mail, rcpt) = parameters;
+    let params = |list: &[String]| list.iter().filter_map(|p| Param::parse(p)).collect::<Vec<_>>();
+    let recipients = to
+        .iter()
+        .map(|a| address(a).map(|address| Recipient { params: params(rcpt), ..Recipient::plain(address) }))
+        .collect::<Result<Vec<_>, _>>()?;
+    let sender = Sender { address: address_or_null(from)?, params: params(mail) };
+    let arrival = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let envelope = Envelope {
+        arrival: (arrival.as_secs(), arrival.subsec_micros()),
+        sender,
+        recipients,
+        ..Envelope::default()
+    };
+    let content: Vec<u8> = without_cr(message);
+    commit(context, &envelope, b"", &content).map(drop)
+}
+
+fn commit(context: &Context, envelope: &Envelope, added: &[u8], content: &[u8]) -> Result<String, Failure> {
+    let mut enqueue = Enqueue::connect(&context.config, None).map_err(|e| Failure::io("connect to enqueue", &e))?;
+    if content.len() <= penny_queue::client::INLINE_MAX {
+        return enqueue.commit(envelope, added, Message::Bytes(content)).map(|n| n.to_string());
+    }
+    let mut spool = penny_queue::Spool::new();
+    spool.write(&mut enqueue, content).map_err(|e| Failure::io("spool", &e))?;
+    enqueue.commit(envelope, added, spool.message()).map(|n| n.to_string())
+}
+
+fn without_cr(message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len());
+    for line in message.split_inclusive(|&b| b == b'\n') {
+        match line.strip_suffix(b"\r\n") {
+            Some(text) => out.extend(text.iter().filter(|&&b| b != b'\r').chain(b"\n")),
+            None => out.extend(line.iter().filter(|&&b| b != b'\r')),
+        }
+    }
+    out
+}
+
+/// A name without domain is one of the recipient's domain.
+fn qualified(context: &Context, text: &str) -> String {
+    if text.contains('@') {
+        return text.to_owned();
+    }
+    let (_, domain) = context.parts();
+    if domain.is_empty() { text.to_owned() } else { format!("{text}@{domain}") }
+}
+
+fn address(text: &str) -> Result<Address, Failure> {
+    let address = Address::new(text).filter(|a| !a.is_empty());
+    address.ok_or_else(|| Failure::temporary("4.3.5", "a forwarding address is not usable").with_detail(text.to_owned()))
+}
+
+fn address_or_null(text: &str) -> Result<Address, Failure> {
+    if text.is_empty() { Ok(Address::null()) } else { address(text) }
+}
