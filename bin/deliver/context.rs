@@ -219,7 +219,8 @@ fn hand_envelope(options: &Options, owner: &Owner, mail: &Mail) -> Result<Envelo
         let has_domain = owner.user.contains('@');
         if has_domain { owner.user.clone() } else { format!("{}@{}", owner.user, options.config.hostname()) }
     });
-    let sender = options.sender.clone().or_else(|| variable("SENDER")).or_else(|| mail.stated_sender()).unwrap_or_default();
+    let sender =
+        options.sender.clone().or_else(|| variable("SENDER")).or_else(|| mail.stated_sender()).unwrap_or_default();
     let bare = |text: &str| text.trim_start_matches('<').trim_end_matches('>').to_owned();
     let recipient = Address::new(bare(&recipient)).filter(|a| !a.is_empty());
     let recipient = recipient.ok_or_else(|| Failure::usage("option -a: no address"))?;

@@ -8,9 +8,7 @@ use std::path::Path;
 
 use penny_base::services::Lookup;
 use penny_base::{Failure, Kind, log};
-use penny_maildir::{
-    Delivery, DiskEncoding, Error, Flags, FolderName, Info, Limits, Maildir, NameStyle, Place, Quota,
-};
+use penny_maildir::{Delivery, DiskEncoding, Error, Flags, FolderName, Info, Limits, Maildir, NameStyle, Place, Quota};
 
 use crate::context::Context;
 use crate::{fields, safe};
@@ -52,19 +50,24 @@ pub fn folder_name(context: &Context, name: &str) -> Result<FolderName, Error> {
     let separator = context.config.imapd.separator.chars().next().unwrap_or('/');
     let plain = NameStyle { separator, prefix: String::new() };
     let prefix = context.config.imapd.prefix.as_str();
-    let rest = name.strip_prefix(prefix).filter(|r| !prefix.is_empty() && !r.is_empty()).map(|r| r.trim_start_matches(separator));
+    let rest = name
+        .strip_prefix(prefix)
+        .filter(|r| !prefix.is_empty() && !r.is_empty())
+        .map(|r| r.trim_start_matches(separator));
     FolderName::from_utf8(rest.filter(|r| !r.is_empty()).unwrap_or(name), &plain)
 }
 
 /// True if mail can be filed there now.
 pub fn exists(context: &Context, name: &str) -> bool {
-    folder_name(context, name).is_ok_and(|f| f.is_inbox() || Maildir::is_at(&f.path(&context.maildir, encoding(context))))
+    folder_name(context, name)
+        .is_ok_and(|f| f.is_inbox() || Maildir::is_at(&f.path(&context.maildir, encoding(context))))
 }
 
 /// How folder names stand on disk: UTF-8 where such a name is there already (Courier 5, Dovecot with mailbox_list_utf8).
 fn encoding(context: &Context) -> DiskEncoding {
-    let has_utf8 = std::fs::read_dir(&context.maildir)
-        .is_ok_and(|dir| dir.flatten().any(|e| e.file_name().to_str().is_some_and(|n| n.starts_with('.') && !n.is_ascii())));
+    let has_utf8 = std::fs::read_dir(&context.maildir).is_ok_and(|dir| {
+        dir.flatten().any(|e| e.file_name().to_str().is_some_and(|n| n.starts_with('.') && !n.is_ascii()))
+    });
     if has_utf8 { DiskEncoding::Utf8 } else { DiskEncoding::Mutf7 }
 }
 
@@ -136,13 +139,13 @@ fn write(context: &Context, dir: &Maildir, filing: &Filing<'_>) -> Result<u64, F
     let fail = |e: Error| failure(context, &e);
     let mut delivery = Delivery::begin(dir).map_err(fail)?;
     let written = match filing.content {
-        Some(content) => delivery
-            .write_all(fields::added(context).as_bytes())
-            .and_then(|()| write_lf(content, &mut delivery)),
+        Some(content) => {
+            delivery.write_all(fields::added(context).as_bytes()).and_then(|()| write_lf(content, &mut delivery))
+        }
         None => fields::write_stored(context, &mut delivery),
     };
     written.map_err(|e| Failure::io("write message", &e))?;
-    let done = delivery.commit(place(dir, filing.flags)).map_err(fail)?;
+    let done = delivery.commit(place(filing.flags)).map_err(fail)?;
     log::info(
         "delivered",
         context.id(),
@@ -161,8 +164,8 @@ fn write_lf(content: &[u8], out: &mut impl Write) -> std::io::Result<()> {
     Ok(())
 }
 
-/// new/ unless a flag is to be set. Keywords need letters of `dovecot-keywords`, which imapd owns: those it knows are used.
-fn place(dir: &Maildir, flags: &[String]) -> Place {
+/// new/ unless a flag is to be set.
+fn place(flags: &[String]) -> Place {
     let mut info = Info::default();
     for flag in flags {
         let bit = match flag.to_ascii_lowercase().as_str() {
@@ -174,14 +177,6 @@ fn place(dir: &Maildir, flags: &[String]) -> Place {
             _ => Flags::NONE,
         };
         info.flags = info.flags.union(bit);
-        if !flag.starts_with('\\') {
-            info.letters |= keyword(dir, flag);
-        }
     }
     if info.flags == Flags::NONE && info.letters == 0 { Place::New } else { Place::Cur(info) }
-}
-
-/// The letter bit of a keyword; 0 when the folder cannot take one more.
-fn keyword(dir: &Maildir, name: &str) -> u32 {
-    crate::keywords::letter(dir, name).map_or(0, |n| 1 << n)
 }

@@ -171,7 +171,8 @@ impl<'a> Kept<'a> {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() && self.memory.len() + bytes.len() > MEMORY_MAX {
-            let mut file = penny_sys::fs::tmpfile(self.tmp, 0o600).or_else(|_| penny_sys::fs::memory_file("message"))?;
+            let mut file =
+                penny_sys::fs::tmpfile(self.tmp, 0o600).or_else(|_| penny_sys::fs::memory_file("message"))?;
             file.write_all(&self.memory)?;
             self.memory = Vec::new();
             self.file = Some(file);

@@ -17,7 +17,6 @@ mod qmail;
 mod rules;
 mod safe;
 mod send;
-mod sieve;
 mod steps;
 mod watchdog;
 

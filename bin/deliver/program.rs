@@ -133,8 +133,19 @@ fn environment(context: &Context) -> Vec<(String, String)> {
         own("MAILDIR", &context.maildir.to_string_lossy()),
         own("RPLINE", &format!("Return-Path: <{}>\n", context.sender())),
         own("DTLINE", &format!("Delivered-To: {}\n", context.recipient())),
-        own("UFLINE", &format!("From {} \n", if context.sender().is_empty() { "MAILER-DAEMON" } else { context.sender() })),
-        own("ORIGINAL_RECIPIENT", &context.envelope.recipients.first().map(|r| r.params.iter().filter(|p| p.is("ORCPT")).filter_map(|p| p.value()).collect::<String>()).unwrap_or_default()),
+        own(
+            "UFLINE",
+            &format!("From {} \n", if context.sender().is_empty() { "MAILER-DAEMON" } else { context.sender() }),
+        ),
+        own(
+            "ORIGINAL_RECIPIENT",
+            &context
+                .envelope
+                .recipients
+                .first()
+                .map(|r| r.params.iter().filter(|p| p.is("ORCPT")).filter_map(|p| p.value()).collect::<String>())
+                .unwrap_or_default(),
+        ),
     ]
 }
 

@@ -9,7 +9,7 @@ use penny_base::Failure;
 use crate::context::Context;
 use crate::folder::{self, Filing};
 use crate::outcome::Done;
-use crate::{fields, forward, qmail, safe, sieve, steps};
+use crate::{fields, forward, qmail, safe, steps};
 
 /// Delivers the message.
 pub fn deliver(context: Context) -> Result<Done, Failure> {
@@ -23,9 +23,6 @@ pub fn deliver(context: Context) -> Result<Done, Failure> {
         return default(context);
     }
     safe::check_home(&context.home)?;
-    if let Some(done) = sieve::deliver(context)? {
-        return Ok(done);
-    }
     if context.is_junk() {
         return default(context);
     }

@@ -22,7 +22,8 @@ pub fn forward(context: &Context, addresses: &[String]) -> Result<(), Failure> {
         }
         recipients.push(recipient);
     }
-    let envelope = Envelope { recipients, junk: None, hold: None, id: None, client_uid: None, ..context.envelope.clone() };
+    let envelope =
+        Envelope { recipients, junk: None, hold: None, id: None, client_uid: None, ..context.envelope.clone() };
     let mut content = Vec::new();
     fields::write_original(context, &mut content).map_err(|e| Failure::io("read message", &e))?;
     let added = format!("Delivered-To: {}\n", context.recipient());
@@ -47,12 +48,8 @@ pub fn new_mail(
         .collect::<Result<Vec<_>, _>>()?;
     let sender = Sender { address: address_or_null(from)?, params: params(mail) };
     let arrival = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let envelope = Envelope {
-        arrival: (arrival.as_secs(), arrival.subsec_micros()),
-        sender,
-        recipients,
-        ..Envelope::default()
-    };
+    let envelope =
+        Envelope { arrival: (arrival.as_secs(), arrival.subsec_micros()), sender, recipients, ..Envelope::default() };
     let content: Vec<u8> = without_cr(message);
     commit(context, &envelope, b"", &content).map(drop)
 }
@@ -89,7 +86,8 @@ fn qualified(context: &Context, text: &str) -> String {
 
 fn address(text: &str) -> Result<Address, Failure> {
     let address = Address::new(text).filter(|a| !a.is_empty());
-    address.ok_or_else(|| Failure::temporary("4.3.5", "a forwarding address is not usable").with_detail(text.to_owned()))
+    address
+        .ok_or_else(|| Failure::temporary("4.3.5", "a forwarding address is not usable").with_detail(text.to_owned()))
 }
 
 fn address_or_null(text: &str) -> Result<Address, Failure> {

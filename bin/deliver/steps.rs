@@ -104,8 +104,9 @@ impl Runner<'_> {
             return Err(Failure::temporary("4.3.5", "include files nested too deep"));
         }
         let path = self.path(path)?;
-        let rules = safe::read(&path)?
-            .ok_or_else(|| Failure::temporary("4.3.5", "an include file is missing").with_detail(path.display().to_string()))?;
+        let rules = safe::read(&path)?.ok_or_else(|| {
+            Failure::temporary("4.3.5", "an include file is missing").with_detail(path.display().to_string())
+        })?;
         let text = String::from_utf8_lossy(&rules.text);
         let steps = forward::parse(&text, &self.context.user).map_err(|e| bad(&path, &e))?;
         self.all(&steps, depth + 1)
