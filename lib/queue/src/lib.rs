@@ -6,6 +6,7 @@
 //! | [`commit`] | writing one entry durably (enqueue only) | files |
 //! | [`envelope`] | the header block of an entry: the native envelope form of every program | no |
 //! | [`journal`] | outcomes of an entry so far, as lines | no |
+//! | [`active`] | an entry being worked on: what is left to do | no |
 //! | [`entry`] | where entries lie, and the order of calls between states | files |
 //! | [`name`] | entry names, never reused | no |
 //! | [`job`] | packets between qrun and remote | no |
@@ -15,6 +16,7 @@
 //!
 //! The format is specified in pennypost-queue(5).
 
+pub mod active;
 pub mod client;
 pub mod commit;
 pub mod entry;

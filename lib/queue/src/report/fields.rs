@@ -69,6 +69,8 @@ fn action(kind: Report, item: &Item<'_>) -> &'static str {
 /// The address the message was to be delivered to; commands and files of aliases are nobody's business.
 pub(super) fn final_address<'a>(item: &Item<'a>) -> &'a str {
     match item.resolved {
+        // RFC 3464 2.3.3: "expanded" speaks of the list, not of its members
+        _ if item.outcome.action == Action::Expanded => item.recipient.address.as_str(),
         Some(r) if matches!(r.kind, Kind::Local | Kind::Remote) => r.value.as_str(),
         _ => item.recipient.address.as_str(),
     }
