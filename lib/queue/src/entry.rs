@@ -132,9 +132,9 @@ impl Queue {
         }))
     }
 
-    /// Q1 to Q2: takes an entry. Not synced: after a power cut it is in new/ or in cur/, and both are states.
-    pub fn take(&self, name: &Name) -> io::Result<()> {
-        penny_sys::fs::rename_new(&self.new_path(name), &self.cur_path(name, false))
+    /// Q1 to Q2, or to Q3. Not synced: after a power cut it is in new/ or in cur/, and both are states.
+    pub fn take(&self, name: &Name, held: bool) -> io::Result<()> {
+        penny_sys::fs::rename_new(&self.new_path(name), &self.cur_path(name, held))
     }
 
     /// Opens and checks an entry in cur/.

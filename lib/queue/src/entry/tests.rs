@@ -54,7 +54,7 @@ fn an_entry_goes_through_its_states() {
     let q = &t.0;
     put(q, 1, &entry("Subject: x\n\nbody\n"));
     assert_eq!(q.list("new").unwrap().0, [name(1)]);
-    q.take(&name(1)).unwrap();
+    q.take(&name(1), false).unwrap();
     let mut opened = q.open(&name(1), false).unwrap();
     let mut text = String::new();
     io::Read::read_to_string(&mut opened.file, &mut text).unwrap();
@@ -106,13 +106,13 @@ fn what_is_not_understood_is_corrupt() {
         [&b""[..], b"\n\n", b"garbage", &good[..good.len() - 1], &good[..40], &[good.clone(), b"x".to_vec()].concat()]
     {
         put(q, 1, bytes);
-        q.take(&name(1)).unwrap();
+        q.take(&name(1), false).unwrap();
         assert!(matches!(q.open(&name(1), false), Err(EntryError::Corrupt(_))), "{bytes:?}");
         std::fs::remove_file(q.cur_path(&name(1), false)).unwrap();
     }
     put(q, 2, &good);
     std::fs::hard_link(q.new_path(&name(2)), q.dir("tmp").join("second")).unwrap();
-    q.take(&name(2)).unwrap();
+    q.take(&name(2), false).unwrap();
     assert!(matches!(q.open(&name(2), false), Err(EntryError::Corrupt(_))), "a second link");
     symlink("/etc/passwd", q.cur_path(&name(3), false)).unwrap();
     assert!(matches!(q.open(&name(3), false), Err(EntryError::Corrupt(_))), "a link");

@@ -1,0 +1,97 @@
+//! An entry in memory: what lib/queue knows of it, and what runs for it.
+
+use penny_base::services::lookup::User;
+use penny_queue::active::Active;
+use penny_queue::job::Route;
+use penny_queue::journal::Target;
+use penny_queue::schedule::DestKey;
+use std::collections::HashMap;
+use std::fs::File;
+
+/// What lookup said about an address or a domain.
+#[derive(Debug, Clone)]
+pub enum Fact {
+    /// A mailbox.
+    User(User),
+    /// No mailbox.
+    NoUser,
+    /// Where a domain's mail goes.
+    Route(Route),
+    /// Not now.
+    Temporary(String),
+}
+
+/// What an admin wants of an entry whose jobs still run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing.
+    Nothing,
+    /// Hold it when they have ended.
+    Hold,
+    /// Remove it.
+    Remove,
+    /// Fail what is left.
+    Bounce,
+}
+
+/// An entry in memory.
+#[derive(Debug)]
+pub struct Entry {
+    /// Envelope and journal.
+    pub active: Active,
+    /// Offset of the message in the file.
+    pub body: u64,
+    /// Answers of lookup still missing.
+    pub awaiting: usize,
+    /// Answers so far, for this round.
+    pub facts: HashMap<String, Fact>,
+    /// Jobs queued or running.
+    pub jobs: usize,
+    /// The journal, once there is one.
+    pub journal: Option<File>,
+    /// A report is being made.
+    pub reporting: bool,
+    /// Turn-taking within a destination: who sent it.
+    pub sender: String,
+    /// MT-PRIORITY.
+    pub priority: i8,
+    /// Not to be tried again before, for its destination is left alone.
+    pub not_before: u64,
+    /// Something was really tried in this round.
+    pub tried: bool,
+    /// Jobs of this entry that stand in the plan may be given up for parking: none has run yet.
+    pub wanted: Wanted,
+}
+
+/// Mail for one destination of one entry.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The entry.
+    pub slot: u64,
+    /// What it covers.
+    pub targets: Vec<Target>,
+    /// How.
+    pub how: How,
+}
+
+/// How a job is done.
+#[derive(Debug, Clone)]
+pub enum How {
+    /// Into a mailbox.
+    Mailbox(Box<User>),
+    /// Into a command of an alias.
+    Command(String),
+    /// Onto a file of an alias.
+    File(String),
+    /// To another host.
+    Remote(Route),
+}
+
+/// A job under way.
+#[derive(Debug)]
+pub struct Running {
+    /// The job.
+    pub job: Job,
+    /// Where it counts.
+    pub dest: DestKey,
+}

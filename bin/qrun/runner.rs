@@ -1,0 +1,363 @@
+//! The process: its state, and the loop that waits for everything at once.
+
+use crate::control::Control;
+use crate::entry::{Entry, Job, Running};
+use crate::remote::Workers;
+use crate::reports::Children;
+use crate::resolve::Client;
+use crate::sync::Pending;
+use penny_base::services::{Event, Spawn, service_stream};
+use penny_base::{Config, Failure, Outcome, log};
+use penny_queue::active::Times;
+use penny_queue::schedule::{Backoff, DestKey, FairQueue, Limits, Plan, Waiting};
+use penny_queue::{Name, Queue};
+use penny_sys::poll::{Interest, Watch};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Entries remembered while they wait for their time; beyond it the directory is scanned again.
+const WAITING_MAX: usize = 250_000;
+/// Time between scans of new/, should a notification be lost.
+const RESCAN: Duration = Duration::from_secs(60);
+/// How long running jobs may go on after a request to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// Time between two tries to connect to spawn.
+const SPAWN_RETRY: Duration = Duration::from_millis(500);
+
+/// Everything qrun knows.
+pub struct Runner {
+    pub config: Config,
+    pub queue: Queue,
+    _lock: penny_sys::fs::Locked,
+    pub backoff: Backoff,
+    pub times: Times,
+    pub spawn: Option<Spawn>,
+    spawn_retry: Instant,
+    pub lookup: Client,
+    pub watch: Option<Watch>,
+    /// Entries in memory, by a number of this process.
+    pub entries: HashMap<u64, Entry>,
+    pub slots: HashMap<Name, u64>,
+    pub next_slot: u64,
+    /// Names in new/ not yet taken.
+    pub fresh: VecDeque<Name>,
+    pub fresh_names: HashSet<Name>,
+    pub waiting: Waiting,
+    /// Entries of busy destinations, waiting for room there; names only.
+    pub parked: HashMap<DestKey, FairQueue<Name>>,
+    pub parked_names: HashSet<Name>,
+    pub plan: Plan<Job>,
+    /// Deliveries under way, by spawn's number.
+    pub locals: HashMap<u32, (Running, std::os::fd::OwnedFd)>,
+    pub workers: Workers,
+    pub children: Children,
+    pub pending: Pending,
+    pub control: Option<Control>,
+    pub turn: u32,
+    pub last_scan: Instant,
+    pub(crate) clock: (u64, Instant),
+    stop: UnixStream,
+    hangup: UnixStream,
+    stopping: Option<Instant>,
+}
+
+/// Why the loop woke up.
+enum Wake {
+    Stop,
+    Hangup,
+    Watch,
+    Lookup,
+    Spawn,
+    Control,
+    Client(u64),
+    Worker(u64),
+    Child(usize),
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+impl Runner {
+    /// Opens the queue, takes the lock, connects to what is there.
+    pub fn start(config: Config) -> Result<Runner, Failure> {
+        let queue = Queue::new(&config.paths.queue);
+        queue.create().map_err(|e| Failure::io("queue directory", &e))?;
+        let lock = queue.lock().map_err(|e| match e.kind() {
+            std::io::ErrorKind::WouldBlock => Failure::temporary("4.3.0", "another qrun holds this queue")
+                .with_detail(queue.root().display().to_string()),
+            _ => Failure::io("queue lock", &e),
+        })?;
+        let (stop, hangup) = signals().map_err(|e| Failure::io("signals", &e))?;
+        let q = &config.queue;
+        let backoff = Backoff { min: q.retry_min.0, max: q.retry_max.0, lifetime: q.lifetime.0 };
+        let times = Times { lifetime: q.lifetime.0, delay_warning: q.delay_warning.0 };
+        let pause = |start, max| Limits { start, max, pause_min: q.retry_min.0.min(60), pause_max: q.retry_max.0 };
+        let limits = [pause(2, 4), pause(5.min(q.destination_concurrency), q.destination_concurrency)];
+        let plan = Plan::new([q.local_concurrency, q.remote_concurrency], limits);
+        let watch = Watch::new(&queue.dir("new"))
+            .map_err(|e| log::warning("no-inotify", None, &[("error", &e), ("scan", &"by time")]))
+            .ok();
+        let control = Control::listen(&config).map_err(|e| log::warning("no-control", None, &[("error", &e)])).ok();
+        Ok(Runner {
+            queue,
+            _lock: lock,
+            backoff,
+            times,
+            spawn: None,
+            spawn_retry: Instant::now(),
+            lookup: Client::new(),
+            watch,
+            entries: HashMap::new(),
+            slots: HashMap::new(),
+            next_slot: 1,
+            fresh: VecDeque::new(),
+            fresh_names: HashSet::new(),
+            waiting: Waiting::new(WAITING_MAX),
+            parked: HashMap::new(),
+            parked_names: HashSet::new(),
+            plan,
+            locals: HashMap::new(),
+            workers: Workers::default(),
+            children: Children::default(),
+            pending: Pending::default(),
+            control,
+            turn: 0,
+            last_scan: Instant::now(),
+            clock: (now(), Instant::now()),
+            stop,
+            hangup,
+            stopping: None,
+            config,
+        })
+    }
+
+    /// Works until told to stop; with `once`, until nothing is due and nothing runs.
+    pub fn run(mut self, once: bool) -> Result<Outcome, Failure> {
+        self.scan_all(true).map_err(|e| Failure::io("queue scan", &e))?;
+        log::info("ready", None, &[("waiting", &self.waiting.len()), ("new", &self.fresh.len())]);
+        loop {
+            self.pump();
+            let idle = self.is_idle();
+            if idle && (once || self.stopping.is_some()) || self.stopping.is_some_and(|t| t.elapsed() > STOP_PATIENCE) {
+                self.sync_tick(true);
+                log::info("stopped", None, &[("running", &self.plan.running())]);
+                return Ok(Outcome::Done);
+            }
+            let woken = self.wait().map_err(|e| Failure::io("poll", &e))?;
+            for wake in woken {
+                self.handle(wake);
+            }
+        }
+    }
+
+    /// Nothing runs, nothing is due now.
+    fn is_idle(&self) -> bool {
+        let busy = self.plan.running() > 0 || self.children.count() > 0 || self.entries.values().any(|e| e.reporting);
+        let due = self.stopping.is_none()
+            && (!self.entries.is_empty()
+                || !self.fresh.is_empty()
+                || self.waiting.next_due().is_some_and(|due| due <= now()));
+        !busy && !due && self.pending.due().is_none()
+    }
+
+    /// Whether new work may start.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    /// Everything that can be done without waiting.
+    fn pump(&mut self) {
+        self.connect_spawn();
+        self.pump_lookup();
+        if self.stopping.is_none() {
+            self.watch_clock();
+            self.rescan();
+            self.load_entries();
+            self.start_jobs();
+        }
+        self.workers_tick();
+        self.sync_tick(false);
+        self.pump_control();
+    }
+
+    fn wait(&mut self) -> std::io::Result<Vec<Wake>> {
+        let mut wakes = vec![Wake::Stop, Wake::Hangup];
+        let mut interests = vec![Interest::read(self.stop.as_fd()), Interest::read(self.hangup.as_fd())];
+        let mut add = |wake, interest| {
+            wakes.push(wake);
+            interests.push(interest);
+        };
+        if let Some(w) = &self.watch {
+            add(Wake::Watch, Interest::read(w.as_fd()));
+        }
+        if let Some((fd, write)) = self.lookup.fd() {
+            add(Wake::Lookup, Interest { fd, read: true, write });
+        }
+        if let Some(s) = &self.spawn {
+            add(Wake::Spawn, Interest::read(s.as_fd()));
+        }
+        if let Some(c) = &self.control {
+            add(Wake::Control, Interest::read(c.as_fd()));
+            for (id, interest) in c.clients() {
+                add(Wake::Client(id), interest);
+            }
+        }
+        for (id, fd) in self.workers.fds() {
+            add(Wake::Worker(id), Interest::read(fd));
+        }
+        for (n, fd) in self.children.fds() {
+            add(Wake::Child(n), Interest::read(fd));
+        }
+        let ready = penny_sys::poll::wait(&interests, Some(self.timeout()))?;
+        Ok(wakes.into_iter().zip(ready).filter(|(_, r)| r.read || r.write).map(|(w, _)| w).collect())
+    }
+
+    /// How long nothing will happen by itself.
+    fn timeout(&self) -> Duration {
+        let mut least = Duration::from_secs(30);
+        let mut at = |t: Option<Instant>| {
+            if let Some(t) = t {
+                least = least.min(t.saturating_duration_since(Instant::now()));
+            }
+        };
+        at(self.pending.due());
+        at(self.lookup.wake());
+        at(self.workers.wake(self.idle_time()));
+        at(self.spawn.is_none().then_some(self.spawn_retry));
+        at(self.stopping.map(|t| t + STOP_PATIENCE));
+        if self.control.as_ref().is_some_and(Control::has_work) {
+            return Duration::ZERO;
+        }
+        if self.stopping.is_none() {
+            let until_due = |due: u64| Duration::from_secs(due.saturating_sub(now()));
+            if let Some(due) = self.waiting.next_due().filter(|_| self.has_room()) {
+                // a second that has begun is due: no spinning, no lateness over a second
+                least =
+                    least.min(until_due(due).max(Duration::from_millis(if until_due(due).is_zero() { 0 } else { 50 })));
+            }
+        }
+        least
+    }
+
+    fn handle(&mut self, wake: Wake) {
+        match wake {
+            Wake::Stop => {
+                drain(&self.stop);
+                self.stopping.get_or_insert_with(Instant::now);
+            }
+            Wake::Hangup => {
+                drain(&self.hangup);
+                self.plan.retry_now(|_| true);
+                if let Err(e) = self.scan_all(false) {
+                    log::error("scan-failed", None, &[("error", &e)]);
+                }
+            }
+            Wake::Watch => self.take_changes(),
+            Wake::Lookup => {} // pumped in every round
+            Wake::Spawn => self.spawn_events(),
+            Wake::Control => self.control_accept(),
+            Wake::Client(id) => self.control_client(id),
+            Wake::Worker(id) => self.worker_told(id),
+            Wake::Child(n) => self.child_said(n),
+        }
+    }
+
+    fn connect_spawn(&mut self) {
+        if self.spawn.is_some() || Instant::now() < self.spawn_retry {
+            return;
+        }
+        self.spawn_retry = Instant::now() + SPAWN_RETRY;
+        match Spawn::connect(&self.config) {
+            Ok(spawn) => self.spawn = Some(spawn),
+            Err(e) => log::debug("no-spawn", None, &[("error", &e)]),
+        }
+    }
+
+    fn spawn_events(&mut self) {
+        loop {
+            let Some(spawn) = self.spawn.as_mut() else { return };
+            match spawn.event_now() {
+                Ok(Some(Event::Ended { id, how })) => self.spawned_ended(id, how),
+                Ok(Some(Event::Refused { id, reason })) => self.spawned_refused(id, &reason),
+                Ok(Some(Event::Started { .. })) => {}
+                Ok(None) => return,
+                Err(e) => return self.spawn_lost(&e),
+            }
+        }
+    }
+
+    /// spawn is gone, and with it the news of what it started: those jobs are tried again later.
+    fn spawn_lost(&mut self, error: &std::io::Error) {
+        log::warning("spawn-lost", None, &[("error", error), ("jobs", &self.locals.len())]);
+        self.spawn = None;
+        for id in self.locals.keys().copied().collect::<Vec<_>>() {
+            self.spawned_refused(id, "the starter of deliveries went away");
+        }
+    }
+
+    fn pump_lookup(&mut self) {
+        let (config, spawn) = (&self.config, self.spawn.as_mut());
+        let answers = self.lookup.pump(|| service_stream(config, "lookup", "PENNYPOST_LOOKUP_FD", spawn));
+        for (question, answer) in answers {
+            self.answered(question, answer);
+        }
+    }
+
+    /// A clock that was set back would leave everything waiting: the times are then read again and made sane.
+    fn watch_clock(&mut self) {
+        let (wall, steady) = self.clock;
+        let expected = wall + steady.elapsed().as_secs();
+        let is = now();
+        if is + 60 < expected {
+            log::warning("clock-set-back", None, &[("seconds", &(expected - is))]);
+            if let Err(e) = self.scan_all(false) {
+                log::error("scan-failed", None, &[("error", &e)]);
+            }
+        }
+        self.clock = (is, Instant::now());
+    }
+
+    fn rescan(&mut self) {
+        if self.last_scan.elapsed() >= RESCAN {
+            self.last_scan = Instant::now();
+            self.plan.forget_idle(now());
+            if let Err(e) = self.scan_new() {
+                log::error("scan-failed", None, &[("error", &e)]);
+            }
+        }
+        if self.waiting.wants_scan()
+            && let Err(e) = self.scan_cur(false)
+        {
+            log::error("scan-failed", None, &[("error", &e)]);
+        }
+    }
+
+    /// The name of an entry in memory, for the log.
+    pub fn name_of(&self, slot: u64) -> Option<String> {
+        self.entries.get(&slot).map(|e| e.active.name().to_string())
+    }
+}
+
+/// Sockets that can be read when SIGTERM or SIGINT, and SIGHUP, came.
+fn signals() -> std::io::Result<(UnixStream, UnixStream)> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let pipe = |list: &[i32]| {
+        let (read, write) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        for signal in list {
+            signal_hook::low_level::pipe::register(*signal, write.try_clone()?)?;
+        }
+        Ok::<_, std::io::Error>(read)
+    };
+    Ok((pipe(&[SIGTERM, SIGINT])?, pipe(&[SIGHUP])?))
+}
+
+fn drain(mut socket: &UnixStream) {
+    use std::io::Read;
+    let mut buffer = [0; 64];
+    while matches!(socket.read(&mut buffer), Ok(n) if n > 0) {}
+}
