@@ -495,12 +495,15 @@ fn expanded(entry: &mut Entry, rcpt: u32, answer: Answer) {
     let time = now();
     match answer {
         Answer::Ok(fields) => {
-            let results = fields.chunks_exact(2).map(|pair| match pair {
-                [kind, value] => Some(Resolved { kind: Kind::from_word(kind)?, value: Line::new(value.as_str())? }),
-                _ => None,
-            });
+            let pairs = fields.chunks_exact(2).filter_map(|p| Some((p.first()?.as_str(), p.get(1)?.as_str())));
+            let kept = pairs.filter(|(kind, _)| *kind != "discard");
+            let results =
+                kept.map(|(kind, value)| Some(Resolved { kind: Kind::from_word(kind)?, value: Line::new(value)? }));
             match results.collect::<Option<Vec<_>>>() {
-                Some(results) => entry.active.resolve(rcpt, results, time),
+                Some(results) => match results.iter().find_map(temporary) {
+                    Some(why) => entry.active.unresolvable(rcpt, why),
+                    None => entry.active.resolve(rcpt, results, time),
+                },
                 None => entry.active.unresolvable(rcpt, deferral(time, "4.3.5", "odd answer of lookup")),
             }
         }
@@ -511,6 +514,12 @@ fn expanded(entry: &mut Entry, rcpt: u32, answer: Answer) {
         }
         Answer::Temp(why) => entry.active.unresolvable(rcpt, deferral(time, "4.3.0", &format!("lookup: {why}"))),
     }
+}
+
+/// A table that could not be asked: the recipient is expanded again later.
+fn temporary(result: &Resolved) -> Option<penny_queue::journal::Outcome> {
+    let (status, text) = result.value.as_str().split_once(' ')?;
+    (result.kind == Kind::Error && status.starts_with("4.")).then(|| deferral(now(), status, text))
 }
 
 /// Where a target goes.

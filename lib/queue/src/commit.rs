@@ -65,6 +65,9 @@ impl Directories {
         fields: &[u8],
         message: Message<'_>,
     ) -> Result<Committed, Failure> {
+        if self.already_taken(name) {
+            return Ok(Committed::Before);
+        }
         let measure = measure(message).map_err(|e| Failure::io("read message", &e))?;
         if measure.bare_cr || fields.contains(&b'\r') {
             let text = "message holds a carriage return";
@@ -74,6 +77,12 @@ impl Directories {
         envelope.size = measure.octets + fields.len() as u64;
         envelope.wire_size = envelope.size + measure.lines + lines;
         self.write(name, &envelope.encode(), fields, message).map_err(|e| Failure::io("write queue entry", &e))
+    }
+
+    /// A report committed before may have left new/ meanwhile; fresh names are never used twice and need no look.
+    fn already_taken(&self, name: &Name) -> bool {
+        let queue = crate::Queue::new(&self.root);
+        name.reports_on().is_some() && [false, true].iter().any(|held| queue.cur_path(name, *held).exists())
     }
 
     fn write(&self, name: &Name, block: &[u8], fields: &[u8], message: Message<'_>) -> io::Result<Committed> {
@@ -229,6 +238,18 @@ mod tests {
         let commit = || queue.commit(&name(1), &mut envelope(), b"", Message::File(&file)).unwrap();
         assert_eq!((commit(), commit()), (Committed::Now, Committed::Before));
         assert_eq!(std::fs::read_dir(root.join("tmp")).unwrap().count(), 0);
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_report_already_taken_is_not_committed_again() {
+        let (queue, root) = queue();
+        let report = name(1).report(crate::name::Report::Bounce, 1).unwrap();
+        let commit = || queue.commit(&report, &mut envelope(), b"", Message::Bytes(b"A: b\n\nx\n")).unwrap();
+        assert_eq!(commit(), Committed::Now);
+        crate::Queue::new(&root).take(&report, false).unwrap();
+        assert_eq!(commit(), Committed::Before);
+        assert_eq!(std::fs::read_dir(root.join("new")).unwrap().count(), 0);
         std::fs::remove_dir_all(root).unwrap();
     }
 

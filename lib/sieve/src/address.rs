@@ -35,8 +35,7 @@ impl Mailbox {
     /// Reads a bare SMTP path content, `local@domain`.
     pub fn from_path(text: &str) -> Option<Self> {
         let (local, domain) = text.trim_matches(['<', '>']).rsplit_once('@')?;
-        (!local.is_empty() && !domain.is_empty())
-            .then(|| Self { local: unquote(local), domain: domain.to_owned() })
+        (!local.is_empty() && !domain.is_empty()).then(|| Self { local: unquote(local), domain: domain.to_owned() })
     }
 }
 
@@ -238,9 +237,25 @@ mod tests {
     #[test]
     fn bad_addresses() {
         for text in [
-            "", "@wrong.example.com", "error", "error@", "Stephan Bosch error@example.org", "a <b@example.org", "a b @ c",
-            "@", "<>", "Error <", "Error <stephan", "Error <stephan@", "a@example.org,b@example.net", "a@b@c", "a@b..c",
-            "a@-b.c", "rüdiger@example.com", "a@b\r\nc: d", "a\0@b",
+            "",
+            "@wrong.example.com",
+            "error",
+            "error@",
+            "Stephan Bosch error@example.org",
+            "a <b@example.org",
+            "a b @ c",
+            "@",
+            "<>",
+            "Error <",
+            "Error <stephan",
+            "Error <stephan@",
+            "a@example.org,b@example.net",
+            "a@b@c",
+            "a@b..c",
+            "a@-b.c",
+            "rüdiger@example.com",
+            "a@b\r\nc: d",
+            "a\0@b",
         ] {
             assert_eq!(Mailbox::parse(text), None, "{text:?}");
         }

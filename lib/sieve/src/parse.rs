@@ -46,7 +46,8 @@ pub(crate) enum Raw {
 
 /// Parses a script; the tree is only to be used when there are no errors.
 pub(crate) fn parse(text: &str) -> (Vec<Node>, Vec<Error>) {
-    let mut parser = Parser { lexer: Lexer::new(text), token: Token::End, pos: Pos::default(), errors: Vec::new(), depth: 0 };
+    let mut parser =
+        Parser { lexer: Lexer::new(text), token: Token::End, pos: Pos::default(), errors: Vec::new(), depth: 0 };
     parser.advance();
     let mut nodes = parser.commands();
     while parser.token != Token::End && parser.errors.len() < ERRORS_MAX {
