@@ -65,6 +65,16 @@ impl Home {
             program!("deliver").display(),
             d = self.dir.path().display(),
         );
+        self.dir.write("command", &command);
+        self.as_owner(Run::new("/bin/sh").args(["-c", &command]))
+    }
+
+    /// A job with more arguments.
+    fn job_with(&self, message: &str, recipient: &str, args: &str) -> Run {
+        let run = self.job(message, recipient, "");
+        let command =
+            std::fs::read_to_string(self.dir.join("command")).unwrap().replace("--job", &format!("--job {args}"));
+        drop(run);
         self.as_owner(Run::new("/bin/sh").args(["-c", &command]))
     }
 
@@ -149,7 +159,7 @@ fn hostile_extensions_stay_inside() {
         h.deliver(&format!("joe+{ext}@example.net")).expect_code(0);
         only(&h.maildir());
         let names: Vec<_> = tmp::list(h.dir.path()).iter().map(|p| p.file_name().unwrap().to_owned()).collect();
-        assert_eq!(names, ["entry", "envelope", "home", "p.toml"], "{ext}");
+        assert_eq!(names, ["command", "entry", "envelope", "home", "p.toml"], "{ext}");
     }
 }
 
@@ -333,4 +343,15 @@ fn mistakes_of_the_administrator_never_bounce() {
     let run = h.as_owner(Run::new(program!("deliver")).arg("-c").arg(h.dir.join("p.toml")));
     run.clone().run().expect_code(75).expect_out("4.3.5");
     run.arg("-x").run().expect_code(75).expect_out("4.3.5");
+}
+
+#[test]
+fn an_alias_that_is_a_program_or_a_file() {
+    let h = Home::new();
+    let out = h.home().join("out");
+    h.job_with(MESSAGE, "list@example.net", &format!("--pipe 'cat > {}'", out.display())).run().expect_code(0);
+    assert!(std::fs::read_to_string(&out).unwrap().contains("Delivered-To: list@example.net\n"));
+    h.job_with(MESSAGE, "list@example.net", &format!("--file {}", h.home().join("box").display())).run().expect_code(0);
+    assert!(std::fs::read_to_string(h.home().join("box")).unwrap().starts_with("From s@example.org "));
+    h.job_with(MESSAGE, "list@example.net", "--pipe 'exit 67'").run().expect_code(67);
 }

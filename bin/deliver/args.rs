@@ -1,10 +1,13 @@
 //! The command line.
 //!
-//! deliver [-c FILE] [-d USER] [-f SENDER] [-a RECIPIENT] [-m FOLDER] [-t SECONDS] [-n] [--job]
+//! deliver [-c FILE] [-d USER] [-f SENDER] [-a RECIPIENT] [-m FOLDER] [-t SECONDS] [-n]
+//! deliver -c FILE --job [--pipe COMMAND | --file PATH]
 
 use std::path::PathBuf;
 
 use penny_base::{Config, Failure, program};
+
+use crate::forward::Step;
 
 /// What was asked for.
 pub struct Options {
@@ -21,6 +24,8 @@ pub struct Options {
     pub folder: Option<String>,
     /// No rules.
     pub plain: bool,
+    /// An alias that is a program or a file (job only).
+    pub instruction: Option<Step>,
     /// Time limit in seconds.
     pub limit: Option<u64>,
 }
@@ -29,8 +34,9 @@ pub struct Options {
 ///
 /// `-l` and `-e` and `-k` of other MDAs are not taken: what they ask for is always so here.
 pub fn parse() -> Result<Options, Failure> {
-    let given = program::options(std::env::args_os().skip(1), "n", "cdfamt", &["job"])?;
-    if let Some(extra) = given.operands.first() {
+    let given = program::options(std::env::args_os().skip(1), "n", "cdfamt", &["job", "pipe", "file"])?;
+    let instruction = instruction(&given)?;
+    if let Some(extra) = given.operands.get(usize::from(instruction.is_some())) {
         return Err(Failure::usage(format!("unexpected argument {}", extra.to_string_lossy())));
     }
     let text = |flag: &str| -> Result<Option<String>, Failure> {
@@ -46,9 +52,27 @@ pub fn parse() -> Result<Options, Failure> {
         recipient: text("a")?,
         folder: text("m")?,
         plain: given.has("n"),
+        instruction,
         limit,
         config,
     })
+}
+
+/// `--pipe COMMAND` and `--file PATH`.
+fn instruction(given: &program::Options) -> Result<Option<Step>, Failure> {
+    if !given.has("pipe") && !given.has("file") {
+        return Ok(None);
+    }
+    let value = given.operands.first().and_then(|v| v.to_str());
+    let value = value.ok_or_else(|| Failure::usage("--pipe and --file need a value"))?.to_owned();
+    let is_dir = value.ends_with('/');
+    Ok(Some(if given.has("pipe") {
+        Step::Program(value)
+    } else if is_dir {
+        Step::Maildir(value)
+    } else {
+        Step::Mbox(value)
+    }))
 }
 
 fn bad(flag: &str) -> Failure {

@@ -12,6 +12,7 @@ use penny_queue::{Address, Envelope, Recipient};
 use penny_sys::{confine, ids};
 
 use crate::args::Options;
+use crate::forward::Step;
 use crate::mail::Mail;
 use crate::watchdog;
 
@@ -30,6 +31,8 @@ pub struct Context {
     pub quota: (u64, u64),
     pub folder: Option<String>,
     pub plain: bool,
+    /// The only instruction, from an alias of the administrator.
+    pub instruction: Option<Step>,
 }
 
 /// The owner of the mailbox.
@@ -103,6 +106,7 @@ pub fn prepare(options: Options) -> Result<Context, Failure> {
         quota: owner.quota,
         folder: options.folder,
         plain: options.plain,
+        instruction: options.instruction,
         config: options.config,
     };
     confine(&context)?;
@@ -116,6 +120,9 @@ fn variable(name: &str) -> Option<String> {
 fn owner(options: &Options) -> Result<Owner, Failure> {
     if options.job {
         refuse_root()?;
+        if options.instruction.is_some() {
+            return Ok(alias_owner());
+        }
         return job_owner(&options.config);
     }
     let name = match &options.user {
@@ -153,6 +160,17 @@ fn job_owner(config: &Config) -> Result<Owner, Failure> {
         shell_ok: variable("PENNYPOST_SHELL_OK").is_some_and(|v| v == "1"),
         quota,
     })
+}
+
+/// Nobody: an alias runs as the mail id, from the root directory.
+fn alias_owner() -> Owner {
+    Owner {
+        user: variable("RECIPIENT").unwrap_or_default(),
+        home: "/".into(),
+        maildir: "/nonexistent".into(),
+        shell_ok: true,
+        quota: (0, 0),
+    }
 }
 
 /// By hand: lookup knows virtual users; without it the system's accounts count.

@@ -15,6 +15,9 @@ use crate::{fields, forward, qmail, safe, steps};
 pub fn deliver(context: Context) -> Result<Done, Failure> {
     let context = &context;
     fields::check_loop(context)?;
+    if let Some(step) = &context.instruction {
+        return steps::run(context, std::slice::from_ref(step), &[]);
+    }
     if let Some(name) = &context.folder {
         let took = folder::deliver(context, name, &Filing { create: true, ..Filing::default() })?;
         return Ok(Done::new(format!("delivered to {took}")));

@@ -178,10 +178,15 @@ impl Table {
         if !self.is_user(id.uid) {
             return Err(format!("uid {} is no user", id.uid));
         }
-        if self.root && caller == self.net.uid {
-            self.confirm(&request.user, id)?;
-        }
         let mut allowed = self.plain("deliver", id);
+        if self.root && caller == self.net.uid {
+            allowed.environment = user_environment(&self.confirm(&request.user, id)?);
+        } else {
+            // the queue asked lookup itself; spawn lets nobody else set these
+            let own = request.environment.iter().filter_map(|pair| pair.split_once('='));
+            let own = own.filter(|(name, _)| DELIVERY_VARIABLES.contains(name));
+            allowed.environment = own.map(|(n, v)| (n.to_string(), v.to_string())).collect();
+        }
         if self.root && id.uid != self.mail.uid {
             // a system user: all of their groups
             if let Ok(Some(account)) = ids::account_by_uid(id.uid) {
@@ -192,11 +197,11 @@ impl Table {
     }
 
     /// The network may deliver only to whom lookup names: its word on the uid is not enough.
-    fn confirm(&self, user: &str, id: Id) -> Result<(), Refusal> {
+    fn confirm(&self, user: &str, id: Id) -> Result<User, Refusal> {
         let mut lookup =
             penny_base::services::Lookup::connect(&self.config, None).map_err(|e| format!("lookup: {e}"))?;
         match lookup.user(user) {
-            Ok(Some(known)) if known.id == id => Ok(()),
+            Ok(Some(known)) if known.id == id => Ok(known),
             Ok(_) => Err(format!("{user} is not uid {}", id.uid)),
             Err(f) => Err(f.to_string()),
         }
@@ -223,6 +228,9 @@ fn groups(user: &User) -> Vec<u32> {
         _ => vec![user.id.gid],
     }
 }
+
+/// What the queue may tell `deliver` beside plain variables.
+const DELIVERY_VARIABLES: [&str; 3] = ["PENNYPOST_SHELL_OK", "PENNYPOST_QUOTA_KB", "PENNYPOST_QUOTA_MESSAGES"];
 
 /// What a session knows of its user.
 pub fn user_environment(user: &User) -> Vec<(String, String)> {

@@ -7,10 +7,12 @@
 pub mod delivery;
 pub mod escape;
 mod fallback;
+pub mod login;
 pub mod lookup;
 pub mod spawn;
 
 pub use delivery::delivery;
 pub use fallback::{restart_under_spawn, service_stream};
+pub use login::Login;
 pub use lookup::Lookup;
 pub use spawn::{Event, Request, Spawn};
