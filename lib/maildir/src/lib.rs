@@ -8,15 +8,20 @@
 
 pub mod delivery;
 pub mod dir;
+pub mod dotlock;
 pub mod error;
 pub mod folder;
+pub mod keywords;
 pub mod mailbox;
 pub mod mutf7;
 pub mod name;
 pub mod quota;
 pub mod seqmap;
+pub mod subscriptions;
 #[cfg(test)]
 mod testdir;
+pub mod uidlist;
+pub mod uidvalidity;
 
 pub use delivery::{Delivered, Delivery, Place, Placed, Prepared};
 pub use dir::Maildir;

@@ -1,0 +1,239 @@
+//! Dotlocks (`<file>.lock`) that Dovecot honours, and the folder lock that our own processes queue on.
+//!
+//! Format      content `<pid>:<host>` without newline, created with O_EXCL, mode 0666 before umask as Dovecot does
+//! Stale       same host and the process is dead: at once (but not in the lock's first 2 s); another host or unreadable
+//!             content: when neither lock nor protected file changed for the stale time
+//! Invariants  1. the folder lock (flock on the directory) is always taken before the dotlock, so of our processes at
+//!                most one looks at a stale dotlock at a time   2. a lock we no longer own is not removed
+//! Failures    `Error::Locked` after the time limit
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use penny_sys::files::{self, FileLock, Stamp};
+
+use crate::error::{Error, Result};
+
+/// Longest wait for a lock.
+pub const TIMEOUT: Duration = Duration::from_secs(120);
+/// A uidlist or keywords lock of an unknown holder is stale after this long without a change.
+pub const STALE_UIDLIST: Duration = Duration::from_secs(120);
+/// The same for subscriptions and maildirsize.
+pub const STALE_SHORT: Duration = Duration::from_secs(30);
+/// A lock younger than this is not questioned.
+const YOUNG: Duration = Duration::from_secs(2);
+
+/// A held dotlock; released on drop.
+#[derive(Debug)]
+pub struct Dotlock {
+    path: PathBuf,
+    ino: u64,
+    taken: Instant,
+    touched: Instant,
+}
+
+impl Dotlock {
+    /// Waits for `<file>.lock`.
+    pub fn take(file: &Path, stale: Duration) -> Result<Dotlock> {
+        Dotlock::take_within(file, stale, TIMEOUT)
+    }
+
+    /// The same with a limit of its own.
+    pub fn take_within(file: &Path, stale: Duration, limit: Duration) -> Result<Dotlock> {
+        let path = lock_path(file);
+        let start = Instant::now();
+        loop {
+            match files::create_new(&path, 0o666) {
+                Ok(lock) => return Dotlock::fill(path, lock),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::io("create lock", &path)(e)),
+            }
+            if is_stale(&path, file, stale) {
+                let _ = std::fs::remove_file(&path);
+                continue;
+            }
+            if start.elapsed() >= limit {
+                return Err(Error::Locked(path));
+            }
+            files::sleep_between(5, 40);
+        }
+    }
+
+    fn fill(path: PathBuf, mut lock: std::fs::File) -> Result<Dotlock> {
+        let content = format!("{}:{}", std::process::id(), host());
+        if let Err(e) = lock.write_all(content.as_bytes()) {
+            let _ = std::fs::remove_file(&path);
+            return Err(Error::io("write lock", &path)(e));
+        }
+        let ino = lock.metadata().map(|m| Stamp::of(&m).ino).unwrap_or_default();
+        let now = Instant::now();
+        Ok(Dotlock { path, ino, taken: now, touched: now })
+    }
+
+    /// Shows others that the holder lives; to be called now and then during long work (Dovecot: every 10 s).
+    pub fn keep_alive(&mut self) {
+        if self.touched.elapsed() < Duration::from_secs(10) {
+            return;
+        }
+        self.touched = Instant::now();
+        if let Ok(file) = std::fs::OpenOptions::new().write(true).open(&self.path) {
+            let _ = file.set_modified(SystemTime::now());
+        }
+    }
+
+    /// False when somebody overrode the lock, which can only be after it looked dead for a while.
+    pub fn is_ours(&self) -> bool {
+        self.taken.elapsed() < YOUNG || Stamp::at(&self.path).is_ok_and(|s| s.is_some_and(|s| s.ino == self.ino))
+    }
+}
+
+impl Drop for Dotlock {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn lock_path(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_os_string();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+fn host() -> &'static str {
+    static HOST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    HOST.get_or_init(files::host_name)
+}
+
+/// Decides by the rules in the header. Looks at the lock twice around reading, so that a fresh one is not judged by
+/// the content of its predecessor.
+fn is_stale(lock: &Path, file: &Path, stale: Duration) -> bool {
+    let Ok(Some(before)) = Stamp::at(lock) else { return false };
+    let holder = holder(lock);
+    let age = age_of(before);
+    let dead = match holder {
+        Some((pid, true)) => age >= YOUNG && !files::process_exists(pid),
+        _ => age >= stale && Stamp::at(file).is_ok_and(|s| s.is_none_or(|s| age_of(s) >= stale)),
+    };
+    dead && Stamp::at(lock).is_ok_and(|s| s == Some(before))
+}
+
+fn age_of(stamp: Stamp) -> Duration {
+    let changed = Duration::from_secs(stamp.mtime.max(stamp.ctime).max(0) as u64);
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(changed)
+}
+
+/// Pid of the holder and whether it is on this host.
+fn holder(lock: &Path) -> Option<(i32, bool)> {
+    let mut text = String::new();
+    files::open_regular(lock).ok()?.take(300).read_to_string(&mut text).ok()?;
+    let (pid, on) = text.split_once(':')?;
+    Some((pid.parse().ok()?, on == host()))
+}
+
+/// The lock of a folder: flock(2) on the index directory (ours), and `dovecot-uidlist.lock` (shared with Dovecot).
+pub struct FolderLock {
+    dotlock: Dotlock,
+    _ours: FileLock,
+}
+
+impl FolderLock {
+    /// Waits for both.
+    pub fn take(folder: &Path, index_dir: &Path) -> Result<FolderLock> {
+        let ours = take_flock(index_dir)?;
+        let dotlock = Dotlock::take(&folder.join(crate::uidlist::FILE), STALE_UIDLIST)?;
+        Ok(FolderLock { dotlock, _ours: ours })
+    }
+
+    /// See `Dotlock::keep_alive`.
+    pub fn keep_alive(&mut self) {
+        self.dotlock.keep_alive();
+    }
+
+    /// See `Dotlock::is_ours`.
+    pub fn is_ours(&self) -> bool {
+        self.dotlock.is_ours()
+    }
+}
+
+/// Polls with growing pauses, so that a stopped holder cannot stop everybody for ever.
+fn take_flock(dir: &Path) -> Result<FileLock> {
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(50);
+    loop {
+        let file = std::fs::File::open(dir).map_err(Error::io("open", dir))?;
+        if let Some(lock) = FileLock::try_exclusive(file).map_err(Error::io("lock", dir))? {
+            return Ok(lock);
+        }
+        if start.elapsed() > TIMEOUT {
+            return Err(Error::Locked(dir.to_path_buf()));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testdir::TestDir;
+
+    #[test]
+    fn content_and_release() {
+        let t = TestDir::new();
+        let file = t.path().join("dovecot-uidlist");
+        let lock = Dotlock::take(&file, STALE_UIDLIST).unwrap();
+        let text = std::fs::read_to_string(t.path().join("dovecot-uidlist.lock")).unwrap();
+        assert_eq!(text, format!("{}:{}", std::process::id(), files::host_name()));
+        let second = Dotlock::take_within(&file, STALE_UIDLIST, Duration::from_millis(50));
+        assert!(matches!(second, Err(Error::Locked(_))));
+        drop(lock);
+        assert!(!t.path().join("dovecot-uidlist.lock").exists());
+    }
+
+    fn plant(path: &Path, content: &str, age: u64) {
+        std::fs::write(path, content).unwrap();
+        let when = SystemTime::now() - Duration::from_secs(age);
+        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_modified(when).unwrap();
+    }
+
+    #[test]
+    fn dead_holder_on_this_host_is_overridden_after_two_seconds() {
+        let t = TestDir::new();
+        let file = t.path().join("f");
+        plant(&t.path().join("f.lock"), &format!("2147483000:{}", files::host_name()), 0);
+        let start = Instant::now();
+        let _lock = Dotlock::take_within(&file, STALE_UIDLIST, Duration::from_secs(10)).unwrap();
+        // ctime has whole seconds here: between one and three.
+        assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn live_holder_and_other_hosts_are_respected() {
+        let t = TestDir::new();
+        let file = t.path().join("f");
+        let lock = t.path().join("f.lock");
+        for content in [format!("{}:{}", std::process::id(), files::host_name()), "1:elsewhere".into(), "".into()] {
+            plant(&lock, &content, 600);
+            // ctime is now, so neither rule applies yet.
+            assert!(Dotlock::take_within(&file, STALE_UIDLIST, Duration::from_millis(30)).is_err(), "{content}");
+        }
+    }
+
+    #[test]
+    fn folder_lock_excludes() {
+        let t = TestDir::new();
+        let dir = t.path().to_path_buf();
+        let lock = FolderLock::take(&dir, &dir).unwrap();
+        let other = std::thread::spawn(move || {
+            let start = Instant::now();
+            drop(FolderLock::take(&dir, &dir).unwrap());
+            start.elapsed()
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        drop(lock);
+        assert!(other.join().unwrap() >= Duration::from_millis(80));
+    }
+}

@@ -1,0 +1,196 @@
+//! Subscribed folders: the `subscriptions` file of the root, shared with Dovecot.
+//!
+//! Format      version 2: `V<TAB>2<LF><LF>`, then one name a line, levels split by TAB, each level tab-escaped;
+//!             version 1: no header, levels split by '.'. Names are as on disk (modified UTF-7 or UTF-8).
+//!             A file keeps its version; a new one is version 2. INBOX is written in capitals
+//! Invariants  changed only under `subscriptions.lock`: copy with the change, fsync, rename, fsync of the directory
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use penny_sys::files;
+
+use crate::dir::FILE_MODE;
+use crate::dotlock::{Dotlock, STALE_SHORT};
+use crate::error::{Error, Result};
+use crate::folder::{DiskEncoding, FolderName};
+
+/// Name of the file.
+pub const FILE: &str = "subscriptions";
+const V2: &str = "V\t2";
+
+/// The subscriptions of one root.
+pub struct Subscriptions<'a> {
+    root: &'a Path,
+    encoding: DiskEncoding,
+}
+
+impl<'a> Subscriptions<'a> {
+    /// Of a root whose folder names are in this encoding.
+    pub fn new(root: &'a Path, encoding: DiskEncoding) -> Subscriptions<'a> {
+        Subscriptions { root, encoding }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.root.join(FILE)
+    }
+
+    /// All subscribed folders, whether or not they exist; lines that name no possible folder are skipped.
+    pub fn list(&self) -> Result<Vec<FolderName>> {
+        let (v2, lines) = self.read()?;
+        let mut names: Vec<FolderName> = lines.iter().filter_map(|l| self.parse(l, v2)).collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Adds or removes one; false if nothing had to change.
+    pub fn set(&self, name: &FolderName, subscribed: bool) -> Result<bool> {
+        let _lock = Dotlock::take(&self.path(), STALE_SHORT)?;
+        let (v2, mut lines) = self.read()?;
+        let has = lines.iter().any(|l| self.parse(l, v2).as_ref() == Some(name));
+        if has == subscribed {
+            return Ok(false);
+        }
+        lines.retain(|l| self.parse(l, v2).as_ref() != Some(name));
+        if subscribed {
+            lines.push(self.format(name, v2));
+        }
+        self.write(v2, &lines)?;
+        Ok(true)
+    }
+
+    /// Replaces all (for take-over).
+    pub fn replace_all(&self, names: &[FolderName]) -> Result<()> {
+        let _lock = Dotlock::take(&self.path(), STALE_SHORT)?;
+        let lines: Vec<String> = names.iter().map(|n| self.format(n, true)).collect();
+        self.write(true, &lines)
+    }
+
+    fn read(&self) -> Result<(bool, Vec<String>)> {
+        let path = self.path();
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((true, Vec::new())),
+            Err(e) => return Err(Error::io("read", &path)(e)),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text.split('\n').peekable();
+        let v2 = lines.peek() == Some(&V2);
+        let lines = lines.skip(usize::from(v2)).filter(|l| !l.is_empty()).map(str::to_string).collect();
+        Ok((v2, lines))
+    }
+
+    fn write(&self, v2: bool, lines: &[String]) -> Result<()> {
+        let mut text = if v2 { format!("{V2}\n\n") } else { String::new() };
+        for line in lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        let tmp = self.root.join(format!("{FILE}.tmp.{}", crate::name::unique()));
+        let mut file = files::create_new(&tmp, FILE_MODE).map_err(Error::io("create", &tmp))?;
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        let path = self.path();
+        if let Err(e) = written.and_then(|()| std::fs::rename(&tmp, &path)) {
+            let _ = std::fs::remove_file(&tmp);
+            return Err(Error::io("write", &path)(e));
+        }
+        files::sync_dir(self.root).map_err(Error::io("sync", self.root))
+    }
+
+    fn parse(&self, line: &str, v2: bool) -> Option<FolderName> {
+        if line.eq_ignore_ascii_case("INBOX") {
+            return Some(FolderName::inbox());
+        }
+        let levels: Vec<String> = match v2 {
+            true => line.split('\t').map(tab_unescape).collect(),
+            false => line.split('.').map(str::to_string).collect(),
+        };
+        FolderName::from_dir(&format!(".{}", levels.join(".")), self.encoding)
+    }
+
+    fn format(&self, name: &FolderName, v2: bool) -> String {
+        let Some(dir) = name.dir_name(self.encoding) else { return "INBOX".into() };
+        let levels = dir.split('.').skip(1);
+        match v2 {
+            true => levels.map(tab_escape).collect::<Vec<_>>().join("\t"),
+            false => levels.collect::<Vec<_>>().join("."),
+        }
+    }
+}
+
+/// Dovecot's tab-escape: \001 and a digit or letter for the bytes that would break a line.
+fn tab_escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\0' => out.push_str("\u{1}0"),
+            '\u{1}' => out.push_str("\u{1}1"),
+            '\t' => out.push_str("\u{1}t"),
+            '\r' => out.push_str("\u{1}r"),
+            '\n' => out.push_str("\u{1}n"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn tab_unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1}' => out.extend(chars.next().map(|e| match e {
+                '0' => '\0',
+                '1' => '\u{1}',
+                't' => '\t',
+                'r' => '\r',
+                'n' => '\n',
+                other => other,
+            })),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::NameStyle;
+    use crate::testdir::TestDir;
+
+    fn name(text: &str) -> FolderName {
+        FolderName::from_utf8(text, &NameStyle::default()).unwrap()
+    }
+
+    #[test]
+    fn a_new_file_is_version_2_as_dovecot_writes_it() {
+        let t = TestDir::new();
+        let subs = Subscriptions::new(t.path(), DiskEncoding::Mutf7);
+        assert!(subs.set(&name("Archive/2024"), true).unwrap());
+        assert!(subs.set(&FolderName::inbox(), true).unwrap());
+        assert!(!subs.set(&FolderName::inbox(), true).unwrap());
+        assert_eq!(std::fs::read_to_string(t.path().join(FILE)).unwrap(), "V\t2\n\nArchive\t2024\nINBOX\n");
+        assert_eq!(subs.list().unwrap(), [FolderName::inbox(), name("Archive/2024")]);
+        assert!(subs.set(&name("Archive/2024"), false).unwrap());
+        assert_eq!(std::fs::read_to_string(t.path().join(FILE)).unwrap(), "V\t2\n\nINBOX\n");
+        assert!(!t.path().join("subscriptions.lock").exists());
+    }
+
+    #[test]
+    fn version_1_stays_version_1() {
+        let t = TestDir::new();
+        std::fs::write(t.path().join(FILE), "Sent\n").unwrap();
+        let subs = Subscriptions::new(t.path(), DiskEncoding::Mutf7);
+        subs.set(&FolderName::inbox(), true).unwrap();
+        subs.set(&name("a/Entwürfe"), true).unwrap();
+        assert_eq!(std::fs::read_to_string(t.path().join(FILE)).unwrap(), "Sent\nINBOX\na.Entw&APw-rfe\n");
+        assert_eq!(subs.list().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(tab_unescape(&tab_escape("a\tb\u{1}c\nd\re")), "a\tb\u{1}c\nd\re");
+    }
+}
