@@ -210,6 +210,19 @@ impl Placed {
     }
 }
 
+/// Gives an existing message a name in a folder, by link or copy, without syncing; `sync_placed` must follow.
+pub(crate) fn place_existing(
+    from: &Path,
+    dir: &Maildir,
+    base: String,
+    place: &Place,
+    sizes: (u64, u64),
+) -> Result<Placed> {
+    let path = path_in(dir, &base, place);
+    link_or_copy(from, dir, &path)?;
+    Ok(Placed { delivered: Delivered { base, path, size: sizes.0, virtual_size: sizes.1 }, kept: false })
+}
+
 impl Drop for Placed {
     fn drop(&mut self) {
         if !self.kept {

@@ -142,8 +142,9 @@ pub struct FolderLock {
 impl FolderLock {
     /// Waits for both.
     pub fn take(folder: &Path, index_dir: &Path) -> Result<FolderLock> {
-        let ours = take_flock(index_dir)?;
-        let dotlock = Dotlock::take(&folder.join(crate::uidlist::FILE), STALE_UIDLIST)?;
+        let gone = |e: Error| if e.is_not_found() { Error::FolderGone } else { e };
+        let ours = take_flock(index_dir).map_err(gone)?;
+        let dotlock = Dotlock::take(&folder.join(crate::uidlist::FILE), STALE_UIDLIST).map_err(gone)?;
         Ok(FolderLock { dotlock, _ours: ours })
     }
 

@@ -11,12 +11,14 @@ pub mod dir;
 pub mod dotlock;
 pub mod error;
 pub mod folder;
+mod index;
 pub mod keywords;
 pub mod mailbox;
 pub mod mutf7;
 pub mod name;
 pub mod quota;
 pub mod seqmap;
+pub mod store;
 pub mod subscriptions;
 #[cfg(test)]
 mod testdir;
@@ -28,8 +30,9 @@ pub use dir::Maildir;
 pub use error::{Error, Result};
 pub use folder::{DiskEncoding, FolderName, NameStyle};
 pub use mailbox::{
-    Appended, Changes, Copied, FlagOp, FlagSet, Guid, Keywords, Message, Mode, Status, Stored, Vanished,
+    Appended, Changes, Copied, FlagOp, FlagSet, Guid, Keywords, Mailbox, Message, Mode, Status, Stored, Vanished,
 };
 pub use name::{Flags, Info};
 pub use quota::{Limits, Quota, Usage};
 pub use seqmap::SeqMap;
+pub use store::{Folder, Store, StoreOptions};
