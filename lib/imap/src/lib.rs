@@ -10,10 +10,16 @@ pub mod code;
 pub mod command;
 pub mod flag;
 pub mod parse;
+pub mod pattern;
 pub mod reader;
+pub mod render;
+pub mod search;
 pub mod set;
+pub mod sort;
+pub mod subject;
 #[cfg(test)]
 mod testing;
+pub mod thread;
 pub mod write;
 
 pub use code::Code;

@@ -1,0 +1,162 @@
+//! Finding text in messages.
+//!
+//! Standards   RFC 3501 6.4.4 (HEADER, BODY, TEXT; strings match without case), RFC 5051 in spirit (Unicode upper case)
+//! Invariants  linear in the message; bodies are decoded, attachments that are no text are not looked at
+//! # Notes
+//! ASCII needles against ASCII-compatible text are searched in a lower-case copy of the bytes; everything else is
+//! converted to UTF-8 and folded, which costs about ten times more.
+use crate::render::View;
+use penny_mime::{Encoding, Fields, Part, address, charset, decode_header, header::unfold};
+use std::borrow::Cow;
+
+/// Folds text so that equal means "the same but for case": upper case, then lower case (so that `ß` and `SS` meet).
+pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
+/// A text to look for.
+#[derive(Debug)]
+pub struct Needle {
+    finder: memchr::memmem::Finder<'static>,
+    ascii: bool,
+    empty: bool,
+}
+
+impl Needle {
+    /// Prepares a text.
+    pub fn new(text: &str) -> Self {
+        let folded = fold(text);
+        Needle {
+            ascii: text.is_ascii(),
+            empty: text.is_empty(),
+            finder: memchr::memmem::Finder::new(folded.as_bytes()).into_owned(),
+        }
+    }
+
+    /// Whether the text holds it.
+    pub fn in_str(&self, text: &str) -> bool {
+        self.empty || self.finder.find(fold(text).as_bytes()).is_some()
+    }
+
+    /// Whether bytes in an ASCII-compatible charset hold an ASCII needle.
+    fn in_ascii_compatible(&self, bytes: &[u8]) -> bool {
+        self.empty || self.finder.find(&bytes.to_ascii_lowercase()).is_some()
+    }
+}
+
+/// Whether a field of this name holds the text; addresses are also looked at without comments and blanks.
+pub fn in_field(header: &[u8], name: &[u8], needle: &Needle) -> bool {
+    Fields::new(header).filter(|f| f.name.eq_ignore_ascii_case(name)).any(|f| {
+        needle.empty
+            || needle.in_str(&decode_header(&unfold(f.value)))
+            || (is_address_field(name) && in_addresses(f.value, needle))
+    })
+}
+
+fn is_address_field(name: &[u8]) -> bool {
+    [b"from".as_slice(), b"to", b"cc", b"bcc", b"sender", b"reply-to"].iter().any(|n| n.eq_ignore_ascii_case(name))
+}
+
+fn in_addresses(value: &[u8], needle: &Needle) -> bool {
+    address::mailboxes(value).iter().any(|a| {
+        let name = a.display_name().unwrap_or_default();
+        needle.in_str(&format!("{name} <{}>", a.email()))
+    })
+}
+
+/// Whether the body holds the text.
+pub fn in_body(view: &View<'_>, needle: &Needle) -> bool {
+    if needle.empty {
+        return true;
+    }
+    let structure = view.structure();
+    structure.parts.iter().enumerate().any(|(index, part)| {
+        (index > 0 && in_header(part.header.of(view.bytes()), needle))
+            || (part.children.is_empty() && in_leaf(view.bytes(), part, needle))
+    })
+}
+
+/// Whether header or body hold the text.
+pub fn in_text(view: &View<'_>, needle: &Needle) -> bool {
+    in_header(view.header(), needle) || in_body(view, needle)
+}
+
+/// Whether a header holds the text, as it stands or decoded.
+fn in_header(header: &[u8], needle: &Needle) -> bool {
+    if needle.ascii && needle.in_ascii_compatible(header) {
+        return true;
+    }
+    // only fields that are folded, encoded or not ASCII can hold more than their bytes show
+    Fields::new(header).any(|f| {
+        let plain = f.value.is_ascii() && !f.value.contains(&b'\n') && memchr::memmem::find(f.value, b"=?").is_none();
+        !plain && needle.in_str(&decode_header(&unfold(f.value)))
+    })
+}
+
+fn in_leaf(message: &[u8], part: &Part, needle: &Needle) -> bool {
+    let kind = &part.content_type;
+    if !(kind.is_kind("text") || kind.is_kind("message")) {
+        return false;
+    }
+    let raw = part.body.of(message);
+    let bytes: Cow<'_, [u8]> = match part.encoding {
+        Encoding::Identity | Encoding::Unknown => Cow::Borrowed(raw),
+        encoding => Cow::Owned(encoding.decode(raw)),
+    };
+    if needle.ascii && (bytes.is_ascii() && !is_stateful(kind.charset()) || is_ascii_compatible(kind.charset())) {
+        return needle.in_ascii_compatible(&bytes);
+    }
+    needle.in_str(&charset::to_utf8(kind.charset(), &bytes))
+}
+
+/// Charsets whose ASCII letters are always themselves.
+fn is_ascii_compatible(charset: &[u8]) -> bool {
+    let c = charset.to_ascii_lowercase();
+    c == b"utf-8"
+        || c == b"us-ascii"
+        || c.starts_with(b"iso-8859-")
+        || c.starts_with(b"windows-125")
+        || c.starts_with(b"koi8-")
+}
+
+/// Charsets that write other letters with ASCII bytes.
+fn is_stateful(charset: &[u8]) -> bool {
+    let c = charset.to_ascii_lowercase();
+    c.starts_with(b"iso-2022")
+        || c.starts_with(b"utf-7")
+        || c.starts_with(b"utf-16")
+        || c == b"hz-gb-2312"
+        || c == b"unicode-1-1-utf-7"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(message: &[u8], text: &str) -> bool {
+        in_body(&View::new(message), &Needle::new(text))
+    }
+
+    #[test]
+    fn only_text_is_searched_and_decoded_first() {
+        let m = b"Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: text/plain; charset=koi8-r\nContent-Transfer-Encoding: base64\n\n8NLJ18XU\n--x\nContent-Type: application/octet-stream\nContent-Disposition: attachment; filename=report.bin\n\nneedle\n--x--\n";
+        assert!(
+            body(m, "привет") && body(m, "ПРИВЕТ") && !body(m, "needle") && !body(m, "8NLJ") && body(m, "report.BIN")
+        );
+    }
+
+    #[test]
+    fn stateful_charsets_are_not_searched_as_ascii() {
+        let m = b"Content-Type: text/plain; charset=iso-2022-jp\n\n\x1b$B$\"$\"\x1b(B\n";
+        assert!(body(m, "あ") && !body(m, "$B"));
+    }
+
+    #[test]
+    fn folding() {
+        assert_eq!(fold("ÄÖ ß"), fold("äö SS"));
+        assert_eq!(fold("ABC"), "abc");
+    }
+}
