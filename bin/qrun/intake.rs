@@ -337,7 +337,7 @@ impl Runner {
                     Answer::Ok(fields) => {
                         Route::from_fields(&fields).map_or(Fact::Temporary("odd answer of lookup".into()), Fact::Route)
                     }
-                    Answer::No(_) => Fact::Route(Route::Mx),
+                    Answer::No(_) => Fact::Route(Route::Mx(penny_queue::job::Hop::default())),
                     Answer::Temp(why) => Fact::Temporary(why),
                 };
                 entry.facts.insert(route_key(&domain), fact);
@@ -388,7 +388,7 @@ impl Runner {
                 Place::Local(dest, how) => jobs.push((dest, Job { slot, targets: vec![target], how })),
                 Place::Remote(domain, route) => {
                     // by MX, a job is for one domain; a fixed hop takes all domains together
-                    let domain = if route == Route::Mx { domain } else { String::new() };
+                    let domain = if matches!(route, Route::Mx(_)) { domain } else { String::new() };
                     let dest = route.destination(&domain);
                     remote.entry((dest, domain)).or_insert_with(|| (route, Vec::new())).1.push(target);
                 }

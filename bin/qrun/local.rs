@@ -68,33 +68,27 @@ impl Runner {
         let block = envelope.encode();
         let envelope_fd = readable(&block)?;
         let (said, told) = penny_sys::net::pipe()?;
-        let mut request = Request::new("deliver");
-        request.args = vec!["-c".into(), self.config.file.display().to_string(), "--job".into()];
+        let mut request = self.delivery(job, &recipient)?;
         request.time_limit = u32::try_from(self.config.queue.delivery_timeout.0).unwrap_or(u32::MAX);
-        request.environment.push(format!("RECIPIENT={recipient}"));
         request.environment.push(format!("QUEUE_ID={}", entry.active.name()));
-        match &job.how {
-            How::Mailbox(user) => {
-                request.id = Some(user.id);
-                request.user = user.name.clone();
-                request.environment.push(format!("USER={}", user.name));
-                request.environment.push(format!("HOME={}", user.home.display()));
-                request.environment.push(format!("MAILDIR={}", user.maildir.display()));
-            }
-            How::Command(command) => {
-                request.id = Some(self.config.id(&self.config.ids.mail)?);
-                request.args.extend(["--pipe".into(), command.clone()]);
-            }
-            How::File(path) => {
-                request.id = Some(self.config.id(&self.config.ids.mail)?);
-                request.args.extend(["--file".into(), path.clone()]);
-            }
-            How::Remote(_) => return Err(io::ErrorKind::InvalidInput.into()),
-        }
         let stderr = io::stderr();
         let fds = [file.as_fd(), told.as_fd(), stderr.as_fd(), envelope_fd.as_fd()];
         let spawn = self.spawn.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         Ok((spawn.start(&request, &fds)?, said))
+    }
+
+    fn delivery(&self, job: &Job, recipient: &str) -> io::Result<Request> {
+        let instruction = match &job.how {
+            How::Mailbox(user) => return Ok(penny_base::services::delivery(&self.config, user, recipient)),
+            How::Command(command) => ["--pipe".to_owned(), command.clone()],
+            How::File(path) => ["--file".to_owned(), path.clone()],
+            How::Remote(_) => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        let mut request = Request::new("deliver").env("RECIPIENT", recipient);
+        request.args = vec!["-c".into(), self.config.file.display().to_string(), "--job".into()];
+        request.args.extend(instruction);
+        request.id = Some(self.config.id(&self.config.ids.mail)?);
+        Ok(request)
     }
 
     /// A program that spawn started for us ended.

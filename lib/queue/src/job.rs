@@ -18,8 +18,8 @@ pub const RECIPIENTS_MAX: usize = 100;
 /// Where a domain's mail goes, as `lookup` answers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// By its MX records.
-    Mx,
+    /// By its MX records; `host` is empty.
+    Mx(Hop),
     /// To a fixed host.
     Host(Hop),
     /// To an LMTP server.
@@ -28,7 +28,7 @@ pub enum Route {
     Local,
 }
 
-/// A fixed next hop.
+/// A next hop and how to speak to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Hop {
     /// Name, address, or absolute path of a unix socket.
@@ -43,6 +43,12 @@ pub struct Hop {
     pub user: String,
     /// Its secret.
     pub secret: String,
+    /// Name in EHLO; empty for the configured one.
+    pub helo: String,
+    /// Source address; empty for the configured one.
+    pub source: String,
+    /// Most connections at a time; 0 for the configured number.
+    pub connections: u32,
 }
 
 /// How a route wants TLS.
@@ -61,23 +67,19 @@ impl Route {
     /// Reads the fields of lookup's answer after `OK`.
     pub fn from_fields(fields: &[String]) -> Option<Route> {
         let field = |n: usize| fields.get(n).map(String::as_str).unwrap_or_default();
+        let rest = |n: usize| fields.get(n..).unwrap_or_default();
         match field(0) {
-            "mx" => Some(Route::Mx),
+            "mx" => Some(Route::Mx(Hop::default().with(rest(1))?)),
             "local" => Some(Route::Local),
-            kind @ ("host" | "lmtp") => {
-                let hop = Hop {
-                    host: Some(field(1)).filter(|h| !h.is_empty())?.to_owned(),
-                    port: if field(2).is_empty() { 0 } else { field(2).parse().ok()? },
-                    lookup_mx: field(3) == "1",
-                    tls: match field(4) {
-                        "must" => TlsWish::Must,
-                        "none" => TlsWish::None,
-                        _ => TlsWish::May,
-                    },
-                    user: field(5).to_owned(),
-                    secret: field(6).to_owned(),
-                };
-                Some(if kind == "host" { Route::Host(hop) } else { Route::Lmtp(hop) })
+            "host" => {
+                let host = Some(field(1)).filter(|h| !h.is_empty())?.to_owned();
+                let port = if field(2).is_empty() { 0 } else { field(2).parse().ok()? };
+                let hop = Hop { host, port, lookup_mx: field(3) == "1", ..Hop::default() };
+                Some(Route::Host(hop.with(rest(4))?))
+            }
+            "lmtp" => {
+                let (host, port) = lmtp_place(field(1))?;
+                Some(Route::Lmtp(Hop { host, port, ..Hop::default() }.with(rest(2))?))
             }
             _ => None,
         }
@@ -85,31 +87,96 @@ impl Route {
 
     /// The fields again.
     pub fn fields(&self) -> Vec<String> {
-        let hop = |kind: &str, h: &Hop| {
-            let tls = match h.tls {
-                TlsWish::May => "may",
-                TlsWish::Must => "must",
-                TlsWish::None => "none",
-            };
-            let mx = if h.lookup_mx { "1" } else { "0" };
-            [kind, &h.host, &h.port.to_string(), mx, tls, &h.user, &h.secret].map(str::to_owned).to_vec()
+        let (kind, place, hop) = match self {
+            Route::Local => return vec!["local".to_owned()],
+            Route::Mx(h) => ("mx", Vec::new(), h),
+            Route::Host(h) => {
+                let mx = if h.lookup_mx { "1" } else { "0" };
+                ("host", vec![h.host.clone(), h.port.to_string(), mx.to_owned()], h)
+            }
+            Route::Lmtp(h) if h.host.starts_with('/') => ("lmtp", vec![format!("unix:{}", h.host)], h),
+            Route::Lmtp(h) => ("lmtp", vec![format!("{}:{}", h.host, h.port)], h),
         };
+        std::iter::once(kind.to_owned()).chain(place).chain(hop.tail()).collect()
+    }
+
+    /// The hop, if mail leaves this host.
+    pub fn hop(&self) -> Option<&Hop> {
         match self {
-            Route::Mx => vec!["mx".to_owned()],
-            Route::Local => vec!["local".to_owned()],
-            Route::Host(h) => hop("host", h),
-            Route::Lmtp(h) => hop("lmtp", h),
+            Route::Mx(h) | Route::Host(h) | Route::Lmtp(h) => Some(h),
+            Route::Local => None,
         }
     }
 
     /// What shares a limit and a connection: the domain, or the fixed hop for all its domains. Holds no secret.
     pub fn destination(&self, domain: &str) -> String {
         match self {
-            Route::Mx | Route::Local => domain.to_owned(),
+            Route::Mx(_) | Route::Local => domain.to_owned(),
             Route::Host(h) => format!("[{}]:{}", h.host, h.port),
             Route::Lmtp(h) => format!("lmtp:[{}]:{}", h.host, h.port),
         }
     }
+}
+
+impl Hop {
+    /// Reads what follows the place: `tls user secret option=value ...`.
+    fn with(mut self, rest: &[String]) -> Option<Hop> {
+        let mut words = rest.iter();
+        self.tls = TlsWish::from_word(words.next().map(String::as_str).unwrap_or_default())?;
+        self.user = words.next().cloned().unwrap_or_default();
+        self.secret = words.next().cloned().unwrap_or_default();
+        for (name, value) in words.filter_map(|w| w.split_once('=')) {
+            match name {
+                "helo" => self.helo = value.to_owned(),
+                "source" => self.source = value.to_owned(),
+                "conn" => self.connections = value.parse().ok()?,
+                _ => {} // an option of a later version
+            }
+        }
+        Some(self)
+    }
+
+    fn tail(&self) -> Vec<String> {
+        let mut out = vec![self.tls.word().to_owned(), self.user.clone(), self.secret.clone()];
+        let options = [("helo", self.helo.clone()), ("source", self.source.clone())];
+        out.extend(options.into_iter().filter(|(_, v)| !v.is_empty()).map(|(n, v)| format!("{n}={v}")));
+        out.extend((self.connections > 0).then(|| format!("conn={}", self.connections)));
+        out
+    }
+}
+
+impl TlsWish {
+    fn from_word(word: &str) -> Option<TlsWish> {
+        match word {
+            "" | "may" => Some(TlsWish::May),
+            "must" => Some(TlsWish::Must),
+            "none" => Some(TlsWish::None),
+            _ => None,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            TlsWish::May => "may",
+            TlsWish::Must => "must",
+            TlsWish::None => "none",
+        }
+    }
+}
+
+/// `unix:/path` or `host:port`; the port may be missing (24, RFC 2033 has none of its own).
+fn lmtp_place(text: &str) -> Option<(String, u16)> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return path.starts_with('/').then(|| (path.to_owned(), 0));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+            (host, port.parse().ok()?)
+        }
+        _ => (text, 24),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (!host.is_empty()).then(|| (host.to_owned(), port))
 }
 
 /// A job for remote.
@@ -230,6 +297,9 @@ mod tests {
             tls: TlsWish::Must,
             user: "me".into(),
             secret: "tab\tand \\".into(),
+            helo: "out.example".into(),
+            connections: 3,
+            ..Hop::default()
         }
     }
 
@@ -237,19 +307,33 @@ mod tests {
     fn jobs_come_back() {
         let recipients = vec![Recipient::plain(Address::new("a@b").unwrap())];
         let envelope = Envelope { recipients, ..Envelope::default() };
-        for route in [Route::Mx, Route::Host(hop()), Route::Lmtp(hop())] {
+        let unix = Hop { host: "/run/lmtp".into(), port: 0, ..hop() };
+        for route in [Route::Mx(Hop::default()), Route::Host(hop()), Route::Lmtp(hop()), Route::Lmtp(unix)] {
             let job = Job { number: 7, route, envelope: envelope.clone() };
             assert_eq!(Job::decode(&job.encode().unwrap()).unwrap(), job);
         }
         let many = vec![Recipient::plain(Address::new("x".repeat(900)).unwrap()); 100];
-        let big = Job { number: 1, route: Route::Mx, envelope: Envelope { recipients: many, ..envelope } };
+        let big =
+            Job { number: 1, route: Route::Mx(Hop::default()), envelope: Envelope { recipients: many, ..envelope } };
         assert!(big.encode().is_none(), "a job that fits no packet is told");
         assert_eq!(Job::decode(b"job\x001\0mx\0garbage"), None);
     }
 
     #[test]
+    fn answers_of_lookup_are_read() {
+        let read = |text: &str| Route::from_fields(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(read("mx"), Some(Route::Mx(Hop::default())));
+        assert_eq!(read("mx must"), Some(Route::Mx(Hop { tls: TlsWish::Must, ..Hop::default() })));
+        let Some(Route::Lmtp(h)) = read("lmtp [::1]:2424") else { panic!() };
+        assert_eq!((h.host.as_str(), h.port), ("::1", 2424));
+        for bad in ["", "host", "host x y", "lmtp unix:relative", "mx maybe", "pigeon x"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn destinations_hold_no_secret() {
-        assert_eq!(Route::Mx.destination("example.org"), "example.org");
+        assert_eq!(Route::Mx(Hop::default()).destination("example.org"), "example.org");
         assert_eq!(Route::Host(hop()).destination("example.org"), "[relay.example]:587");
         assert!(!Route::Lmtp(hop()).destination("x").contains("and"));
     }
