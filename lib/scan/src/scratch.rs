@@ -4,7 +4,7 @@
 //!             a stack (a container outlives its members), and its pages belong to the kernel
 //! Invariants  a mapping of the file never outlives the range it maps: contents are dropped before `release`
 
-use penny_sys::map::Map;
+use penny_sys::files::Map;
 use std::fs::File;
 use std::io;
 use std::ops::Deref;

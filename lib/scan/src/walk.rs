@@ -111,8 +111,8 @@ struct Ctx<'c, 's> {
     frame: &'c Frame<'c>,
 }
 
-/// Walks one file or message.
-pub fn walk(db: &Db<'_>, options: &Options, scratch: &mut Scratch, data: &[u8], names: &[String], mail: bool) -> Report {
+/// Walks one file or message. What stands at the top is read as mail too, whatever it looks like.
+pub fn walk(db: &Db<'_>, options: &Options, scratch: &mut Scratch, data: &[u8], names: &[String]) -> Report {
     let mut st = State {
         db,
         options,
@@ -128,7 +128,7 @@ pub fn walk(db: &Db<'_>, options: &Options, scratch: &mut Scratch, data: &[u8], 
         stop: false,
     };
     let meta = Meta { names: names.to_vec(), ..Meta::default() };
-    object(&mut st, None, &meta, data, mail.then_some(Kind::Mail));
+    object(&mut st, None, &meta, data, None);
     st.report
 }
 
@@ -136,7 +136,7 @@ fn object(st: &mut State<'_>, parent: Option<&Frame<'_>>, meta: &Meta, data: &[u
     let depth = parent.map_or(0, |p| p.depth + 1);
     let path = path(parent, meta);
     let kind = forced.unwrap_or_else(|| kind::detect(data));
-    let part = parent.and_then(|p| p.part.or_else(|| part_of(p, data)));
+    let part = parent.and_then(|p| p.part.or_else(|| part_of(p, meta)));
     let frame = Frame { data, kind, path, depth, part, parent };
     if !st.admit(&frame, meta) {
         return;
@@ -158,6 +158,9 @@ fn object(st: &mut State<'_>, parent: Option<&Frame<'_>>, meta: &Meta, data: &[u
     }
     let mut ctx = Ctx { st, frame: &frame };
     crate::open::open(kind, data, &markers, &mut ctx);
+    if kind != Kind::Mail && !ctx.done() && (depth == 0 || (kind.is_text() && crate::mime::flat::has_parts(data))) {
+        crate::mime::flat::read(data, &mut ctx);
+    }
 }
 
 fn path(parent: Option<&Frame<'_>>, meta: &Meta) -> String {
@@ -168,14 +171,11 @@ fn path(parent: Option<&Frame<'_>>, meta: &Meta) -> String {
     }
 }
 
-/// Where `data` lies in the top-level message.
-fn part_of(parent: &Frame<'_>, data: &[u8]) -> Option<(usize, usize)> {
-    if parent.depth != 0 || parent.kind != Kind::Mail {
-        return None;
-    }
-    let (base, at) = (parent.data.as_ptr() as usize, data.as_ptr() as usize);
-    let start = at.checked_sub(base)?;
-    (start + data.len() <= parent.data.len()).then_some((start, start + data.len()))
+/// Where a part's body lies in the top-level message.
+fn part_of(parent: &Frame<'_>, meta: &Meta) -> Option<(usize, usize)> {
+    let (at, len) = meta.source.filter(|_| parent.depth == 0)?;
+    let start = at.checked_sub(parent.data.as_ptr() as usize)?;
+    (start + len <= parent.data.len()).then_some((start, start + len))
 }
 
 impl State<'_> {
@@ -291,7 +291,9 @@ impl State<'_> {
     }
 
     /// Names and sizes of a member: policy and container rules.
-    fn describe(&mut self, frame: &Frame<'_>, meta: &Meta) {
+    fn describe(&mut self, outer: &Frame<'_>, meta: &Meta) {
+        let part = outer.part.or_else(|| part_of(outer, meta));
+        let frame = &Frame { data: outer.data, kind: outer.kind, path: outer.path.clone(), depth: outer.depth, part, parent: outer.parent };
         for name in &meta.names {
             for (class, detail) in names::judge(name) {
                 self.class(frame, class, &detail);
@@ -350,11 +352,12 @@ impl State<'_> {
                 break Some("out of time");
             }
         };
+        let content = sink.finish();
         if let Some(detail) = over {
             self.trouble(frame, Trouble::Limit, detail);
             self.stop |= self.unpacked > limits.total || Instant::now() > self.deadline;
         }
-        match sink.finish() {
+        match content {
             Ok(content) => (Some(content), decoded),
             Err(_) => {
                 self.trouble(frame, Trouble::Limit, "no room to unpack");

@@ -168,6 +168,14 @@ impl Map {
         Ok(Map { inner: Some(inner) })
     }
 
+    /// Maps `len` octets from `offset`, a multiple of the page size. The file must be one that only this process
+    /// knows (unnamed) and that it does not change there while the map lives.
+    pub fn range(file: &File, offset: u64, len: usize) -> io::Result<Map> {
+        // SAFETY: as in `of`; the file is unnamed, so nobody else can truncate it, and it never shrinks.
+        let inner = unsafe { memmap2::MmapOptions::new().offset(offset).len(len).map(file)? };
+        Ok(Map { inner: Some(inner) })
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         self.inner.as_deref().unwrap_or_default()

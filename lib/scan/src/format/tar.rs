@@ -69,7 +69,7 @@ impl<'a> Iterator for Entries<'a> {
 
     fn next(&mut self) -> Option<Entry<'a>> {
         loop {
-            let block = self.data.get(self.at..self.at + BLOCK)?;
+            let block = self.data.get(self.at..self.at.checked_add(BLOCK)?)?;
             self.at += BLOCK;
             if block.iter().all(|b| *b == 0) {
                 continue;

@@ -48,13 +48,14 @@ pub struct Decoder<'a> {
     bits: u32,
     count: u32,
     ended: bool,
+    pending: Vec<u8>,
 }
 
 impl<'a> Decoder<'a> {
     /// Decodes `data` in one reading.
     pub fn new(data: &'a [u8], mode: Mode) -> Decoder<'a> {
         let data = if mode == Mode::Strict { pure_lines(data) } else { data };
-        Decoder { data, at: 0, mode, bits: 0, count: 0, ended: false }
+        Decoder { data, at: 0, mode, bits: 0, count: 0, ended: false, pending: Vec::new() }
     }
 
     fn flush(&mut self, out: &mut Vec<u8>) {
@@ -116,13 +117,14 @@ impl<'a> Decoder<'a> {
 
 impl Read for Decoder<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.len() < 8 {
-            return Err(io::ErrorKind::InvalidInput.into());
+        let mut out = std::mem::take(&mut self.pending);
+        if out.len() < buf.len() {
+            self.fill(&mut out, buf.len());
         }
-        let mut out = Vec::with_capacity(buf.len());
-        self.fill(&mut out, buf.len() - 4);
         let n = out.len().min(buf.len());
         buf.get_mut(..n).zip(out.get(..n)).into_iter().for_each(|(b, o)| b.copy_from_slice(o));
+        // a quantum may give up to three octets more than were asked for
+        self.pending = out.split_off(n);
         Ok(n)
     }
 }

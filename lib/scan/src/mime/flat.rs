@@ -25,14 +25,14 @@ const FIELDS_MAX: usize = 5000;
 
 /// One line: where it starts, where its text ends, where the next begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
+struct Line {
     start: usize,
     end: usize,
     next: usize,
 }
 
 /// The line at `start`; CR, LF and CRLF all end one.
-pub fn line_at(data: &[u8], start: usize) -> Line {
+fn line_at(data: &[u8], start: usize) -> Line {
     let rest = data.get(start..).unwrap_or_default();
     let Some(len) = memchr::memchr2(b'\r', b'\n', rest) else {
         return Line { start, end: data.len(), next: data.len() };
@@ -77,6 +77,13 @@ pub fn looks_like_message(data: &[u8]) -> bool {
         at = line.next;
     }
     fields >= 2 && known >= 2 || fields == 1 && known >= 1 && content_line(data)
+}
+
+/// Whether text has MIME fields somewhere, which a reader may follow.
+pub fn has_parts(data: &[u8]) -> bool {
+    memchr::memmem::find_iter(data, b"ontent-").take(1000).any(|at| {
+        at > 0 && content_line(data.get(at - 1..).unwrap_or_default())
+    })
 }
 
 /// Reads a message.

@@ -131,7 +131,8 @@ fn differing_boundaries(fields: &[Field<'_>]) -> bool {
 pub fn part(fields: &[Field<'_>], body: &[u8], sink: &mut dyn Sink) {
     let names = part_names(fields);
     let piece = names.is_empty();
-    let meta = Meta { container: "MAIL", names, packed: Some(body.len() as u64), piece, ..Meta::default() };
+    let source = Some((body.as_ptr() as usize, body.len()));
+    let meta = Meta { container: "MAIL", names, packed: Some(body.len() as u64), piece, source, ..Meta::default() };
     warn(fields, sink);
     if body.trim_ascii().is_empty() {
         if !meta.names.is_empty() {

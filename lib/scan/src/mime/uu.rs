@@ -3,20 +3,17 @@
 //! Standards   POSIX uuencode; `begin MODE NAME` ... `end`, `begin-base64 MODE NAME` ... `====`
 //! Leniency    blanks lost at line ends, space for backquote, a missing end, lines that are too long or too short
 
-use super::flat::line_at;
 use super::{base64, params};
 use crate::sink::{Meta, Sink};
 
 /// Reads the file whose `begin` is at `at`.
 pub fn read(data: &[u8], at: usize, sink: &mut dyn Sink) {
-    let line = line_at(data, at);
     if at > 0 && !matches!(data.get(at - 1), Some(b'\n' | b'\r' | b' ' | b'\t' | b'>')) {
         return;
     }
     let Some((name, coded64)) = begin(data.get(at..line_end(data, at)).unwrap_or_default()) else { return };
     let body = data.get(next(data, line_end(data, at))..).unwrap_or_default();
     let meta = Meta { packed: Some(body.len() as u64), ..Meta::named("MAIL", name) };
-    let _ = line;
     if coded64 {
         let len = memchr::memmem::find(body, b"\n====").unwrap_or(body.len());
         sink.decode(&meta, &mut base64::Decoder::new(body.get(..len).unwrap_or(body), base64::Mode::Strict));

@@ -2,7 +2,6 @@
 //!
 //! Standards   yEnc 1.3: `=ybegin line= size= name=`, `=ypart`, octets + 42 with `=` escapes (+64), `=yend`
 
-use super::flat::line_at;
 use super::params;
 use crate::sink::{Meta, Sink};
 
@@ -23,7 +22,7 @@ pub fn read(data: &[u8], at: usize, sink: &mut dyn Sink) {
 
 fn decode(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut at = line_at(body, 0).next;
+    let mut at = line_at_lf(body, 0).1;
     while at < body.len() {
         let line = line_at_lf(body, at);
         let text = body.get(at..line.0).unwrap_or_default();

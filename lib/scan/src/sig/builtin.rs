@@ -19,7 +19,7 @@ const RULES: &[&str] = &[
     // RTF that carries the equation editor's class: CVE-2017-11882 and its kin; nobody mails such equations as RTF
     "Exploit.RTF.EquationEditor;Target:0;0&1;0:7b5c7274;4571756174696f6e2e33::ia",
     // the same class as hexadecimal object data in RTF
-    "Exploit.RTF.EquationObject;Target:0;0&1;0:7b5c7274;3437313735363137343639366636653265333",
+    "Exploit.RTF.EquationObject;Target:0;0&1;0:7b5c7274;3435373137353631373436393666366532653333",
     // a shortcut that starts a shell with an encoded or hidden command
     "Trojan.LNK.Shell;Target:0;0&(1|2)&(3|4|5);0:4c0000000114020000000000c000000000000046;706f7765727368656c6c::iwa;\
      636d642e657865::iwa;2d656e63::iwa;68696464656e::iwa;687474703a::iwa",
