@@ -74,8 +74,19 @@ pub const DEFAULT_DB: &str = "/var/lib/pennypost/virus.db";
 
 /// Options that take a value.
 const WITH_VALUE: &[&str] = &[
-    "--compile", "--db", "--clamd", "--policy", "--quarantine", "--release", "--info", "--max-depth", "--max-files", "--max-object",
-    "--max-total", "--max-ratio", "--max-time",
+    "--compile",
+    "--db",
+    "--clamd",
+    "--policy",
+    "--quarantine",
+    "--release",
+    "--info",
+    "--max-depth",
+    "--max-files",
+    "--max-object",
+    "--max-total",
+    "--max-ratio",
+    "--max-time",
 ];
 
 /// Takes a command line apart.

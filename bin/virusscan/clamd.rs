@@ -88,7 +88,10 @@ mod tests {
     #[test]
     fn answers() {
         assert!(judge("stream: OK").is_none());
-        assert_eq!(judge("fd[10]: Eicar-Test FOUND").map(|v| (v.kind, v.name)), Some((Kind::Found, "Eicar-Test".into())));
+        assert_eq!(
+            judge("fd[10]: Eicar-Test FOUND").map(|v| (v.kind, v.name)),
+            Some((Kind::Found, "Eicar-Test".into()))
+        );
         assert_eq!(judge("INSTREAM size limit exceeded. ERROR").map(|v| v.kind), Some(Kind::Error));
         assert_eq!(judge("").map(|v| v.kind), Some(Kind::Error));
     }

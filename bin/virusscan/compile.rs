@@ -3,8 +3,8 @@
 use crate::args::Options;
 use crate::output;
 use anyhow::{Context, Result};
-use penny_scan::sig::compile::{self, Account, Input};
 use penny_scan::sig::Db;
+use penny_scan::sig::compile::{self, Account, Input};
 use std::io::{Write, stdout};
 use std::path::Path;
 

@@ -21,7 +21,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 const COMMAND_MAX: usize = 4096;
-const COMMANDS: &str = "SCAN RELOAD PING CONTSCAN VERSIONCOMMANDS VERSION END MULTISCAN FILDES ALLMATCHSCAN INSTREAM STATS IDSESSION";
+const COMMANDS: &str =
+    "SCAN RELOAD PING CONTSCAN VERSIONCOMMANDS VERSION END MULTISCAN FILDES ALLMATCHSCAN INSTREAM STATS IDSESSION";
 
 struct Session<'a> {
     o: &'a Options,
@@ -104,7 +105,9 @@ impl Session<'_> {
             "PING" => self.reply("PONG", end)?,
             "VERSION" => self.reply(&version(), end)?,
             "VERSIONCOMMANDS" => self.reply(&format!("{}| COMMANDS: {COMMANDS}", version()), end)?,
-            "STATS" => self.reply("POOLS: 1\n\nSTATE: VALID PRIMARY\nTHREADS: live 1 idle 0 max 1\nQUEUE: 0 items\nEND", end)?,
+            "STATS" => {
+                self.reply("POOLS: 1\n\nSTATE: VALID PRIMARY\nTHREADS: live 1 idle 0 max 1\nQUEUE: 0 items\nEND", end)?
+            }
             "RELOAD" => self.reply("RELOADING", end)?,
             "IDSESSION" => {
                 self.session = Some(0);

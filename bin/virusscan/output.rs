@@ -137,7 +137,9 @@ pub fn header(v: &Verdict) -> String {
 pub fn refusal(v: &Verdict) -> Result<()> {
     let text = match v.kind {
         Kind::Found => format!("5.7.1 the message holds {} ({})", short(&v.name), short(&v.reason)),
-        Kind::Policy => format!("5.7.1 content of this kind is not accepted: {} ({})", short(&v.name), short(&v.reason)),
+        Kind::Policy => {
+            format!("5.7.1 content of this kind is not accepted: {} ({})", short(&v.name), short(&v.reason))
+        }
         _ => format!("5.7.1 the message cannot be scanned: {} ({})", short(&v.name), short(&v.reason)),
     };
     let mut out = io::stdout().lock();

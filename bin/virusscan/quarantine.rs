@@ -78,9 +78,13 @@ fn keep(dir: &Path, input: &mut File, said: &[u8]) -> Result<()> {
 
 fn record(time: u64, said: &[u8]) -> String {
     let mut out = format!("time: {time}\n");
-    for (key, variable) in
-        [("sender", "SENDER"), ("client", "REMOTE_IP"), ("helo", "HELO"), ("login", "AUTH_USER"), ("queue-id", "QUEUE_ID")]
-    {
+    for (key, variable) in [
+        ("sender", "SENDER"),
+        ("client", "REMOTE_IP"),
+        ("helo", "HELO"),
+        ("login", "AUTH_USER"),
+        ("queue-id", "QUEUE_ID"),
+    ] {
         if let Some(value) = std::env::var_os(variable) {
             out.push_str(&format!("{key}: {}\n", output::one_line(&value.to_string_lossy())));
         }

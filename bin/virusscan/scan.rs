@@ -96,11 +96,8 @@ fn merge(ours: Verdict, second: Option<Verdict>) -> Verdict {
 fn in_batches(o: &Options) -> Result<u8> {
     let mut worst = Kind::Clean;
     for files in o.files.chunks(BATCH) {
-        let status = std::process::Command::new(std::env::current_exe()?)
-            .args(&o.given)
-            .arg("--")
-            .args(files)
-            .status()?;
+        let status =
+            std::process::Command::new(std::env::current_exe()?).args(&o.given).arg("--").args(files).status()?;
         let kind = [Kind::Clean, Kind::Found, Kind::Unscannable, Kind::Policy]
             .into_iter()
             .find(|k| status.code() == Some(i32::from(k.code())))

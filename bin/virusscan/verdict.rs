@@ -73,7 +73,14 @@ pub struct Verdict {
 impl Verdict {
     /// Something of our own.
     pub fn error(reason: String) -> Verdict {
-        Verdict { kind: Kind::Error, name: String::new(), reason, action: Action::Reject, tags: Vec::new(), strip: Vec::new() }
+        Verdict {
+            kind: Kind::Error,
+            name: String::new(),
+            reason,
+            action: Action::Reject,
+            tags: Vec::new(),
+            strip: Vec::new(),
+        }
     }
 
     /// A find by another scanner.

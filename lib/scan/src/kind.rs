@@ -161,7 +161,9 @@ fn binary(data: &[u8]) -> Option<Kind> {
     if at(2, b"-lh") || at(2, b"-lz") {
         return Some(Kind::Lha);
     }
-    if data.len() > 512 && data.get(data.len() - 512..).is_some_and(|d| d.starts_with(b"koly") || d.starts_with(b"conectix")) {
+    if data.len() > 512
+        && data.get(data.len() - 512..).is_some_and(|d| d.starts_with(b"koly") || d.starts_with(b"conectix"))
+    {
         return Some(Kind::DiskImage);
     }
     if lzma_alone(data) {
@@ -207,10 +209,26 @@ fn text(data: &[u8]) -> Kind {
     Kind::Text
 }
 
-const SCRIPT_STARTS: &[&[u8]] = &[b"@echo off", b"WScript.", b"CreateObject(", b"On Error Resume Next", b"<job ", b"<?php"];
+const SCRIPT_STARTS: &[&[u8]] =
+    &[b"@echo off", b"WScript.", b"CreateObject(", b"On Error Resume Next", b"<job ", b"<?php"];
 const TAGS: &[&[u8]] = &[
-    b"<html", b"<!doctype html", b"<body", b"<script", b"<svg", b"<iframe", b"<head", b"<title", b"<table", b"<div", b"<meta",
-    b"<a href", b"<img", b"<hta:", b"<?xml", b"<object", b"<embed",
+    b"<html",
+    b"<!doctype html",
+    b"<body",
+    b"<script",
+    b"<svg",
+    b"<iframe",
+    b"<head",
+    b"<title",
+    b"<table",
+    b"<div",
+    b"<meta",
+    b"<a href",
+    b"<img",
+    b"<hta:",
+    b"<?xml",
+    b"<object",
+    b"<embed",
 ];
 
 fn starts_any(data: &[u8], list: &[&[u8]]) -> bool {

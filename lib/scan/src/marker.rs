@@ -3,7 +3,7 @@
 //! Why         they are found by the signature sweep itself, so polyglots, self-extractors and appended archives cost
 //!             no pass of their own
 
-use crate::sig::pattern::{self, Pattern};
+use crate::sig::pattern::{self, Elem, Pattern, Piece, Segment};
 
 /// One kind of place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,7 +144,17 @@ impl Marker {
         match self {
             Marker::Pdf => &[b"%PDF-"],
             Marker::Rtf => &[b"{\\rt"],
-            Marker::Uu => &[b"begin 0", b"begin 1", b"begin 2", b"begin 3", b"begin 4", b"begin 5", b"begin 6", b"begin 7", b"begin-base64 "],
+            Marker::Uu => &[
+                b"begin 0",
+                b"begin 1",
+                b"begin 2",
+                b"begin 3",
+                b"begin 4",
+                b"begin 5",
+                b"begin 6",
+                b"begin 7",
+                b"begin-base64 ",
+            ],
             Marker::Yenc => &[b"=ybegin "],
             Marker::BinHex => &[b"with BinHex"],
             Marker::Base64 => &[b"base64,"],
@@ -167,11 +177,7 @@ fn word(text: &[u8], keeps_case: bool) -> Option<Pattern> {
 
 /// 1f 8b 08 and a flag byte whose reserved bits are zero (RFC 1952 2.3.1.2).
 fn gzip() -> Vec<Pattern> {
-    let mut p = pattern::parse(b"1f8b0800").ok();
-    if let Some(crate::sig::pattern::Piece::Fixed(run)) = p.as_mut().and_then(|p| p.0.first_mut()).map(|s| &mut s.piece) {
-        if let Some(flags) = run.last_mut() {
-            flags.mask = 0xe0;
-        }
-    }
-    p.into_iter().collect()
+    let mut run: Vec<Elem> = [0x1f, 0x8b, 0x08].map(Elem::exact).to_vec();
+    run.push(Elem { value: 0, mask: 0xe0 });
+    vec![Pattern(vec![Segment { gap: (0, 0), piece: Piece::Fixed(run) }])]
 }

@@ -8,22 +8,80 @@ use crate::sink::Class;
 
 /// Extensions that a double click runs on some common system.
 const RUNS: &[&str] = &[
-    "ade", "adp", "apk", "app", "appref-ms", "appx", "appxbundle", "application", "bat", "cab", "chm", "cmd", "com", "cpl",
-    "diagcab", "dll", "ex", "ex_", "exe", "gadget", "hlp", "hta", "inf", "ins", "isp", "jar", "jnlp", "jse", "lib", "mde",
-    "msc", "msh", "msh1", "msh2", "msi", "msix", "msp", "mst", "nsh", "ocx", "pif", "reg", "scf", "scr", "sct", "settingcontent-ms",
-    "shb", "shs", "sys", "url", "vb", "vbe", "vbs", "vbscript", "vxd", "wsc", "wsf", "wsh", "xll", "xnk",
+    "ade",
+    "adp",
+    "apk",
+    "app",
+    "appref-ms",
+    "appx",
+    "appxbundle",
+    "application",
+    "bat",
+    "cab",
+    "chm",
+    "cmd",
+    "com",
+    "cpl",
+    "diagcab",
+    "dll",
+    "ex",
+    "ex_",
+    "exe",
+    "gadget",
+    "hlp",
+    "hta",
+    "inf",
+    "ins",
+    "isp",
+    "jar",
+    "jnlp",
+    "jse",
+    "lib",
+    "mde",
+    "msc",
+    "msh",
+    "msh1",
+    "msh2",
+    "msi",
+    "msix",
+    "msp",
+    "mst",
+    "nsh",
+    "ocx",
+    "pif",
+    "reg",
+    "scf",
+    "scr",
+    "sct",
+    "settingcontent-ms",
+    "shb",
+    "shs",
+    "sys",
+    "url",
+    "vb",
+    "vbe",
+    "vbs",
+    "vbscript",
+    "vxd",
+    "wsc",
+    "wsf",
+    "wsh",
+    "xll",
+    "xnk",
 ];
 /// Extensions of scripts.
-const SCRIPTS: &[&str] =
-    &["js", "jse", "vbs", "vbe", "wsf", "wsh", "wsc", "hta", "ps1", "ps1xml", "ps2", "psc1", "psm1", "psd1", "bat", "cmd", "sct"];
+const SCRIPTS: &[&str] = &[
+    "js", "jse", "vbs", "vbe", "wsf", "wsh", "wsc", "hta", "ps1", "ps1xml", "ps2", "psc1", "psm1", "psd1", "bat",
+    "cmd", "sct",
+];
 /// Extensions of shortcuts.
 const LINKS: &[&str] = &["lnk", "library-ms", "search-ms", "searchconnector-ms", "website", "desktop"];
 /// Extensions of disk images.
 const IMAGES: &[&str] = &["iso", "img", "vhd", "vhdx", "udf", "nrg", "toast"];
 /// Extensions that a name pretends to have when it hides another behind them.
 const DECOYS: &[&str] = &[
-    "txt", "pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "rtf", "jpg", "jpeg", "png", "gif", "bmp", "tif", "tiff", "mp3",
-    "mp4", "avi", "mov", "htm", "html", "zip", "rar", "csv", "odt", "xml", "eml", "wav", "mpg", "mpeg",
+    "txt", "pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "rtf", "jpg", "jpeg", "png", "gif", "bmp", "tif",
+    "tiff", "mp3", "mp4", "avi", "mov", "htm", "html", "zip", "rar", "csv", "odt", "xml", "eml", "wav", "mpg", "mpeg",
 ];
 
 /// What is wrong with a name.
@@ -142,7 +200,13 @@ pub fn shown(name: &str) -> String {
     let mut out: String = name
         .chars()
         .take(120)
-        .map(|c| if c.is_control() || is_bidi(c) || is_invisible(c) { format!("\\u{{{:x}}}", c as u32) } else { c.to_string() })
+        .map(|c| {
+            if c.is_control() || is_bidi(c) || is_invisible(c) {
+                format!("\\u{{{:x}}}", c as u32)
+            } else {
+                c.to_string()
+            }
+        })
         .collect();
     if name.chars().nth(120).is_some() {
         out.push_str("...");

@@ -79,8 +79,8 @@ impl Policy {
 
     /// Sets `word=action`.
     pub fn set(&mut self, word: &str, action: &str) -> Result<(), String> {
-        let action = Action::parse(action)
-            .ok_or_else(|| format!("`{action}` is not accept, tag, junk, strip or reject"))?;
+        let action =
+            Action::parse(action).ok_or_else(|| format!("`{action}` is not accept, tag, junk, strip or reject"))?;
         if let Some(class) = Class::ALL.into_iter().find(|c| c.word() == word) {
             self.classes[class as usize] = action;
         } else if let Some(trouble) = Trouble::ALL.into_iter().find(|t| t.word() == word) {

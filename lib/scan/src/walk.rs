@@ -144,7 +144,13 @@ fn object(st: &mut State<'_>, parent: Option<&Frame<'_>>, meta: &Meta, data: &[u
     let markers = st.sweep(&frame);
     if st.options.tree {
         let sha256 = hex(&Algorithm::Sha256.digest(data));
-        st.report.tree.push(Node { depth, names: meta.names.clone(), kind: kind.word(), size: data.len() as u64, sha256 });
+        st.report.tree.push(Node {
+            depth,
+            names: meta.names.clone(),
+            kind: kind.word(),
+            size: data.len() as u64,
+            sha256,
+        });
     }
     if st.stop {
         return;
@@ -186,7 +192,11 @@ impl State<'_> {
             return false;
         }
         let limits = &self.options.limits;
-        if meta.piece { self.pieces += 1 } else { self.files += 1 };
+        if meta.piece {
+            self.pieces += 1
+        } else {
+            self.files += 1
+        };
         let over = if self.files > limits.files || self.pieces > limits.pieces {
             Some("too many files")
         } else if Instant::now() > self.deadline {
@@ -293,7 +303,14 @@ impl State<'_> {
     /// Names and sizes of a member: policy and container rules.
     fn describe(&mut self, outer: &Frame<'_>, meta: &Meta) {
         let part = outer.part.or_else(|| part_of(outer, meta));
-        let frame = &Frame { data: outer.data, kind: outer.kind, path: outer.path.clone(), depth: outer.depth, part, parent: outer.parent };
+        let frame = &Frame {
+            data: outer.data,
+            kind: outer.kind,
+            path: outer.path.clone(),
+            depth: outer.depth,
+            part,
+            parent: outer.parent,
+        };
         for name in &meta.names {
             for (class, detail) in names::judge(name) {
                 self.class(frame, class, &detail);

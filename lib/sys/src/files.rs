@@ -168,10 +168,11 @@ impl Map {
         Ok(Map { inner: Some(inner) })
     }
 
-    /// Maps `len` octets from `offset`, a multiple of the page size. The file must be one that only this process
-    /// knows (unnamed) and that it does not change there while the map lives.
+    /// Maps `len` octets from `offset`, a multiple of the page size. The file is one that only this process knows
+    /// (unnamed) and does not change there while the map lives, or one whose shrinking may end this process.
     pub fn range(file: &File, offset: u64, len: usize) -> io::Result<Map> {
-        // SAFETY: as in `of`; the file is unnamed, so nobody else can truncate it, and it never shrinks.
+        // SAFETY: as in `of`. A file of another program that shrinks meanwhile raises SIGBUS, which ends the process;
+        // no reference into the map is given a type other than bytes.
         let inner = unsafe { memmap2::MmapOptions::new().offset(offset).len(len).map(file)? };
         Ok(Map { inner: Some(inner) })
     }

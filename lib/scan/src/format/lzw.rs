@@ -60,7 +60,13 @@ impl<'a> Lzw<'a> {
     }
 
     fn clear(&mut self) {
-        let reserved = if self.pdf.is_some() { 258 } else if self.block { 257 } else { 256 };
+        let reserved = if self.pdf.is_some() {
+            258
+        } else if self.block {
+            257
+        } else {
+            256
+        };
         self.prefix.clear();
         self.suffix.clear();
         self.prefix.resize(reserved, NONE);

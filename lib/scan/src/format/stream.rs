@@ -91,7 +91,7 @@ fn gzip(data: &[u8], guess: bool, sink: &mut dyn Sink) {
         }
         return;
     };
-    let names = head.1.map(|n| crate::mime::params::text(n)).into_iter().collect();
+    let names = head.1.map(crate::mime::params::text).into_iter().collect();
     let meta = Meta { container: "GZ", names, packed: Some(data.len() as u64), guess, ..Meta::default() };
     let mut r = Gunzip { inner: Some(DeflateDecoder::new(data.get(head.0..).unwrap_or_default())), tail: &[] };
     let decoded = sink.decode(&meta, &mut r);

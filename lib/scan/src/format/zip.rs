@@ -95,7 +95,9 @@ impl Zip<'_> {
             let mut starts = vec![local.saturating_add(30 + own + extra)];
             if broken {
                 // nothing of the local header can be trusted
-                starts.extend([30 + name_len + extra, 30 + name_len, 30 + name_len + extra_len].map(|n| local.saturating_add(n)));
+                starts.extend(
+                    [30 + name_len + extra, 30 + name_len, 30 + name_len + extra_len].map(|n| local.saturating_add(n)),
+                );
                 starts.sort_unstable();
                 starts.dedup();
             }
@@ -149,7 +151,8 @@ impl Zip<'_> {
     /// Stretches of the stored members that the directory names.
     fn stored(&self) -> Vec<(usize, usize)> {
         let stored = self.entries.iter().filter(|((_, method), e)| *method == 0 && !e.encrypted);
-        let ranges = stored.flat_map(|((start, _), e)| e.packed.iter().map(move |p| (*start, start.saturating_add(*p))));
+        let ranges =
+            stored.flat_map(|((start, _), e)| e.packed.iter().map(move |p| (*start, start.saturating_add(*p))));
         ranges.filter(|(from, to)| to > from && *to <= self.data.len()).take(1000).collect()
     }
 
@@ -193,14 +196,23 @@ impl Zip<'_> {
             }
         }
         // another reading of the same stretch may have worked
-        for (start, trouble, detail) in bad.into_iter().filter(|(start, t, _)| !good.contains(start) || *t == Trouble::Encrypted) {
+        for (start, trouble, detail) in
+            bad.into_iter().filter(|(start, t, _)| !good.contains(start) || *t == Trouble::Encrypted)
+        {
             if !guess && !good.contains(&start) {
                 sink.trouble(trouble, detail);
             }
         }
     }
 
-    fn one(&self, start: usize, method: u16, e: &Entry, meta: &Meta, sink: &mut dyn Sink) -> Option<(Trouble, &'static str)> {
+    fn one(
+        &self,
+        start: usize,
+        method: u16,
+        e: &Entry,
+        meta: &Meta,
+        sink: &mut dyn Sink,
+    ) -> Option<(Trouble, &'static str)> {
         let body = self.data.get(start..).unwrap_or_default();
         if e.size == Some(0) && e.packed.iter().all(|p| *p == 0) {
             sink.listed(meta);

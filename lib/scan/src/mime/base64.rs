@@ -201,7 +201,9 @@ mod tests {
 
     #[test]
     fn any_cut_gives_the_same() {
-        let coded: Vec<u8> = (0..1000u32).flat_map(|n| [b"ABab01+/"[(n % 8) as usize], b"\n"[0]].into_iter().take(1 + usize::from(n % 76 == 0))).collect();
+        let coded: Vec<u8> = (0..1000u32)
+            .flat_map(|n| [b"ABab01+/"[(n % 8) as usize], b"\n"[0]].into_iter().take(1 + usize::from(n % 76 == 0)))
+            .collect();
         let whole = decode(&coded);
         let mut d = Decoder::new(&coded, Mode::Lenient);
         let mut out = Vec::new();

@@ -66,9 +66,29 @@ pub fn name_of(line: &[u8]) -> Option<Vec<u8>> {
 /// Names that mail headers have.
 pub fn is_known(name: &[u8]) -> bool {
     const NAMES: &[&[u8]] = &[
-        b"received", b"from", b"to", b"cc", b"bcc", b"subject", b"date", b"message-id", b"return-path", b"reply-to", b"sender",
-        b"in-reply-to", b"references", b"mime-version", b"delivered-to", b"envelope-to", b"organization", b"dkim-signature",
-        b"list-id", b"precedence", b"errors-to", b"newsgroups", b"path",
+        b"received",
+        b"from",
+        b"to",
+        b"cc",
+        b"bcc",
+        b"subject",
+        b"date",
+        b"message-id",
+        b"return-path",
+        b"reply-to",
+        b"sender",
+        b"in-reply-to",
+        b"references",
+        b"mime-version",
+        b"delivered-to",
+        b"envelope-to",
+        b"organization",
+        b"dkim-signature",
+        b"list-id",
+        b"precedence",
+        b"errors-to",
+        b"newsgroups",
+        b"path",
     ];
     NAMES.contains(&name) || name.starts_with(b"content-") || name.starts_with(b"x-") || name.starts_with(b"resent-")
 }

@@ -81,15 +81,14 @@ pub fn looks_like_message(data: &[u8]) -> bool {
 
 /// Whether text has MIME fields somewhere, which a reader may follow.
 pub fn has_parts(data: &[u8]) -> bool {
-    memchr::memmem::find_iter(data, b"ontent-").take(1000).any(|at| {
-        at > 0 && content_line(data.get(at - 1..).unwrap_or_default())
-    })
+    memchr::memmem::find_iter(data, b"ontent-")
+        .take(1000)
+        .any(|at| at > 0 && content_line(data.get(at - 1..).unwrap_or_default()))
 }
 
 /// Reads a message.
 pub fn read(data: &[u8], sink: &mut dyn Sink) {
-    let mut w =
-        Walk { data, sink, boundaries: HashSet::new(), nest: 0, loose: Vec::new(), loose_count: 0 };
+    let mut w = Walk { data, sink, boundaries: HashSet::new(), nest: 0, loose: Vec::new(), loose_count: 0 };
     let first = line_at(data, 0);
     let start = match w.delimiter(first) {
         Some(_) => first.next,

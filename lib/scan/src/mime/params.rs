@@ -42,9 +42,8 @@ struct Suffix {
 
 /// Places behind `key [*n] [*] =`.
 fn occurrences<'a>(value: &'a [u8], key: &'a [u8]) -> impl Iterator<Item = (Suffix, usize)> + 'a {
-    let starts = (0..value.len()).filter(move |at| {
-        value.get(*at..*at + key.len()).is_some_and(|w| w.eq_ignore_ascii_case(key))
-    });
+    let starts =
+        (0..value.len()).filter(move |at| value.get(*at..*at + key.len()).is_some_and(|w| w.eq_ignore_ascii_case(key)));
     starts.filter_map(move |at| suffix(value, at + key.len())).take(READINGS_MAX)
 }
 
@@ -143,7 +142,10 @@ fn percent(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
     while let Some(&c) = value.get(at) {
-        let code = value.get(at + 1..at + 3).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+        let code = value
+            .get(at + 1..at + 3)
+            .and_then(|h| std::str::from_utf8(h).ok())
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
         match code.filter(|_| c == b'%') {
             Some(byte) => {
                 out.push(byte);

@@ -28,14 +28,19 @@ fn types(fields: &[Field<'_>]) -> Vec<Vec<u8>> {
         .map(|f| {
             let v = f.unfolded();
             let v = v.trim_ascii_start();
-            v.iter().take(80).take_while(|c| !matches!(c, b';' | b' ' | b'\t' | b'(')).map(u8::to_ascii_lowercase).collect()
+            v.iter()
+                .take(80)
+                .take_while(|c| !matches!(c, b';' | b' ' | b'\t' | b'('))
+                .map(u8::to_ascii_lowercase)
+                .collect()
         })
         .collect()
 }
 
 /// Whether some reader takes the part for a message.
 pub fn is_message(fields: &[Field<'_>]) -> bool {
-    let message = types(fields).iter().any(|t| t.starts_with(b"message/") && !t.starts_with(b"message/delivery-status"));
+    let message =
+        types(fields).iter().any(|t| t.starts_with(b"message/") && !t.starts_with(b"message/delivery-status"));
     message && !encodings(fields).base64 && !encodings(fields).quoted
 }
 
@@ -77,7 +82,9 @@ fn part_names(fields: &[Field<'_>]) -> Vec<String> {
             out.extend(params::readings(&v, key).iter().map(|n| params::text(n)));
         }
     }
-    out.extend(of(fields, b"content-description").map(|f| params::text(f.unfolded().trim_ascii())).filter(|d| described(d)));
+    out.extend(
+        of(fields, b"content-description").map(|f| params::text(f.unfolded().trim_ascii())).filter(|d| described(d)),
+    );
     out.sort();
     out.dedup();
     out

@@ -30,7 +30,8 @@ impl<'a> Decoder<'a> {
         // a soft line break, with blanks that transport may have added
         let blanks = rest.iter().take_while(|c| matches!(c, b' ' | b'\t')).count();
         let behind = rest.get(blanks..)?;
-        let end = if behind.starts_with(b"\r\n") { 2 } else { usize::from(matches!(behind.first(), Some(b'\n' | b'\r'))) };
+        let end =
+            if behind.starts_with(b"\r\n") { 2 } else { usize::from(matches!(behind.first(), Some(b'\n' | b'\r'))) };
         if end == 0 && !behind.is_empty() {
             return Some(Some(b'='));
         }

@@ -63,7 +63,8 @@ pub fn compile(inputs: Vec<Input>, bare: bool) -> Result<(Vec<u8>, Account), Str
     for input in inputs {
         if cvd::is_container(&input.data) {
             let members = cvd::members(&input.data).map_err(|e| format!("{}: {e}", input.name))?;
-            files.extend(members.into_iter().map(|(name, data)| Input { name: format!("{}/{name}", input.name), data }));
+            files
+                .extend(members.into_iter().map(|(name, data)| Input { name: format!("{}/{name}", input.name), data }));
         } else {
             files.push(input);
         }
@@ -143,7 +144,7 @@ fn info(account: &Account, files: &[Input]) -> String {
         out.push_str(&format!("taken {kind} {n}\n"));
     }
     // readers look for this word before they normalise any text
-    if files.iter().any(|f| wants_text(f)) {
+    if files.iter().any(wants_text) {
         out.push_str("text-view 1\n");
     }
     out

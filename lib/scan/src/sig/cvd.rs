@@ -32,8 +32,7 @@ pub fn members(data: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
 fn check_digest(head: &[u8], body: &[u8]) -> Result<(), String> {
     let head = String::from_utf8_lossy(head);
     let stated = head.split(':').nth(5).unwrap_or_default().trim();
-    let found: String =
-        super::hashes::Algorithm::Md5.digest(body).iter().map(|b| format!("{b:02x}")).collect();
+    let found: String = super::hashes::Algorithm::Md5.digest(body).iter().map(|b| format!("{b:02x}")).collect();
     // a .cld is patched in place by its updater, which leaves the field of the .cvd it grew from
     let packed = body.starts_with(b"\x1f\x8b");
     if packed && stated.len() == 32 && !stated.eq_ignore_ascii_case(&found) {

@@ -153,7 +153,14 @@ impl<'a> Db<'a> {
         }
     }
 
-    fn compare(&self, subject: &Subject<'_>, at: usize, pattern: u32, hits: &mut Hits, budget: &mut Budget) -> Option<()> {
+    fn compare(
+        &self,
+        subject: &Subject<'_>,
+        at: usize,
+        pattern: u32,
+        hits: &mut Hits,
+        budget: &mut Budget,
+    ) -> Option<()> {
         let head = Head::read(self.patterns, pattern)?;
         head.run_matches(subject.data, at).then_some(())?;
         let sig = self.sig(head.sig)?;

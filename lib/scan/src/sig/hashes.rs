@@ -29,7 +29,7 @@ impl Algorithm {
     pub const ALL: [Algorithm; 3] = [Algorithm::Md5, Algorithm::Sha1, Algorithm::Sha256];
 
     /// Octets of the digest.
-    pub fn len(self) -> usize {
+    pub fn octets(self) -> usize {
         match self {
             Algorithm::Md5 => 16,
             Algorithm::Sha1 => 20,
@@ -39,7 +39,7 @@ impl Algorithm {
 
     /// By the length of a digest.
     pub fn by_len(len: usize) -> Option<Algorithm> {
-        Algorithm::ALL.into_iter().find(|a| a.len() == len)
+        Algorithm::ALL.into_iter().find(|a| a.octets() == len)
     }
 
     /// Digests `data`.
@@ -74,8 +74,8 @@ pub fn write(algorithm: Algorithm, records: &mut Vec<Record>) -> Vec<u8> {
         bitmap[bit >> 3] |= 1 << (bit & 7);
     }
     let any = records.iter().any(|r| r.size == ANY_SIZE);
-    let mut out = Vec::with_capacity(HEAD + records.len() * (algorithm.len() + 8));
-    out.extend_from_slice(&(algorithm.len() as u32).to_le_bytes());
+    let mut out = Vec::with_capacity(HEAD + records.len() * (algorithm.octets() + 8));
+    out.extend_from_slice(&(algorithm.octets() as u32).to_le_bytes());
     out.extend_from_slice(&u32::from(any).to_le_bytes());
     out.extend_from_slice(&bitmap);
     for r in records.iter() {

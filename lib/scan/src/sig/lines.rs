@@ -34,7 +34,22 @@ pub fn name_of<'a>(kind: &str, line: &'a str) -> Option<&'a str> {
 pub fn known(kind: &str) -> bool {
     matches!(
         kind,
-        "hdb" | "hsb" | "hdu" | "hsu" | "mdb" | "msb" | "mdu" | "msu" | "ndb" | "ndu" | "ldb" | "ldu" | "db" | "fp" | "sfp" | "cdb"
+        "hdb"
+            | "hsb"
+            | "hdu"
+            | "hsu"
+            | "mdb"
+            | "msb"
+            | "mdu"
+            | "msu"
+            | "ndb"
+            | "ndu"
+            | "ldb"
+            | "ldu"
+            | "db"
+            | "fp"
+            | "sfp"
+            | "cdb"
     )
 }
 

@@ -115,7 +115,7 @@ impl Parser<'_> {
     }
 
     fn push(&mut self, piece: Piece) {
-        let gap = std::mem::replace(&mut self.gap, (0, 0));
+        let gap = std::mem::take(&mut self.gap);
         self.out.push(Segment { gap, piece });
     }
 
@@ -135,10 +135,9 @@ impl Parser<'_> {
         let body = std::str::from_utf8(rest.get(..len).unwrap_or_default()).map_err(|_| "bad gap")?;
         let (min, max) = match body.split_once('-') {
             None => (number(body)?, number(body)?),
-            Some((a, b)) => (
-                if a.is_empty() { 0 } else { number(a)? },
-                if b.is_empty() { UNBOUNDED } else { number(b)? },
-            ),
+            Some((a, b)) => {
+                (if a.is_empty() { 0 } else { number(a)? }, if b.is_empty() { UNBOUNDED } else { number(b)? })
+            }
         };
         if min > max {
             return Err("a gap whose bounds are reversed");

@@ -177,7 +177,9 @@ fn choices<'a>(seg: &Seg<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
 fn border(kind: u8, data: &[u8], at: usize) -> bool {
     let before = at.checked_sub(1);
     match kind {
-        b'L' => at == 0 || at == data.len() || before.and_then(|b| data.get(b)).is_some_and(|c| matches!(c, b'\n' | b'\r')),
+        b'L' => {
+            at == 0 || at == data.len() || before.and_then(|b| data.get(b)).is_some_and(|c| matches!(c, b'\n' | b'\r'))
+        }
         b'B' => word_at(data, before) != word_at(data, Some(at)),
         _ => !word_at(data, before) || !word_at(data, Some(at)),
     }
@@ -203,7 +205,14 @@ fn right(segs: &[Seg<'_>], n: usize, data: &[u8], from: usize, budget: &mut Budg
 }
 
 /// Matches the segments before `n`, which begins at `to`; gives the start of the first.
-fn left(segs: &[Seg<'_>], n: usize, data: &[u8], to: usize, span: (usize, usize), budget: &mut Budget) -> Option<usize> {
+fn left(
+    segs: &[Seg<'_>],
+    n: usize,
+    data: &[u8],
+    to: usize,
+    span: (usize, usize),
+    budget: &mut Budget,
+) -> Option<usize> {
     let (Some(here), Some(seg)) = (segs.get(n), n.checked_sub(1).and_then(|p| segs.get(p))) else {
         return (span.0 <= to && to <= span.1).then_some(to);
     };
