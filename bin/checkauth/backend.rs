@@ -103,11 +103,8 @@ impl Backend {
     }
 
     fn stored(&mut self, canonical: &str) -> Result<Option<Password>, Denied> {
-        let Some(field) = self.table()?.field(canonical) else { return Ok(None) };
-        match Password::parse(field) {
-            Some(password) => Ok(Some(password)),
-            None => Err(Denied::Unavailable(format!("password scheme of {canonical} is not understood"))),
-        }
+        let found = self.table()?.password(canonical);
+        found.map_err(|()| Denied::Unavailable(format!("password scheme of {canonical} is not understood")))
     }
 
     /// The SCRAM keys of a user; of one that does not exist or has none, keys that fit nothing.

@@ -1,5 +1,48 @@
-//! smtpd: not built yet.
+//! smtpd - one SMTP, submission or LMTP conversation on descriptors 0 and 1. See smtpd(8).
+//!
+//! Order of giving up power: configuration and services are opened first, then the door shuts: no file, no socket, no
+//! program can be opened any more; STARTTLS, filters and passwords go through descriptors that are open.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(111)
+mod auth;
+mod conn;
+mod content;
+mod envelope;
+mod filter;
+mod fixup;
+mod greet;
+mod header;
+mod lmtp;
+mod mail;
+mod network;
+mod offer;
+mod options;
+mod rcpt;
+mod received;
+mod services;
+mod session;
+mod starttls;
+
+use penny_base::{Config, Convention, Failure, Outcome, Peer, program};
+use penny_sys::confine;
+use std::process::ExitCode;
+
+/// Address space that does not depend on the size of messages, octets.
+const MEMORY_BASE: u64 = 256 << 20;
+
+fn main() -> ExitCode {
+    program::run("smtpd", Convention::Ucspi, work)
+}
+
+fn work() -> Result<Outcome, Failure> {
+    let options = options::parse(std::env::args_os().skip(1))?;
+    let config = Config::load(options.config.as_deref())?;
+    config.start_log("smtpd");
+    penny_base::services::restart_under_spawn(&config, "smtpd").map_err(|e| Failure::io("spawn", &e))?;
+    let peer = Peer::from_env();
+    let services = services::Services::connect(&config)?;
+    // room for a message re-coded in memory and its pieces, and for the program itself
+    let memory = MEMORY_BASE + 6 * config.smtpd.max_size.0;
+    confine::limit_memory(memory).map_err(|e| Failure::io("setrlimit", &e))?;
+    confine::network_conversation().map_err(|e| Failure::io("confine", &e))?;
+    session::Session::new(config, options.role, peer, services)?.serve()
 }

@@ -190,8 +190,9 @@ impl Spool {
     }
 
     /// Replaces the message by what a rewriting filter printed.
-    pub fn replace(&mut self, file: File) -> io::Result<()> {
-        self.octets = file.metadata()?.len();
+    pub fn replace(&mut self, mut file: File) -> io::Result<()> {
+        // not metadata(): a confined program has no statx
+        self.octets = io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
         self.memory = Vec::new();
         self.file = Some(file);
         Ok(())

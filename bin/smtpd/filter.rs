@@ -1,0 +1,262 @@
+//! The filter chain: programs that judge a message before it is accepted.
+//!
+//! Contract    DESIGN of filters, filter(7): message on descriptor 0 (a file of its own, read-only), variables in the
+//!             environment, header fields on standard output; exit 0 accept, 99 junk, 100 and a last line `5.x.y` reject,
+//!             everything else temporary
+//! Invariants  1. no output of a filter reaches a message but well-formed header fields
+//!             2. all filters together get [`TOTAL`]; what is not judged by then is 451
+//!             3. a reject of any filter a recipient has refuses it; junk of any marks it
+
+use crate::mail::Mail;
+use crate::rcpt::address_text;
+use crate::session::Session;
+use penny_addr::ForwardPath;
+use penny_base::config::Filter;
+use penny_base::log;
+use penny_base::services::Request;
+use penny_mime::header::Fields;
+use penny_queue::client::Spool;
+use penny_smtp::server::Reply;
+use penny_sys::process::Ended;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// Time for all filters together.
+const TOTAL: Duration = Duration::from_secs(300);
+/// Most octets of header fields one filter may add.
+const FIELDS_MAX: u64 = 256 * 1024;
+/// Recipients are passed in the environment below this many octets.
+const ENVIRONMENT_MAX: usize = 48 * 1024;
+
+/// What one filter says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    Accept,
+    Junk,
+    Reject(String),
+}
+
+/// What all filters said.
+pub struct Verdicts {
+    /// Fields to put on top, LF line ends.
+    pub fields: String,
+    each: Vec<(usize, String, Verdict)>,
+}
+
+impl Verdicts {
+    /// The filter that called the message junk for any recipient.
+    pub fn junk(&self, mail: &Mail) -> Option<&str> {
+        mail.recipients.iter().find_map(|r| self.junk_for(&r.filters))
+    }
+
+    /// The filter that called it junk for one with these filters.
+    pub fn junk_for(&self, filters: &[usize]) -> Option<&str> {
+        let junk =
+            |(index, _, verdict): &&(usize, String, Verdict)| filters.contains(index) && *verdict == Verdict::Junk;
+        self.each.iter().find(junk).map(|(_, name, _)| name.as_str())
+    }
+
+    /// The refusal for one with these filters.
+    pub fn reject_for(&self, filters: &[usize]) -> Option<Reply> {
+        self.each.iter().filter(|(index, ..)| filters.contains(index)).find_map(|(_, _, verdict)| match verdict {
+            Verdict::Reject(text) => Some(Reply::from_text(text, 554, 451)),
+            _ => None,
+        })
+    }
+}
+
+impl Session {
+    /// The filters that judge mail to a recipient. Postmaster has none (RFC 5321 4.5.1).
+    pub fn filters_for(&self, path: &ForwardPath, address: &str) -> Vec<usize> {
+        if path.is_postmaster() {
+            return Vec::new();
+        }
+        let service = self.service();
+        let serves = |f: &Filter| f.services.iter().any(|s| s == service) && !opted_out(f, path, address);
+        self.config.filter.iter().enumerate().filter(|(_, f)| serves(f)).map(|(index, _)| index).collect()
+    }
+
+    /// Runs the filters of this mail. `Err` is the reply when nobody may have it now or at all.
+    pub fn run_filters(&mut self, mail: &Mail, spool: &mut Spool) -> Result<Verdicts, Reply> {
+        let deadline = Instant::now() + TOTAL;
+        let mut verdicts = Verdicts { fields: String::new(), each: Vec::new() };
+        for index in 0..self.config.filter.len() {
+            if !mail.recipients.iter().any(|r| r.filters.contains(&index)) {
+                continue;
+            }
+            let Some(filter) = self.config.filter.get(index).cloned() else { continue };
+            let (verdict, fields) = self.run_filter(&filter, mail, spool, deadline)?;
+            log::info(
+                "filter",
+                None,
+                &[("id", &mail.id), ("name", &filter.name), ("verdict", &format_args!("{verdict:?}"))],
+            );
+            verdicts.fields.insert_str(0, &fields);
+            verdicts.each.push((index, filter.name.clone(), verdict));
+            // once nobody can get it any more, the rest of the chain has nothing to say
+            if let Some(replies) = all(mail.recipients.iter().map(|r| verdicts.reject_for(&r.filters))) {
+                return Err(replies);
+            }
+        }
+        Ok(verdicts)
+    }
+
+    fn run_filter(
+        &mut self,
+        filter: &Filter,
+        mail: &Mail,
+        spool: &mut Spool,
+        deadline: Instant,
+    ) -> Result<(Verdict, String), Reply> {
+        let later = |why: String| {
+            log::warning("filter-failed", None, &[("id", &mail.id), ("name", &filter.name), ("why", &why)]);
+            Reply::new(451, "4.3.0", "the message cannot be checked now")
+        };
+        let limit = deadline.saturating_duration_since(Instant::now()).min(filter.timeout.duration());
+        if limit.is_zero() {
+            return Err(later("no time left".into()));
+        }
+        let (ended, mut output) = self.start_filter(filter, mail, spool, limit).map_err(|e| later(e.to_string()))?;
+        let text =
+            if filter.rewrite { String::new() } else { read_text(&mut output).map_err(|e| later(e.to_string()))? };
+        match ended {
+            Ended::Code(0 | 99) => {
+                if filter.rewrite {
+                    replace(spool, output).map_err(|e| later(e.to_string()))?;
+                }
+                let fields = well_formed(&text).ok_or_else(|| later("printed no header fields".into()))?;
+                Ok((if ended == Ended::Code(0) { Verdict::Accept } else { Verdict::Junk }, fields))
+            }
+            Ended::Code(100) => {
+                let text = if filter.rewrite { read_text(&mut output).unwrap_or_default() } else { text };
+                let reason = rejection(&text).ok_or_else(|| later("exit 100 without a status line".into()))?;
+                Ok((Verdict::Reject(reason), String::new()))
+            }
+            other => Err(later(format!("ended with {other:?}"))),
+        }
+    }
+
+    /// Runs one filter to its end; its output is in a memory file.
+    fn start_filter(
+        &mut self,
+        filter: &Filter,
+        mail: &Mail,
+        spool: &mut Spool,
+        limit: Duration,
+    ) -> io::Result<(Ended, File)> {
+        let list = mail.recipients.iter().map(|r| r.address.as_str()).collect::<Vec<_>>().join("\n");
+        let mut recipients = penny_sys::fs::memory_file("recipients")?;
+        recipients.write_all(format!("{list}\n").as_bytes())?;
+        recipients.rewind()?;
+        let output = penny_sys::fs::memory_file("verdict")?;
+        let errors = io::stderr().as_fd().try_clone_to_owned()?;
+        let mut request = self.filter_environment(filter, mail);
+        if list.len() < ENVIRONMENT_MAX {
+            request = request.env("RECIPIENTS", &list);
+        }
+        request.reopen_stdin = true;
+        request.time_limit = u32::try_from(limit.as_secs().max(1)).unwrap_or(300);
+        let message = spool.file()?;
+        let fds = [message.as_fd(), output.as_fd(), errors.as_fd(), recipients.as_fd()];
+        let id = self.services.spawn.start(&request, &fds)?;
+        let ended = self.services.spawn.wait(id)?;
+        Ok((ended, output))
+    }
+
+    fn filter_environment(&self, filter: &Filter, mail: &Mail) -> Request {
+        let tls = self.peer.tls.as_ref().map(|t| format!("{} {}", t.protocol, t.cipher)).unwrap_or_default();
+        Request::new(format!("filter:{}", filter.name))
+            .env("PENNYPOST_FILTER", "1")
+            .env("SENDER", &mail.sender_text())
+            .env("RECIPIENT_COUNT", &mail.recipients.len().to_string())
+            .env("RECIPIENTS_FILE", "/dev/fd/3")
+            .env("REMOTE_IP", &self.peer.ip)
+            .env("REMOTE_NAME", &self.client.name)
+            .env("HELO", &self.client.helo)
+            .env("AUTH_USER", self.client.login.as_deref().unwrap_or_default())
+            .env("QUEUE_ID", &mail.id)
+            .env("SERVICE", self.service())
+            .env("TLS", &tls)
+    }
+}
+
+/// A recipient's own wish: its address, or `@` and its domain, in the filter's list.
+fn opted_out(filter: &Filter, path: &ForwardPath, address: &str) -> bool {
+    let folded = match path {
+        ForwardPath::Mailbox(mailbox) => mailbox.folded(),
+        ForwardPath::Postmaster => address_text(path),
+    };
+    let domain = folded.rsplit_once('@').map(|(_, domain)| format!("@{domain}")).unwrap_or_default();
+    filter.except.iter().any(|e| *e == address || e.to_lowercase() == folded || e.to_lowercase() == domain)
+}
+
+/// The first reply when every recipient has one.
+fn all(mut replies: impl Iterator<Item = Option<Reply>>) -> Option<Reply> {
+    let first = replies.next()??;
+    replies.all(|r| r.is_some()).then_some(first)
+}
+
+fn read_text(output: &mut File) -> io::Result<String> {
+    output.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    output.take(FIELDS_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FIELDS_MAX {
+        return Err(io::Error::other("too much output"));
+    }
+    Ok(String::from_utf8_lossy(&bytes).replace("\r\n", "\n"))
+}
+
+/// Output as header fields, or nothing when it is not: every line begins a field or continues one.
+fn well_formed(text: &str) -> Option<String> {
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return None;
+    }
+    let mut text = text.to_owned();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let bytes = text.as_bytes();
+    let covered: usize = Fields::new(bytes).map(|f| f.raw.len()).sum();
+    let names = Fields::new(bytes).all(|f| !f.name.is_empty() && f.name.iter().all(|b| b.is_ascii_graphic()));
+    (covered == bytes.len() && names).then_some(text)
+}
+
+/// The last line, if it begins with a permanent status.
+fn rejection(text: &str) -> Option<String> {
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?.trim();
+    let status = line.split(' ').next()?;
+    let numbers: Vec<&str> = status.split('.').collect();
+    let permanent = numbers.len() == 3 && numbers[0] == "5" && numbers[1..].iter().all(|n| n.parse::<u16>().is_ok());
+    permanent.then(|| line.to_owned())
+}
+
+/// What a rewriting filter printed becomes the message; line ends become LF.
+fn replace(spool: &mut Spool, mut output: File) -> io::Result<()> {
+    output.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    output.read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Err(io::Error::other("a rewriting filter printed nothing"));
+    }
+    let mut file = penny_sys::fs::memory_file("message")?;
+    let text: Vec<u8> = lf_only(&bytes);
+    file.write_all(&text)?;
+    spool.replace(file)
+}
+
+fn lf_only(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for (at, &b) in bytes.iter().enumerate() {
+        match b {
+            b'\r' if bytes.get(at + 1) == Some(&b'\n') => {}
+            b'\r' | 0 => out.push(b' '),
+            b => out.push(b),
+        }
+    }
+    if out.last() != Some(&b'\n') {
+        out.push(b'\n');
+    }
+    out
+}

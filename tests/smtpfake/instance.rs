@@ -1,0 +1,125 @@
+//! A private instance without listen: spawn, lookup and enqueue run for real, smtpd is started on pipes.
+
+use super::Place;
+use penny_testkit::run::Started;
+use penny_testkit::{Output, Run, program};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The ordinary user everything runs as when the tests are root.
+const UID: u32 = 64_990;
+
+pub struct Instance {
+    pub place: Place,
+    _services: Vec<Started>,
+}
+
+impl Instance {
+    /// `config` goes behind `[paths]`; `tables` are files of the tables directory, `HOME/` in them is the instance's root.
+    pub fn new(config: &str, tables: &[(&str, &str)]) -> Self {
+        let place = Place::new(config);
+        let root = format!("{}/", place.dir.path().display());
+        for (name, text) in tables {
+            std::fs::write(place.path("tables").join(name), text.replace("HOME/", &root)).unwrap();
+        }
+        for home in ["ann", "bob"] {
+            std::fs::create_dir(place.path(home)).unwrap();
+        }
+        own(place.dir.path());
+        let services = [
+            (program!("spawn"), vec![]),
+            (program!("lookup"), vec!["--serve"]),
+            (program!("enqueue"), vec!["--serve"]),
+        ];
+        let started = services.iter().map(|(path, args)| run(path, &place).args(args).spawn()).collect();
+        for socket in ["spawn", "lookup", "enqueue"] {
+            wait_for(&place.path("run").join(socket));
+        }
+        Self { place, _services: started }
+    }
+
+    /// Users `ann@here.example` (password `secret`) and `bob@here.example`, an alias for both, a backup domain.
+    pub fn usual(config: &str) -> Self {
+        Self::new(
+            config,
+            &[
+                ("domains", "here.example local\nbackup.example relay\n"),
+                (
+                    "users",
+                    "ann@here.example:{PLAIN}secret::::HOME/ann::\nbob@here.example:{PLAIN}sesame::::HOME/bob::\n",
+                ),
+                (
+                    "virtual",
+                    "info@here.example ann@here.example, bob@here.example\npostmaster@here.example ann@here.example\n",
+                ),
+                ("aliases", "postmaster: ann@here.example\n"),
+            ],
+        )
+    }
+
+    /// smtpd in a role, the client being a local pipe.
+    pub fn smtpd(&self, role: &str) -> Run {
+        run(&program!("smtpd"), &self.place).arg("-r").arg(role)
+    }
+
+    /// smtpd in a role, the client being a host of the network.
+    pub fn stranger(&self, role: &str) -> Run {
+        self.smtpd(role).env("TCPREMOTEIP", "192.0.2.7").env("TCPREMOTEPORT", "4242").env("PROTO", "TCP")
+    }
+
+    /// The entries committed so far.
+    pub fn queued(&self) -> Vec<String> {
+        let Ok(dir) = std::fs::read_dir(self.place.path("queue/new")) else { return Vec::new() };
+        let mut names: Vec<_> = dir.filter_map(|e| e.ok().map(|e| e.path())).collect();
+        names.sort();
+        names.iter().map(|p| String::from_utf8_lossy(&std::fs::read(p).unwrap()).into_owned()).collect()
+    }
+
+    /// The messages in a Maildir below the instance.
+    pub fn mailbox(&self, path: &str) -> Vec<String> {
+        let Ok(dir) = std::fs::read_dir(self.place.path(path).join("new")) else { return Vec::new() };
+        dir.filter_map(|e| e.ok()).map(|e| std::fs::read_to_string(e.path()).unwrap()).collect()
+    }
+
+    /// A script that can be a filter.
+    pub fn script(place: &Path, name: &str, text: &str) -> String {
+        use std::os::unix::fs::PermissionsExt;
+        let path = place.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path.display().to_string()
+    }
+}
+
+fn run(program: &Path, place: &Place) -> Run {
+    let run = Run::new(program).arg("-c").arg(place.config());
+    if penny_sys::ids::is_root() { run.uid(UID, UID) } else { run }
+}
+
+/// Gives a tree to the user everything runs as.
+pub fn own(path: &Path) {
+    if !penny_sys::ids::is_root() {
+        return;
+    }
+    std::os::unix::fs::chown(path, Some(UID), Some(UID)).unwrap();
+    if path.is_dir() {
+        std::fs::read_dir(path).unwrap().for_each(|e| own(&e.unwrap().path()));
+    }
+}
+
+fn wait_for(socket: &Path) {
+    let start = Instant::now();
+    while std::os::unix::net::UnixStream::connect(socket).is_err_and(|e| e.kind() != std::io::ErrorKind::Other)
+        && !socket.exists()
+    {
+        assert!(start.elapsed() < Duration::from_secs(10), "{} does not appear", socket.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The codes of the last lines of the replies.
+pub fn codes(output: &Output) -> String {
+    let text = output.out();
+    let last = text.lines().filter(|line| line.as_bytes().get(3) == Some(&b' '));
+    last.map(|line| line.get(..3).unwrap_or("???")).collect::<Vec<_>>().join(" ")
+}
