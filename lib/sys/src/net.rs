@@ -55,6 +55,23 @@ fn listen_unix(path: &Path, mode: u32, kind: SockType) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// A listening TCP socket with a chosen backlog; an IPv6 wildcard takes IPv4 too (IPV6_V6ONLY off), SO_REUSEADDR set.
+pub fn listen_tcp(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
+    use nix::sys::socket::{SockaddrIn, SockaddrIn6};
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    match address {
+        SocketAddr::V4(a) => bind(fd.as_raw_fd(), &SockaddrIn::from(a))?,
+        SocketAddr::V6(a) => {
+            setsockopt(&fd, sockopt::Ipv6V6Only, &false)?;
+            bind(fd.as_raw_fd(), &SockaddrIn6::from(a))?;
+        }
+    }
+    listen(&fd, Backlog::new(backlog.min(4095)).map_err(io::Error::from)?)?;
+    Ok(fd)
+}
+
 /// Takes one connection; close-on-exec.
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let fd = accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC)?;

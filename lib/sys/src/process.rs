@@ -221,6 +221,18 @@ fn check(result: libc::c_int) -> Result<libc::c_int, i32> {
     if result < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) } else { Ok(result) }
 }
 
+/// Makes a vanished reader an error value instead of a signal, as std does at start.
+pub fn ignore_broken_pipe() {
+    // SAFETY: the call only changes this process's disposition of SIGPIPE.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// Puts every signal back to its default and unblocks all: for a forked child that goes on in Rust.
+pub fn reset_signals() {
+    // SAFETY: the call only changes this process's signal dispositions.
+    unsafe { default_signals() }
+}
+
 /// # Safety
 /// Only in a fresh child of fork.
 unsafe fn default_signals() {
@@ -296,6 +308,13 @@ pub fn wait(pid: i32) -> io::Result<Ended> {
 pub fn kill_group(pid: i32, signal: i32) {
     if let Ok(signal) = nix::sys::signal::Signal::try_from(signal) {
         let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), signal);
+    }
+}
+
+/// Signals one process; one that is gone is no error.
+pub fn kill(pid: i32, signal: i32) {
+    if let Ok(signal) = nix::sys::signal::Signal::try_from(signal) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
     }
 }
 

@@ -1,0 +1,290 @@
+//! The loop: accept, limits, the steps of each connection, ended children, signals.
+//!
+//! Invariants  1. a connection over a limit is closed at once, with one line in the log   2. one connection's trouble
+//!             never ends the service   3. keys that do not load at HUP leave the old ones in use
+
+use crate::connection::{Connection, Starter, State, read_proxy, take_proxy};
+use crate::limits::{self, Limits};
+use crate::{address, tls};
+use penny_base::config::TlsMode;
+use penny_base::{Config, Failure, Outcome, log};
+use penny_sys::ids::{self, Id};
+use penny_sys::poll::Interest;
+use penny_sys::{net, process};
+use penny_tls::Context;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// Ticket keys live in the context and are as old as it (RFC 8446 C.4 asks for short lives).
+const TICKET_LIFE: Duration = Duration::from_secs(12 * 3600);
+
+/// Connections taken from one listener before the others are looked at.
+const BURST: usize = 64;
+
+/// The service.
+pub struct Server {
+    config: Config,
+    context: Option<Context>,
+    loaded: Instant,
+    net: Option<Id>,
+    tls: Option<Id>,
+    listeners: Vec<(TcpListener, Limits)>,
+    connections: HashMap<u64, Connection>,
+    owners: HashMap<i32, u64>,
+    next: u64,
+    signals: Vec<(i32, UnixStream)>,
+    closing: bool,
+}
+
+fn load(config: &Config) -> Result<Option<Context>, String> {
+    if config.listen.iter().all(|l| l.tls == TlsMode::None) {
+        return Ok(None);
+    }
+    Context::load(&config.tls).map(Some)
+}
+
+impl Server {
+    /// Binds everything and loads the keys.
+    pub fn open(config: Config) -> Result<Server, Failure> {
+        let mut listeners = Vec::new();
+        for entry in &config.listen {
+            let listener = address::open(entry).map_err(|e| Failure::io(&entry.address, &e))?;
+            let place = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
+            log::info("listening", None, &[("name", &entry.name), ("address", &place), ("program", &entry.program)]);
+            listeners.push((listener, Limits::default()));
+        }
+        let role = |r: &str| config.id(r).map_err(|e| Failure::config(format!("ids: {e}")));
+        let root = ids::is_root();
+        let mut signals = Vec::new();
+        for signal in [SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGQUIT] {
+            signals.push((signal, signal_pipe(signal).map_err(|e| Failure::io("signals", &e))?));
+        }
+        penny_sys::files::raise_descriptor_limit();
+        Ok(Server {
+            context: load(&config).map_err(Failure::config)?,
+            loaded: Instant::now(),
+            net: if root { Some(role(&config.ids.net)?) } else { None },
+            tls: if root { Some(role(&config.ids.tls)?) } else { None },
+            listeners,
+            connections: HashMap::new(),
+            owners: HashMap::new(),
+            next: 0,
+            signals,
+            closing: false,
+            config,
+        })
+    }
+
+    /// Serves until told to end.
+    pub fn run(mut self) -> Result<Outcome, Failure> {
+        loop {
+            let ready = self.wait().map_err(|e| Failure::io("poll", &e))?;
+            for signal in self.pending_signals() {
+                match signal {
+                    SIGCHLD => self.reap(),
+                    SIGHUP => self.reload(),
+                    SIGQUIT => self.close_listeners(),
+                    _ => {
+                        self.end_all();
+                        return Ok(Outcome::Done);
+                    }
+                }
+            }
+            if self.closing && self.connections.is_empty() {
+                return Ok(Outcome::Done);
+            }
+            for token in ready {
+                self.step(token);
+            }
+            for index in 0..self.listeners.len() {
+                self.accept(index);
+            }
+            if self.loaded.elapsed() > TICKET_LIFE {
+                self.reload();
+            }
+        }
+    }
+
+    /// Waits; returns the connections with something to do.
+    fn wait(&self) -> io::Result<Vec<u64>> {
+        let mut interests: Vec<Interest<'_>> = self.signals.iter().map(|s| Interest::read(s.1.as_fd())).collect();
+        let mut tokens = Vec::new();
+        for (token, c) in &self.connections {
+            let fd = match &c.state {
+                State::Proxy(fd) | State::Handshake { control: fd, .. } | State::Offered { control: fd, .. } => fd,
+                State::Running => continue,
+            };
+            tokens.push(*token);
+            interests.push(Interest::read(fd.as_fd()));
+        }
+        let first = interests.len() - tokens.len();
+        interests.extend(self.listeners.iter().map(|l| Interest::read(l.0.as_fd())));
+        let ready = penny_sys::poll::wait(&interests, Some(Duration::from_secs(600)))?;
+        Ok(tokens.iter().zip(ready.iter().skip(first)).filter(|(_, r)| r.read).map(|(t, _)| *t).collect())
+    }
+
+    fn pending_signals(&self) -> Vec<i32> {
+        let came = |mut pipe: &UnixStream| matches!(pipe.read(&mut [0; 64]), Ok(n) if n > 0);
+        self.signals.iter().filter(|(_, pipe)| came(pipe)).map(|(s, _)| *s).collect()
+    }
+
+    fn accept(&mut self, index: usize) {
+        for _ in 0..BURST {
+            let Some((listener, _)) = self.listeners.get(index) else { return };
+            match listener.accept() {
+                Ok((socket, remote)) => self.enter(index, socket, remote),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) => {
+                    // out of descriptors or memory: the connection waits in the backlog
+                    log::warning("accept", None, &[("why", &e)]);
+                    return std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, index: usize, socket: TcpStream, remote: SocketAddr) {
+        let Some(entry) = self.config.listen.get(index) else { return };
+        let Some((_, limits)) = self.listeners.get_mut(index) else { return };
+        let client = limits::client(remote.ip());
+        let ip = remote.ip().to_canonical();
+        if let Err(limit) = limits.enter(client, entry.max_connections, entry.max_per_address) {
+            return log::warning("limit", None, &[("service", &entry.name), ("ip", &ip), ("limit", &limit)]);
+        }
+        net::nodelay(socket.as_fd());
+        let local = socket.local_addr().unwrap_or(remote);
+        let mut c = Connection {
+            entry: index,
+            client,
+            remote,
+            local,
+            socket: Some(socket),
+            state: State::Running,
+            pids: Vec::new(),
+        };
+        let trusted = |n: &String| penny_tables::cidr::Network::parse(n).is_some_and(|n| n.contains(remote.ip()));
+        let result =
+            if entry.proxy_from.iter().any(trusted) { read_proxy(&mut c, self.net) } else { self.begin(&mut c) };
+        self.keep(c, result);
+    }
+
+    /// The first step after the addresses are known.
+    fn begin(&self, c: &mut Connection) -> io::Result<()> {
+        let entry = self.config.listen.get(c.entry).ok_or(io::ErrorKind::NotFound)?;
+        if entry.tls != TlsMode::Implicit {
+            return Starter { config: &self.config, entry, id: self.net }.plain(c);
+        }
+        let (control, child_control) = net::stream_pair()?;
+        let (data, child_data) = net::stream_pair()?;
+        let socket = c.socket.take().ok_or(io::ErrorKind::NotConnected)?;
+        self.start_tls(c, socket.into(), child_control, child_data)?;
+        c.state = State::Handshake { control, data };
+        Ok(())
+    }
+
+    fn start_tls(&self, c: &mut Connection, socket: OwnedFd, control: OwnedFd, data: OwnedFd) -> io::Result<()> {
+        let context = self.context.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let timeout = self.config.tls.handshake_timeout.duration();
+        let work = tls::Work { context, id: self.tls, timeout, peer: c.remote, socket, control, data };
+        c.pids.push(tls::start(work)?);
+        Ok(())
+    }
+
+    /// Keeps a connection whose step went well; closes it otherwise.
+    fn keep(&mut self, c: Connection, result: io::Result<()>) {
+        if let Err(e) = result {
+            let name = self.config.listen.get(c.entry).map_or("", |l| l.name.as_str());
+            log::warning("closed", None, &[("service", &name), ("ip", &c.remote.ip().to_canonical()), ("why", &e)]);
+            return self.leave(&c);
+        }
+        let token = self.next;
+        self.next += 1;
+        self.owners.extend(c.pids.iter().map(|p| (*p, token)));
+        self.connections.insert(token, c);
+    }
+
+    fn leave(&mut self, c: &Connection) {
+        if let Some((_, limits)) = self.listeners.get_mut(c.entry) {
+            limits.leave(c.client);
+        }
+    }
+
+    /// The next step of a connection whose descriptor became readable.
+    fn step(&mut self, token: u64) {
+        let Some(mut c) = self.connections.remove(&token) else { return };
+        self.owners.retain(|_, t| *t != token);
+        let state = std::mem::replace(&mut c.state, State::Running);
+        let entry = self.config.listen.get(c.entry).cloned().unwrap_or_default();
+        let starter = Starter { config: &self.config, entry: &entry, id: self.net };
+        let result = match state {
+            State::Proxy(pipe) => take_proxy(&mut c, pipe).and_then(|()| self.begin(&mut c)),
+            State::Handshake { control, data } => starter.behind_tls(&mut c, control, &data),
+            State::Offered { control, data } => self.wanted(&mut c, control, data),
+            State::Running => Ok(()),
+        };
+        // a client that never shook hands was logged by its TLS child
+        let quiet = matches!(&result, Err(e) if e.kind() == io::ErrorKind::UnexpectedEof);
+        if quiet { self.leave(&c) } else { self.keep(c, result) }
+    }
+
+    /// The program asked for TLS, or ended without.
+    fn wanted(&self, c: &mut Connection, control: OwnedFd, data: OwnedFd) -> io::Result<()> {
+        let mut go = [0];
+        let asked = matches!((&std::fs::File::from(control.try_clone()?)).read(&mut go), Ok(1)) && go == *b"Y";
+        let socket = c.socket.take();
+        match (asked, socket) {
+            (true, Some(socket)) => self.start_tls(c, socket.into(), control, data),
+            _ => Ok(()),
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some((pid, _)) = process::reap() {
+            let Some(token) = self.owners.remove(&pid) else { continue };
+            let Some(c) = self.connections.get_mut(&token) else { continue };
+            c.pids.retain(|p| *p != pid);
+            let waits = matches!(c.state, State::Proxy(_) | State::Handshake { .. });
+            if c.pids.is_empty()
+                && !waits
+                && let Some(c) = self.connections.remove(&token)
+            {
+                self.leave(&c);
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        match load(&self.config) {
+            Ok(context) => {
+                self.context = context;
+                log::info("reloaded", None, &[]);
+            }
+            Err(e) => log::error("reload", None, &[("why", &e)]),
+        }
+        self.loaded = Instant::now();
+    }
+
+    fn close_listeners(&mut self) {
+        self.listeners.clear();
+        self.closing = true;
+    }
+
+    fn end_all(&mut self) {
+        for pid in self.owners.keys() {
+            process::kill_group(*pid, SIGTERM);
+            process::kill(*pid, SIGTERM);
+        }
+    }
+}
+
+fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    read.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(signal, write)?;
+    Ok(read)
+}
