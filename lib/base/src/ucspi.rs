@@ -144,8 +144,8 @@ impl StartTls {
     }
 }
 
-/// Reads `NAME=value NUL ... NUL NUL`.
-fn read_variables(from: &mut impl Read) -> io::Result<BTreeMap<String, String>> {
+/// Reads `NAME=value NUL ... NUL NUL`, as the TLS process tells it. An end before that is a failed handshake.
+pub fn read_variables(from: &mut impl Read) -> io::Result<BTreeMap<String, String>> {
     let mut bytes = Vec::new();
     let mut one = [0u8];
     let mut from = from.take(ANSWER_MAX);
