@@ -98,7 +98,6 @@ impl Zone {
 
     /// The records of one name and type, aliases not followed.
     pub fn direct(&self, name: &Name, kind: Type) -> Result<(Vec<Data>, bool), Error> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
         let Some(node) = self.nodes.get(name) else {
             return Ok((Vec::new(), self.nodes.keys().any(|n| n.is_within(name))));
         };
@@ -115,6 +114,7 @@ impl Zone {
 
 impl Resolve for Zone {
     fn query(&self, name: &Name, kind: Type) -> Result<Answer, Error> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let mut canonical = name.clone();
         for _ in 0..ALIASES_MAX {
             let (records, exists) = self.direct(&canonical, kind)?;

@@ -9,6 +9,7 @@ pub mod arc;
 pub mod authres;
 pub mod crypto;
 pub mod dkim;
+pub mod dmarc;
 pub mod message;
 pub mod spf;
 pub mod tags;
