@@ -52,6 +52,10 @@ pub struct Config {
     pub deliver: Deliver,
     /// ManageSieve.
     pub sieved: Sieved,
+    /// The filter mailauth.
+    pub mailauth: Mailauth,
+    /// The filter dkimsign.
+    pub dkimsign: Dkimsign,
     /// Listening addresses.
     pub listen: Vec<Listen>,
     /// Filters in their order.
@@ -189,6 +193,8 @@ impl Config {
             Pop3d::SECTION => self.pop3d.set(key, raw),
             Deliver::SECTION => self.deliver.set(key, raw),
             Sieved::SECTION => self.sieved.set(key, raw),
+            Mailauth::SECTION => self.mailauth.set(key, raw),
+            Dkimsign::SECTION => self.dkimsign.set(key, raw),
             _ => Ok(false),
         }
     }
@@ -208,6 +214,8 @@ impl Config {
         self.pop3d.each(show);
         self.deliver.each(show);
         self.sieved.each(show);
+        self.mailauth.each(show);
+        self.dkimsign.each(show);
     }
 }
 

@@ -6,7 +6,9 @@
 //! Trust       messages, signatures and records are hostile; every count is bounded
 
 pub mod arc;
+pub mod assess;
 pub mod authres;
+pub mod bimi;
 pub mod crypto;
 pub mod dkim;
 pub mod dmarc;

@@ -347,6 +347,60 @@ section! {
     }
 }
 
+choice! {
+    /// How far a domain's DMARC policy is followed.
+    DmarcAction {
+        /// Only noted in the header.
+        None = "none",
+        /// At most to the junk folder.
+        Quarantine = "quarantine",
+        /// Refused where the domain asks for it.
+        Reject = "reject",
+    }
+}
+
+section! {
+    /// The filter mailauth: SPF, DKIM, DMARC, ARC.
+    Mailauth "mailauth" {
+        /// Our name in Authentication-Results; empty takes the hostname.
+        authserv_id: String = String::new();
+        /// Resolver, ADDR:PORT; empty takes PENNYPOST_RESOLVER, else /etc/resolv.conf.
+        resolver: String = String::new();
+        /// DNS time for one message.
+        dns_time: Seconds = Seconds(20);
+        /// How far DMARC policies are followed: none, quarantine or reject.
+        dmarc: DmarcAction = DmarcAction::Reject;
+        /// A DMARC result that hangs on a failing DNS defers the message instead of letting it in.
+        defer: bool = true;
+        /// Mail that SPF fails is refused, with the domain's explanation.
+        spf_reject: bool = false;
+        /// Domains whose valid ARC seal excuses a DMARC failure: mailing lists and forwarders you trust.
+        trusted_sealers: Vec<String> = Vec::new();
+        /// Author domains whose DMARC policy is not followed.
+        except: Vec<String> = Vec::new();
+        /// Public suffix list for RFC 7489's view of organizations; empty leaves it to the tree walk.
+        suffixes: PathBuf = PathBuf::new();
+        /// Directory where results for DMARC aggregate reports are collected; empty collects none.
+        reports: PathBuf = PathBuf::new();
+        /// Sender of those reports; empty takes postmaster at the hostname.
+        report_from: String = String::new();
+        /// Failure reports (RFC 9991) for domains that ask for them; they hold headers of mail, so think first.
+        failure_reports: bool = false;
+    }
+}
+
+section! {
+    /// The filter dkimsign.
+    Dkimsign "dkimsign" {
+        /// Which key signs for which author domain: `DOMAIN SELECTOR KEYFILE [name=value ...]`, one line each.
+        table: PathBuf = "/etc/pennypost/dkim".into();
+        /// Life of a signature; 0 is for ever.
+        lifetime: Seconds = Seconds(0);
+        /// Seal what is passed on (ARC) with the key of this domain; empty seals nothing.
+        arc_domain: String = String::new();
+    }
+}
+
 section! {
     /// One `[[listen]]` entry: an address and the program that serves its connections.
     Listen "listen" {
