@@ -96,7 +96,7 @@ impl Runner {
         let backoff = Backoff { min: q.retry_min.0, max: q.retry_max.0, lifetime: q.lifetime.0 };
         let times = Times { lifetime: q.lifetime.0, delay_warning: q.delay_warning.0 };
         let pause = |start, max| Limits { start, max, pause_min: q.retry_min.0.min(60), pause_max: q.retry_max.0 };
-        let limits = [pause(2, 4), pause(5.min(q.destination_concurrency), q.destination_concurrency)];
+        let limits = [pause(4, 4), pause(5.min(q.destination_concurrency), q.destination_concurrency)];
         let plan = Plan::new([q.local_concurrency, q.remote_concurrency], limits);
         let watch = Watch::new(&queue.dir("new"))
             .map_err(|e| log::warning("no-inotify", None, &[("error", &e), ("scan", &"by time")]))
