@@ -7,6 +7,7 @@
 //! Failures    `std::io::Error` with the errno of the call; nothing panics
 
 pub mod confine;
+pub mod connect;
 pub mod fdpass;
 pub mod files;
 pub mod fs;
