@@ -58,8 +58,8 @@ impl Knowledge {
             config: config.clone(),
             checked: Instant::now(),
             used: HashMap::new(),
-            counters: Counters::open(&config.paths.state.join("counters")),
-            greylist: Greylist::open(&config.paths.state.join("greylist")),
+            counters: Counters::open(&config.paths.state.join("lookup/counters")),
+            greylist: Greylist::open(&config.paths.state.join("lookup/greylist")),
         }
     }
 

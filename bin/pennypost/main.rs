@@ -1,5 +1,62 @@
-//! pennypost: not built yet.
+//! pennypost - checks the configuration, explains what an address means, shows effective settings. See pennypost(1).
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(111)
+mod check;
+mod defaults;
+mod route;
+
+use clap::{Parser, Subcommand};
+use penny_base::{Config, Convention, Failure, Outcome, program};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Looks after a pennypost mail server.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Configuration file.
+    #[arg(short = 'c', value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show every mistake in the configuration and the tables.
+    Check {
+        /// Write the checked form that programs read at their start.
+        #[arg(short)]
+        write: bool,
+        /// Show the effective value of every key.
+        #[arg(short)]
+        show: bool,
+    },
+    /// Print the configuration file with every default written out in comments.
+    Defaults,
+    /// Tell what becomes of mail to an address, and why.
+    Route {
+        /// Addresses.
+        #[arg(required = true)]
+        address: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    program::run("pennypost", Convention::Sysexits, work)
+}
+
+fn work() -> Result<Outcome, Failure> {
+    let arguments = match Arguments::try_parse() {
+        Ok(a) => a,
+        Err(e) => {
+            let _ = e.print();
+            return Ok(Outcome::Code(if e.use_stderr() { 64 } else { 0 }));
+        }
+    };
+    let file = Config::file(arguments.config.as_deref());
+    match arguments.command {
+        Command::Check { write, show } => check::run(&file, write, show),
+        Command::Defaults => defaults::run(),
+        Command::Route { address } => route::run(&Config::load(Some(&file))?, &address),
+    }
 }

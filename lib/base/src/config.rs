@@ -167,9 +167,9 @@ impl Config {
         if self.separate_ids() { penny_sys::ids::parse(role) } else { Ok(penny_sys::ids::own()) }
     }
 
-    /// A socket of a resident service.
+    /// The socket of a resident service: in a directory of that service's own id, so that no other id can take its place.
     pub fn socket(&self, service: &str) -> PathBuf {
-        self.paths.run.join(service)
+        self.paths.run.join(service).join("socket")
     }
 
     /// The path of one of our programs.

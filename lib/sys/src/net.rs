@@ -46,6 +46,10 @@ pub fn listen_stream(path: &Path, mode: u32) -> io::Result<OwnedFd> {
 }
 
 fn listen_unix(path: &Path, mode: u32, kind: SockType) -> io::Result<OwnedFd> {
+    if let Some(directory) = path.parent() {
+        // an ordinary user has no installer that made it
+        let _ = std::fs::create_dir(directory);
+    }
     let _ = std::fs::remove_file(path);
     let fd = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
     bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;

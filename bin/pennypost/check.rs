@@ -1,0 +1,77 @@
+//! `pennypost check`: all mistakes of the configuration and of the tables, each with its place.
+
+use penny_base::{Config, Failure, Outcome};
+use penny_tables::set::{NAMES, Tables};
+use std::io::{self, Write};
+use std::path::Path;
+
+pub fn run(file: &Path, write: bool, show: bool) -> Result<Outcome, Failure> {
+    let mut out = io::stdout().lock();
+    let io = |e| Failure::io("standard output", &e);
+    let config = match Config::load_source(file) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            writeln!(out, "{mistakes}").map_err(io)?;
+            return Ok(Outcome::Code(78));
+        }
+    };
+    let mut wrong = tables(&config, &mut out).map_err(io)?;
+    wrong += programs(&config, &mut out).map_err(io)?;
+    if show {
+        show_all(&config, &mut out).map_err(io)?;
+    }
+    if wrong > 0 {
+        return Ok(Outcome::Code(78));
+    }
+    if write {
+        config.write_compiled().map_err(|e| Failure::io("checked form", &e))?;
+    }
+    writeln!(out, "{}: no mistakes", file.display()).map_err(io)?;
+    Ok(Outcome::Done)
+}
+
+fn tables(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
+    let mut wrong = 0;
+    for name in NAMES {
+        let path = config.paths.tables.join(name);
+        match Tables::check(name, &path) {
+            Ok(mistakes) => {
+                wrong += mistakes.len();
+                for m in mistakes {
+                    writeln!(out, "{}:{}: {}", path.display(), m.line, m.text)?;
+                }
+            }
+            Err(e) => {
+                wrong += 1;
+                writeln!(out, "{}: {e}", path.display())?;
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+/// What listening addresses and filters name must be there.
+fn programs(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
+    let listed = config.listen.iter().map(|l| (&l.name, Some(&l.program)));
+    let filters = config.filter.iter().map(|f| (&f.name, f.command.first()));
+    let mut wrong = 0;
+    for (name, program) in listed.chain(filters) {
+        let path = config.program(program.map_or("", String::as_str));
+        if !path.is_file() {
+            wrong += 1;
+            writeln!(out, "{}: {name}: no program {}", config.file.display(), path.display())?;
+        }
+    }
+    Ok(wrong)
+}
+
+fn show_all(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+    let mut result = Ok(());
+    config.each(&mut |s| {
+        let dot = if s.section.is_empty() { "" } else { "." };
+        if result.is_ok() {
+            result = writeln!(out, "{}{dot}{} = {}", s.section, s.key, s.value.show());
+        }
+    });
+    result
+}

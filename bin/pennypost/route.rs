@@ -1,0 +1,85 @@
+//! `pennypost route`: what RCPT would answer, what the queue would make of it, and the tables that say so.
+
+use penny_base::services::Lookup;
+use penny_base::services::lookup::Answer;
+use penny_base::{Config, Failure, Outcome};
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+
+pub fn run(config: &Config, addresses: &[String]) -> Result<Outcome, Failure> {
+    let mut lookup = connect(config)?;
+    let mut out = io::stdout().lock();
+    let mut known = true;
+    for address in addresses {
+        known &= explain(&mut lookup, address, &mut out)?;
+    }
+    Ok(if known { Outcome::Done } else { Outcome::Code(67) })
+}
+
+/// The resident lookup when it may be asked, else one of our own: the tables say the same.
+fn connect(config: &Config) -> Result<Lookup, Failure> {
+    let io = |e| Failure::io("lookup", &e);
+    let root_or_own =
+        Lookup::connect(config, None).ok().filter(|_| !config.separate_ids() || penny_sys::ids::is_root());
+    if let Some(lookup) = root_or_own {
+        return Ok(lookup);
+    }
+    let (ours, theirs) = UnixStream::pair().map_err(io)?;
+    let input = std::os::fd::OwnedFd::from(theirs.try_clone().map_err(io)?);
+    let output = std::os::fd::OwnedFd::from(theirs);
+    let mut command = Command::new(config.program("lookup"));
+    command.arg("-c").arg(&config.file).arg("-i").stdin(Stdio::from(input)).stdout(Stdio::from(output));
+    command.spawn().map_err(io)?;
+    drop(command);
+    Lookup::over(ours).map_err(io)
+}
+
+fn explain(lookup: &mut Lookup, address: &str, out: &mut dyn Write) -> Result<bool, Failure> {
+    let io = |e| Failure::io("standard output", &e);
+    let answer = lookup.ask(&["rcpt", address, "mx", "unknown", "-"])?;
+    let (text, known) = match &answer {
+        Answer::Ok(f) => (reply(f.first().map_or("", String::as_str)).to_string(), true),
+        Answer::No(f) => (format!("550 {}", f.join(" ")), false),
+        Answer::Temp(t) => (format!("450 {t}"), false),
+    };
+    writeln!(out, "{address}\n  RCPT answers: {text}").map_err(io)?;
+    if let Answer::Ok(pairs) = lookup.ask(&["expand", address])? {
+        for pair in pairs.chunks(2) {
+            let (kind, value) = (pair.first().map_or("", String::as_str), pair.get(1).map_or("", String::as_str));
+            writeln!(out, "  ends in: {kind} {value}{}", next_hop(lookup, kind, value)?).map_err(io)?;
+        }
+    }
+    Ok(known)
+}
+
+fn reply(kind: &str) -> &'static str {
+    match kind {
+        "local" => "250 a mailbox here",
+        "alias" => "250 resolved by the queue",
+        _ => "250 only for clients that may relay, else 550 5.7.1",
+    }
+}
+
+fn next_hop(lookup: &mut Lookup, kind: &str, value: &str) -> Result<String, Failure> {
+    if kind == "local" {
+        let user = lookup.user(value)?;
+        return Ok(user.map_or_else(String::new, |u| format!(" -> {} (uid {})", u.maildir.display(), u.id.uid)));
+    }
+    if kind != "remote" {
+        return Ok(String::new());
+    }
+    let domain = value.rsplit_once('@').map_or("", |(_, d)| d);
+    Ok(match lookup.ask(&["route", domain])? {
+        // the secret of a route stays in the table
+        Answer::Ok(f) if f.first().is_some_and(|k| k == "host") => {
+            format!(" -> host {} port {} tls {}", text(&f, 1), text(&f, 2), text(&f, 4))
+        }
+        Answer::Ok(f) => format!(" -> {}", f.iter().take(2).cloned().collect::<Vec<_>>().join(" ")),
+        _ => String::new(),
+    })
+}
+
+fn text(fields: &[String], index: usize) -> &str {
+    fields.get(index).map_or("", String::as_str)
+}
