@@ -173,14 +173,16 @@ fn microseconds(base: &[u8]) -> u64 {
     decimal(digits.get(..end).unwrap_or_default()).unwrap_or(0)
 }
 
-/// The order in which new files get UIDs: seconds, then microseconds, then bytes (as Dovecot orders them).
+/// The numbers that order new files: leading seconds, microseconds (as Dovecot takes them).
+pub fn arrival_key(name: &[u8]) -> (u64, u64) {
+    let base = split(name).0;
+    let end = base.iter().position(|c| !c.is_ascii_digit()).unwrap_or(base.len());
+    (decimal(base.get(..end).unwrap_or_default()).unwrap_or(0), microseconds(base))
+}
+
+/// The order in which new files get UIDs: seconds, then microseconds, then bytes.
 pub fn arrival_order(a: &[u8], b: &[u8]) -> Ordering {
-    let (a, b) = (split(a).0, split(b).0);
-    let lead = |n: &[u8]| {
-        let end = n.iter().position(|c| !c.is_ascii_digit()).unwrap_or(n.len());
-        decimal(n.get(..end).unwrap_or_default()).unwrap_or(0)
-    };
-    lead(a).cmp(&lead(b)).then_with(|| microseconds(a).cmp(&microseconds(b))).then_with(|| a.cmp(b))
+    arrival_key(a).cmp(&arrival_key(b)).then_with(|| split(a).0.cmp(split(b).0))
 }
 
 /// A new unique name without sizes: `<sec>.M<usec>P<pid>Q<n>.<host>`.

@@ -229,7 +229,7 @@ mod tests {
     use crate::testdir::TestDir;
 
     fn ops() -> Vec<Op> {
-        let r = Record::found(5, b"5.x,S=1", b":2,PS", false);
+        let r = Record::found(5, &b"5.x,S=1"[..], b":2,PS", false);
         vec![Op::Add(r.clone()), Op::Flags(r.clone()), Op::Facts(r), Op::Gone(Gone { uid: 5, modseq: 12 })]
     }
 

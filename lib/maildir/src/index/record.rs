@@ -113,19 +113,20 @@ impl Record {
     }
 
     /// A record for a file as found on disk.
-    pub(crate) fn found(uid: u32, base: &[u8], info: &[u8], in_new: bool) -> Record {
+    pub(crate) fn found(uid: u32, base: impl Into<Box<[u8]>>, info: &[u8], in_new: bool) -> Record {
+        let base = base.into();
         let mut fixed = Fixed { uid, ..Fixed::default() };
         fixed.set(state::NEW, in_new);
-        if let Some(size) = name::physical_size(base) {
+        if let Some(size) = name::physical_size(&base) {
             fixed.size = size;
             fixed.set(state::SIZE, true);
         }
-        if let Some(size) = name::virtual_size(base) {
+        if let Some(size) = name::virtual_size(&base) {
             fixed.virtual_size = size;
             fixed.set(state::VIRTUAL, true);
         }
-        fixed.saved = name::seconds(base).and_then(|s| u32::try_from(s).ok()).unwrap_or(0);
-        let mut record = Record { fixed, base: base.into(), info: Box::default() };
+        fixed.saved = name::seconds(&base).and_then(|s| u32::try_from(s).ok()).unwrap_or(0);
+        let mut record = Record { fixed, base, info: Box::default() };
         record.take_info(info, in_new);
         record
     }
@@ -385,8 +386,13 @@ pub(crate) fn checksum(bytes: &[u8]) -> u64 {
             *lane = (*lane ^ word).wrapping_mul(K).rotate_left(29);
         }
     }
-    let rest = chunks.remainder();
-    let tail = rest.iter().fold(bytes.len() as u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(K).rotate_left(11));
+    let mut words = chunks.remainder().chunks_exact(8);
+    let mut tail = bytes.len() as u64;
+    for word in &mut words {
+        let word = word.try_into().map_or(0, u64::from_le_bytes);
+        tail = (tail ^ word).wrapping_mul(K).rotate_left(11);
+    }
+    let tail = words.remainder().iter().fold(tail, |h, b| (h ^ u64::from(*b)).wrapping_mul(K).rotate_left(11));
     lanes.iter().fold(tail, |h, lane| (h ^ lane).wrapping_mul(K).rotate_left(31))
 }
 
@@ -453,14 +459,14 @@ mod tests {
 
     #[test]
     fn file_names() {
-        let r = Record::found(1, b"5.x,S=3", b":2,PSa,q", false);
+        let r = Record::found(1, &b"5.x,S=3"[..], b":2,PSa,q", false);
         assert_eq!((r.fixed.flags, r.fixed.keywords, r.fixed.size, r.fixed.saved), (Flags::SEEN, 1, 3, 5));
         assert_eq!(r.borrow().file_name(), b"5.x,S=3:2,PSa,q");
-        let r = Record::found(1, b"5.x", b":2,S", true);
+        let r = Record::found(1, &b"5.x"[..], b":2,S", true);
         assert_eq!(r.borrow().file_name(), b"5.x:2,S");
         let info = r.borrow().info_with(Flags::FLAGGED, 2);
         assert_eq!(name::join(&r.base, &info), b"5.x:2,Fb");
-        assert_eq!(Record::found(1, b"5.x", b"", true).borrow().file_name(), b"5.x");
-        assert_eq!(Record::found(1, b"5.x", b":2,FS", false).borrow().file_name(), b"5.x:2,FS");
+        assert_eq!(Record::found(1, &b"5.x"[..], b"", true).borrow().file_name(), b"5.x");
+        assert_eq!(Record::found(1, &b"5.x"[..], b":2,FS", false).borrow().file_name(), b"5.x:2,FS");
     }
 }

@@ -670,11 +670,12 @@ impl Plan {
     /// Gives UIDs to files that have none, in arrival order; returns the records by UID, each with whether the
     /// uidlist has it already, and the next UID.
     fn number(&mut self, mut next: u32, modseq: u64) -> Result<(Vec<(Record, bool)>, u32)> {
-        let mut fresh = std::mem::take(&mut self.fresh);
-        fresh.sort_by(|a, b| name::arrival_order(&a.1, &b.1));
+        let mut fresh: Vec<((u64, u64), Fresh)> =
+            std::mem::take(&mut self.fresh).into_iter().map(|f| (name::arrival_key(&f.1), f)).collect();
+        fresh.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.1.cmp(&b.1.1)));
         let mut out = Vec::with_capacity(fresh.len());
         let mut seen = std::collections::HashSet::new();
-        for (known, base, info, in_new) in fresh {
+        for (_, (known, base, info, in_new)) in fresh {
             let known = known.filter(|uid| seen.insert(*uid));
             let uid = match known {
                 Some(uid) => uid,
@@ -686,7 +687,7 @@ impl Plan {
             if uid == 0 || uid > uidlist::UID_MAX {
                 return Err(Error::Limit("UIDs in this mailbox"));
             }
-            let mut record = Record::found(uid, &base, &info, in_new);
+            let mut record = Record::found(uid, base, &info, in_new);
             record.fixed.modseq = modseq;
             if record.fixed.saved == 0 {
                 record.fixed.saved = now_secs() as u32;
