@@ -64,10 +64,8 @@ impl FolderName {
     /// From components in Unicode.
     pub fn from_parts<S: AsRef<str>>(parts: &[S]) -> Result<FolderName> {
         let parts: Vec<String> = parts.iter().map(|p| p.as_ref().to_string()).collect();
-        if let [only] = parts.as_slice() {
-            if only.eq_ignore_ascii_case("INBOX") {
-                return Ok(FolderName::inbox());
-            }
+        if matches!(parts.as_slice(), [only] if only.eq_ignore_ascii_case("INBOX")) {
+            return Ok(FolderName::inbox());
         }
         let name = FolderName { parts };
         name.check()?;

@@ -261,10 +261,12 @@ mod tests {
         writer.append(&Meta::default(), &ops()).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for cut in first as usize..whole.len() {
+            std::fs::remove_file(&path).unwrap();
             std::fs::write(&path, &whole[..cut]).unwrap();
             assert_eq!(Log::open(&path).unwrap().read().unwrap().len(), 1, "{cut}");
             let mut bad = whole.clone();
             bad[cut] ^= 1;
+            std::fs::remove_file(&path).unwrap();
             std::fs::write(&path, &bad).unwrap();
             let mut log = Log::open(&path).unwrap();
             assert_eq!(log.read().unwrap().len(), 1, "{cut}");

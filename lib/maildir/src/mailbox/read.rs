@@ -50,10 +50,9 @@ impl Mailbox {
     pub fn open_message(&mut self, uid: u32) -> Result<File> {
         let file = self.with_file(uid, files::open_regular)?;
         let fixed = self.index.fixed(uid).unwrap_or_default();
-        if !fixed.is(state::DATE) || !fixed.is(state::SIZE) {
-            if let Ok(meta) = file.metadata() {
-                self.note_stat(uid, &meta);
-            }
+        let known = fixed.is(state::DATE) && fixed.is(state::SIZE);
+        if let Some(meta) = file.metadata().ok().filter(|_| !known) {
+            self.note_stat(uid, &meta);
         }
         Ok(file)
     }
