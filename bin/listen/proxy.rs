@@ -8,6 +8,7 @@
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -104,7 +105,7 @@ fn addresses2(family: u8, block: &[u8], length: usize) -> Option<Header> {
 pub fn take(socket: &mut TcpStream) -> io::Result<Option<(SocketAddr, SocketAddr)>> {
     let end = Instant::now() + TIMEOUT;
     let wrong = || io::Error::new(io::ErrorKind::InvalidData, "no PROXY header");
-    socket.set_nonblocking(false)?;
+    penny_sys::net::set_nonblocking(socket.as_fd(), false)?;
     let mut buffer = vec![0; HEADER_MAX];
     let mut before = 0;
     loop {

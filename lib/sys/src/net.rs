@@ -35,6 +35,15 @@ pub fn nodelay(socket: BorrowedFd<'_>) {
     let _ = setsockopt(&socket, sockopt::TcpNoDelay, &true);
 }
 
+/// Sets O_NONBLOCK by fcntl(2): std uses ioctl(2), which a confined program may not call.
+pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let mut flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    flags.set(OFlag::O_NONBLOCK, on);
+    fcntl(fd, FcntlArg::F_SETFL(flags))?;
+    Ok(())
+}
+
 /// A listening unix packet socket (SOCK_SEQPACKET) at `path` with file mode `mode`; an old socket file is replaced.
 pub fn listen_packets(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     listen_unix(path, mode, SockType::SeqPacket)

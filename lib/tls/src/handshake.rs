@@ -20,7 +20,7 @@ pub struct Session {
 /// Shakes hands on a connected socket within `timeout`.
 pub fn accept(context: &Context, socket: OwnedFd, timeout: Duration) -> io::Result<Session> {
     let socket = TcpStream::from(socket);
-    socket.set_nonblocking(true)?;
+    penny_sys::net::set_nonblocking(socket.as_fd(), true)?;
     penny_sys::net::nodelay(socket.as_fd());
     let ssl = Ssl::new(context.ssl()).map_err(io::Error::other)?;
     let mut stream = SslStream::new(ssl, socket).map_err(io::Error::other)?;

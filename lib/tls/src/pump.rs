@@ -33,7 +33,7 @@ struct Pump {
 /// Runs until the session is over.
 pub fn pump(session: Session, plain: OwnedFd) -> io::Result<()> {
     let plain = UnixStream::from(plain);
-    plain.set_nonblocking(true)?;
+    penny_sys::net::set_nonblocking(plain.as_fd(), true)?;
     let (inward, outward) = Default::default();
     let mut pump = Pump { tls: session, plain, inward, outward, tls_wants_write: false, plain_wants_write: false };
     while !(pump.outward.closed && pump.outward.buffer.is_empty()) {
