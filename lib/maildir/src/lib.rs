@@ -6,6 +6,7 @@
 //! Trust       runs as the mailbox's owner; message bytes and folder names are hostile
 //! Not here    MIME, IMAP, rules
 
+pub mod cache;
 pub mod delivery;
 pub mod dir;
 pub mod dotlock;

@@ -12,6 +12,7 @@
 //! Every method that changes something first takes in what others did; that is reported by the next `refresh`, while
 //! what the method itself did is in its return value only.
 
+mod cached;
 mod flags;
 mod read;
 mod remove;
@@ -60,6 +61,7 @@ pub struct Mailbox {
     recent: Vec<(u32, u32)>,
     /// Sizes and dates found while reading, not written to the index yet.
     facts: BTreeMap<u32, read::Facts>,
+    cached: cached::Cached,
     held: Option<FolderLock>,
     holding: bool,
 }
@@ -90,6 +92,7 @@ impl Mailbox {
             ghosts: BTreeMap::new(),
             recent: Vec::new(),
             facts: BTreeMap::new(),
+            cached: cached::Cached::default(),
             held: None,
             holding: false,
         };
@@ -311,6 +314,7 @@ impl Mailbox {
     /// Gives the lock up and writes what was learned; to be called before waiting for the client.
     pub fn release(&mut self) -> Result<()> {
         self.holding = false;
+        self.save_cache();
         let saved = match self.facts.is_empty() {
             true => Ok(()),
             false => self.locked(|m, _| m.save_facts()),

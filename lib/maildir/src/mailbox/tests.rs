@@ -479,3 +479,22 @@ fn two_sessions_hammering_stay_equal() {
     let rebuilt = w.open();
     assert_eq!(seen, rebuilt.messages().map(|m| (m.uid, m.flags, rebuilt.base_name(m.uid))).collect::<Vec<_>>());
 }
+
+#[test]
+fn cached_values_follow_the_message() {
+    let w = world();
+    w.deliver(2);
+    let mut m = w.open();
+    assert!(m.cached(1, 7).is_none());
+    m.cache(1, 7, b"envelope".to_vec());
+    m.release().unwrap();
+    assert_eq!(m.cached(1, 7), Some(&b"envelope"[..]));
+    let base = m.base_name(2).unwrap();
+    let value = crate::cache::Value { message: crate::cache::message_key(&base), field: 7, data: b"two".to_vec() };
+    assert!(crate::cache::offer(w.store.root().path(), &[value]));
+    m.refresh_cache();
+    assert_eq!(m.cached(2, 7), Some(&b"two"[..]));
+    drop(m);
+    Index::discard(w.store.root().path());
+    assert_eq!(w.open().cached(1, 7), Some(&b"envelope"[..]));
+}

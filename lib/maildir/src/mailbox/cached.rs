@@ -1,0 +1,64 @@
+//! The cache of an open mailbox: values by UID and field, collected and written in one go.
+//!
+//! Invariants  values belong to base names, so they survive new UIDs; a value is bytes that the caller checks again
+//!             only for its own format version (give a changed format another field number)
+
+use super::Mailbox;
+use crate::cache::{self, Cache, Value};
+
+/// Octets of new values collected before they are written.
+const COLLECT: usize = 512 * 1024;
+
+/// The cache, opened on first use, and what is to be added.
+#[derive(Default)]
+pub(super) struct Cached {
+    cache: Option<Cache>,
+    new: Vec<Value>,
+    octets: usize,
+}
+
+impl Mailbox {
+    /// A cached value of a message.
+    pub fn cached(&mut self, uid: u32, field: u16) -> Option<&[u8]> {
+        let message = cache::message_key(self.index.get(uid)?.base);
+        let dir = &self.place.index_dir;
+        self.cached.cache.get_or_insert_with(|| Cache::open(dir)).get(message, field)
+    }
+
+    /// Gives a value to the cache; written when enough is collected, and by `release`. Values above
+    /// `cache::VALUE_MAX` are not kept.
+    pub fn cache(&mut self, uid: u32, field: u16, data: Vec<u8>) {
+        let Some(record) = self.index.get(uid) else { return };
+        if data.len() > cache::VALUE_MAX {
+            return;
+        }
+        self.cached.octets += data.len();
+        self.cached.new.push(Value { message: cache::message_key(record.base), field, data });
+        if self.cached.octets > COLLECT {
+            self.save_cache();
+        }
+    }
+
+    /// Writes what was collected; where another process is writing just now it is dropped, being only a cache.
+    pub(super) fn save_cache(&mut self) {
+        let new = std::mem::take(&mut self.cached.new);
+        self.cached.octets = 0;
+        if new.is_empty() {
+            return;
+        }
+        let dir = &self.place.index_dir;
+        let cache = self.cached.cache.get_or_insert_with(|| Cache::open(dir));
+        cache.add(&new);
+        if cache.wants_rewrite() {
+            let live: std::collections::HashSet<u64> = self.index.iter().map(|r| cache::message_key(r.base)).collect();
+            cache.rewrite(|message| live.contains(&message));
+        }
+    }
+
+    /// Looks for values that others added (deliver, other sessions): after `refresh` reported new messages.
+    pub fn refresh_cache(&mut self) {
+        if let Some(cache) = &mut self.cached.cache {
+            cache.refresh();
+        }
+    }
+}
