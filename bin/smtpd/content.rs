@@ -132,7 +132,13 @@ impl Session {
                 return Ok(());
             }
         };
-        let fields = format!("{}{}", verdicts.fields, self.received(&mail, unix_now()));
+        if mail.discard {
+            self.accepted += 1;
+            self.log_accepted(&mail, "-", Some("discarded"), incoming.spool.len());
+            self.answer_content(Reply::new(250, "2.0.0", "accepted"), mail.recipients.len());
+            return Ok(());
+        }
+        let fields = format!("{}{}{}", mail.prepend, verdicts.fields, self.received(&mail, unix_now()));
         if self.role == Role::Lmtp {
             let replies = self.deliver_all(mail, &mut incoming.spool, &fields, &verdicts, facts.eight_bit);
             self.machine.answer_each(&replies);

@@ -31,6 +31,7 @@ impl Session {
             tls: tls.and_then(|t| text(&t)),
             login: self.client.login.as_deref().and_then(text),
             junk: junk.and_then(text),
+            hold: mail.hold.as_deref().and_then(text),
             ..Envelope::default()
         };
         envelope.sender.address = address(&mail.sender_text())?;

@@ -6,7 +6,6 @@ use crate::network::in_any;
 use crate::session::Session;
 use penny_smtp::server::{HelloVerb, Reply, Role};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 impl Session {
     /// The first reply.
@@ -17,9 +16,15 @@ impl Session {
             self.machine.greet(&reply);
             return self.flush().map(|_| ());
         }
-        let protocol = if self.role == Role::Lmtp { "LMTP" } else { "ESMTP" };
-        self.machine.greet(&Reply::plain(220, format!("{} {protocol} pennypost", self.hostname)));
+        self.begin_background();
+        self.machine.greet(&Reply::plain(220, self.banner()));
         self.flush().map(|_| ())
+    }
+
+    /// The text of the opening reply.
+    pub fn banner(&self) -> String {
+        let protocol = if self.role == Role::Lmtp { "LMTP" } else { "ESMTP" };
+        format!("{} {protocol} pennypost", self.hostname)
     }
 
     /// A client of the network that has octets under way before the greeting is no mail server (RFC 5321 3.1); local and
@@ -27,13 +32,18 @@ impl Session {
     fn speaks_too_early(&self) -> std::io::Result<bool> {
         let piped = penny_sys::net::tcp_addresses(std::io::stdin().as_fd()).is_none();
         let trusted = piped || in_any(&self.peer.ip, &self.config.smtpd.relay_clients);
-        if self.role != Role::Mx || trusted { Ok(false) } else { self.conn.speaks_within(Duration::ZERO) }
+        if self.role != Role::Mx || trusted {
+            Ok(false)
+        } else {
+            self.conn.speaks_within(self.config.smtpd.greet_delay.duration())
+        }
     }
 
     /// HELO, EHLO, LHLO: a greeting gives up a transaction.
     pub fn hello(&mut self, verb: HelloVerb, name: String) {
         self.forget_mail();
         self.client.helo = name;
+        self.forwarded_ip = None;
         self.client.extended = verb != HelloVerb::Helo;
         self.refresh_offer();
         let greeting = format!("greets {}", self.client_text());

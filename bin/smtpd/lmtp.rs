@@ -39,7 +39,7 @@ impl Session {
                 return vec![soft(&failure); mail.recipients.len()];
             }
         };
-        let Mail { id, sender, params, recipients } = mail;
+        let Mail { id, sender, params, recipients, .. } = mail;
         let mut replies = Vec::with_capacity(recipients.len());
         for recipient in recipients {
             if let Some(reply) = verdicts.reject_for(&recipient.filters) {
@@ -47,8 +47,8 @@ impl Session {
                 continue;
             }
             let junk = verdicts.junk_for(&recipient.filters).map(str::to_owned);
-            let one =
-                Mail { id: id.clone(), sender: sender.clone(), params: params.clone(), recipients: vec![recipient] };
+            let mut one = Mail::new(id.clone(), sender.clone(), params.clone());
+            one.recipients.push(recipient);
             replies.push(self.deliver_one(&one, spool, &message, fields, junk.as_deref(), eight_bit));
         }
         replies

@@ -2,6 +2,7 @@
 //!
 //! Standards   RFC 5321 3.3, 4.1.1.2; RFC 6409 (submission); RFC 4954 5 (AUTH= is believed from authenticated clients only)
 
+use crate::content::unix_now;
 use crate::session::Session;
 use penny_addr::{MailParams, RcptParams, ReversePath, SenderAuth};
 use penny_base::services::lookup::Answer;
@@ -29,6 +30,19 @@ pub struct Mail {
     pub params: MailParams,
     /// Accepted recipients.
     pub recipients: Vec<Recipient>,
+    /// Fields of policy servers, LF line ends.
+    pub prepend: String,
+    /// Why the queue shall hold it.
+    pub hold: Option<String>,
+    /// It is accepted and dropped.
+    pub discard: bool,
+}
+
+impl Mail {
+    /// A transaction without recipients.
+    pub fn new(id: String, sender: ReversePath, params: MailParams) -> Mail {
+        Mail { id, sender, params, recipients: Vec::new(), prepend: String::new(), hold: None, discard: false }
+    }
 }
 
 impl Mail {
@@ -56,8 +70,11 @@ impl Session {
         if params.auth.is_some() && self.client.login.is_none() {
             params.auth = Some(SenderAuth::Unknown);
         }
-        self.mail = Some(Mail { id: transaction_id(), sender, params, recipients: Vec::new() });
+        self.mail = Some(Mail::new(transaction_id(), sender, params));
+        let lowered = self.lower_priority();
         match self.judge_sender() {
+            // RFC 6710 5: the client is told when its wish was changed
+            Ok(()) if lowered => self.answer(Reply::new(250, "2.3.6", "sender OK, priority changed to 0")),
             Ok(()) => self.answer(Reply::new(250, "2.1.0", "sender OK")),
             Err((rule, reply)) => {
                 self.refuse(rule, reply);
@@ -66,7 +83,36 @@ impl Session {
         }
     }
 
+    /// Only who has logged in may ask to be served before others (RFC 6710 4.1).
+    fn lower_priority(&mut self) -> bool {
+        let trusted = self.client.login.is_some() || self.may_relay();
+        let Some(priority) = self.mail.as_mut().and_then(|m| m.params.mt_priority.as_mut()) else { return false };
+        let lower = !trusted && *priority > 0;
+        if lower {
+            *priority = 0;
+        }
+        lower
+    }
+
     fn judge_sender(&mut self) -> Result<(), (&'static str, Reply)> {
+        self.judge_submitter()?;
+        self.judge_hold()?;
+        self.check_message_rate()
+    }
+
+    /// RFC 4865 5: a hold beyond what was announced, or in the past, is refused.
+    fn judge_hold(&self) -> Result<(), (&'static str, Reply)> {
+        let Some(hold) = self.mail.as_ref().and_then(|m| m.params.hold) else { return Ok(()) };
+        let now = unix_now();
+        let most = i64::try_from(self.config.smtpd.hold_max.0).unwrap_or(i64::MAX);
+        let at = hold.release_at(now);
+        if at < now || at > now.saturating_add(most) {
+            return Err(("hold", Reply::new(501, "5.5.4", "the hold is longer than offered, or over")));
+        }
+        Ok(())
+    }
+
+    fn judge_submitter(&mut self) -> Result<(), (&'static str, Reply)> {
         if self.role != Role::Submission {
             return Ok(());
         }

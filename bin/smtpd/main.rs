@@ -6,6 +6,8 @@
 mod auth;
 mod conn;
 mod content;
+mod dns;
+mod door;
 mod envelope;
 mod filter;
 mod fixup;
@@ -21,6 +23,7 @@ mod received;
 mod services;
 mod session;
 mod starttls;
+mod xclient;
 
 use penny_base::{Config, Convention, Failure, Outcome, Peer, program};
 use penny_sys::confine;
@@ -39,7 +42,7 @@ fn work() -> Result<Outcome, Failure> {
     config.start_log("smtpd");
     penny_base::services::restart_under_spawn(&config, "smtpd").map_err(|e| Failure::io("spawn", &e))?;
     let peer = Peer::from_env();
-    let services = services::Services::connect(&config)?;
+    let services = services::Services::connect(&config, options.role)?;
     // room for a message re-coded in memory and its pieces, and for the program itself
     let memory = MEMORY_BASE + 6 * config.smtpd.max_size.0;
     confine::limit_memory(memory).map_err(|e| Failure::io("setrlimit", &e))?;

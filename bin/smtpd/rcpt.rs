@@ -49,6 +49,7 @@ impl Session {
 
     /// The mailbox for delivery at once, or nothing when the queue takes it.
     fn judge_recipient(&mut self, path: &ForwardPath) -> Result<Option<String>, (&'static str, Reply)> {
+        self.guard(path, &address_text(path))?;
         let kind = match self.recipient_kind(path) {
             // RFC 5321 4.5.1: postmaster is always accepted here
             Err(("unknown-recipient", _)) if matches!(path, ForwardPath::Postmaster) => Kind::Alias,

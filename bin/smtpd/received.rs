@@ -37,7 +37,11 @@ impl Session {
     /// `helo (name [address])`; a helo that is no domain stands in the comment.
     fn client_clause(&self) -> String {
         let name = if self.client.name.is_empty() { "unknown" } else { &self.client.name };
-        let address = match self.peer.ip.parse::<std::net::IpAddr>() {
+        if self.role == Role::Submission && self.config.smtpd.hide_client {
+            return format!("{} (authenticated user)", self.hostname);
+        }
+        let ip = self.forwarded_ip.as_deref().unwrap_or(&self.peer.ip);
+        let address = match ip.parse::<std::net::IpAddr>() {
             Ok(ip) => Domain::from_ip(ip).to_string(),
             Err(_) => "[local]".to_owned(),
         };

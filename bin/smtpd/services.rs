@@ -1,8 +1,11 @@
 //! The connections smtpd holds after it has confined itself.
 
+use crate::dns::Dns;
+use crate::door::PolicyServer;
 use penny_base::services::{Lookup, Spawn};
 use penny_base::{Config, Failure};
 use penny_queue::client::Enqueue;
+use penny_smtp::server::Role;
 
 /// Open connections.
 pub struct Services {
@@ -12,14 +15,21 @@ pub struct Services {
     pub spawn: Spawn,
     /// The queue.
     pub enqueue: Enqueue,
+    /// Resolvers, where something needs them.
+    pub dns: Option<Dns>,
+    /// Policy servers.
+    pub policy: Vec<PolicyServer>,
 }
 
 impl Services {
     /// Opens all of them.
-    pub fn connect(config: &Config) -> Result<Services, Failure> {
+    pub fn connect(config: &Config, role: Role) -> Result<Services, Failure> {
         let mut spawn = Spawn::connect(config).map_err(|e| Failure::io("spawn", &e))?;
         let lookup = Lookup::connect(config, Some(&mut spawn)).map_err(|e| Failure::io("lookup", &e))?;
         let enqueue = Enqueue::connect(config, Some(&mut spawn)).map_err(|e| Failure::io("enqueue", &e))?;
-        Ok(Services { lookup, spawn, enqueue })
+        let s = &config.smtpd;
+        let asks = s.resolve_clients || s.need_client_name || s.check_sender_domain || !s.dnsbl.is_empty();
+        let dns = (role == Role::Mx && asks).then(|| Dns::open(&config.remote.resolver));
+        Ok(Services { lookup, spawn, enqueue, dns, policy: PolicyServer::connect_all(config) })
     }
 }

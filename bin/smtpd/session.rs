@@ -9,6 +9,7 @@
 use crate::auth::Checkauth;
 use crate::conn::{Conn, Filled};
 use crate::content::Incoming;
+use crate::door::Background;
 use crate::mail::Mail;
 use crate::options::service_name;
 use crate::services::Services;
@@ -47,6 +48,12 @@ pub struct Session {
     pub mail: Option<Mail>,
     pub incoming: Option<Incoming>,
     pub conn: Conn,
+    /// DNS about the client.
+    pub background: Background,
+    /// The address of the connection itself, whatever XCLIENT said.
+    pub front_ip: String,
+    /// The address XFORWARD named, for logs and Received.
+    pub forwarded_ip: Option<String>,
     pub accepted: u32,
     pub refused: u32,
 }
@@ -59,6 +66,9 @@ impl Session {
         let machine = Machine::new(settings(&config, role, &hostname), Default::default(), peer.tls.is_some());
         let conn = Conn::open(config.smtpd.timeout.duration()).map_err(|e| Failure::io("connection", &e))?;
         Ok(Session {
+            background: Background::default(),
+            front_ip: peer.ip.clone(),
+            forwarded_ip: None,
             config,
             role,
             hostname,
@@ -170,7 +180,8 @@ impl Session {
             Request::Auth(mechanism, initial) => self.auth(&mechanism, initial),
             Request::AuthResponse(response) => self.auth_response(&response),
             Request::AuthAbort(cancelled) => self.auth_abort(cancelled),
-            Request::Xclient(_) | Request::Xforward(_) => self.answer(Reply::new(550, "5.7.0", "not allowed")),
+            Request::Xclient(args) => self.xclient(&args),
+            Request::Xforward(args) => self.xforward(&args),
             Request::Quit => self.answer(Reply::new(221, "2.0.0", format!("{} closing connection", self.hostname))),
         }
         Ok(())
@@ -187,8 +198,19 @@ impl Session {
         self.machine.answer(reply);
     }
 
+    /// Errors of a client that makes many cost it time.
+    pub fn tarpit(&self) {
+        let half = self.config.smtpd.max_errors as usize / 2;
+        if self.machine.errors() >= half.max(1) {
+            std::thread::sleep(self.config.smtpd.tarpit.duration());
+        }
+    }
+
     /// The log line of a refusal.
     pub fn log_refusal(&mut self, rule: &str, reply: &Reply) {
+        if reply.code() >= 500 {
+            self.tarpit();
+        }
         self.refused += 1;
         let from = self.mail.as_ref().map(Mail::sender_text).unwrap_or_default();
         log::info(
@@ -208,6 +230,7 @@ impl Session {
 
     fn log_notes(&mut self) {
         for (line, reply) in self.machine.take_notes() {
+            self.tarpit();
             log::info(
                 "protocol",
                 None,
@@ -230,11 +253,11 @@ fn settings(config: &Config, role: Role, hostname: &str) -> Settings {
         hostname: hostname.to_owned(),
         policy: Policy {
             size_max: config.smtpd.max_size.0,
-            line_max: 0,
+            line_max: config.smtpd.max_line as usize,
             bare: if quirk { BarePolicy::Normalise } else { BarePolicy::Refuse },
         },
         rcpt_max: config.smtpd.max_recipients as usize,
-        mail_max: 0,
+        mail_max: config.smtpd.max_messages as usize,
         errors_max: config.smtpd.max_errors.max(1) as usize,
         junk_max: 100,
         quirk_bare_lf: quirk,

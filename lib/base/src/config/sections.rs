@@ -193,6 +193,50 @@ section! {
         sender_login: bool = true;
         /// A message with a bare CR or LF is normalised instead of refused.
         quirk_bare_lf: bool = false;
+        /// Longest line of a message, octets with CRLF; 0 is none. Longer ones are refused.
+        max_line: u32 = 0;
+        /// Most messages on one connection; 0 is no limit.
+        max_messages: u32 = 0;
+        /// Most messages an hour of one login, else of one client address (IPv6: one /64); 0 is no limit.
+        rate_messages: u32 = 0;
+        /// Most recipients an hour, counted the same way; 0 is no limit.
+        rate_recipients: u32 = 0;
+        /// The access table is asked.
+        access: bool = true;
+        /// EHLO keywords not to announce.
+        hide: Vec<String> = Vec::new();
+        /// Longest time a submitted message may be held by FUTURERELEASE; 0s does not offer it.
+        hold_max: Seconds = Seconds(30 * 86400);
+        /// Received fields of submitted mail do not name the client's address.
+        hide_client: bool = false;
+        /// Clients whose XCLIENT and XFORWARD are believed: addresses and CIDR networks.
+        xclient_hosts: Vec<String> = Vec::new();
+        /// From half of max_errors on, each error is answered after this time.
+        tarpit: Seconds = Seconds(1);
+        /// Time to wait before the greeting; who speaks meanwhile is refused.
+        greet_delay: Seconds = Seconds(0);
+        /// Strangers' addresses are looked up in DNS for a confirmed name.
+        resolve_clients: bool = true;
+        /// Strangers without a confirmed name are told to try later.
+        need_client_name: bool = false;
+        /// Strangers that greet with this host's own name or address, or with a bare number, are refused.
+        check_helo: bool = true;
+        /// Sender domains of strangers must have an MX or an address.
+        check_sender_domain: bool = false;
+        /// DNS lists of clients: ZONE, ZONE=ADDRESS, each with *WEIGHT; a negative weight speaks for a client.
+        dnsbl: Vec<String> = Vec::new();
+        /// Sum of weights from which a client is refused.
+        dnsbl_threshold: u32 = 1;
+        /// Time for all DNS questions about one client.
+        dns_timeout: Seconds = Seconds(5);
+        /// Unknown triplets of network, sender and recipient are told to try later.
+        greylist: bool = false;
+        /// Policy servers (Postfix policy delegation): unix:PATH or inet:ADDRESS:PORT, asked at RCPT.
+        policy: Vec<String> = Vec::new();
+        /// Milters asked during the session: unix:PATH or inet:ADDRESS:PORT.
+        milters: Vec<String> = Vec::new();
+        /// Time for one answer of a policy server or milter.
+        policy_timeout: Seconds = Seconds(30);
     }
 }
 

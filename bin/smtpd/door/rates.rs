@@ -1,0 +1,41 @@
+//! Rates: messages and recipients an hour of one login, else of one client address. lookup counts, across restarts.
+
+use super::Refusal;
+use crate::network::client_key;
+use crate::session::Session;
+use penny_base::services::lookup::Answer;
+use penny_smtp::server::Reply;
+
+/// The window, seconds.
+const WINDOW: &str = "3600";
+
+impl Session {
+    /// One more message.
+    pub fn check_message_rate(&mut self) -> Result<(), Refusal> {
+        self.count("messages", self.config.smtpd.rate_messages)
+    }
+
+    /// One more recipient.
+    pub fn check_recipient_rate(&mut self) -> Result<(), Refusal> {
+        self.count("recipients", self.config.smtpd.rate_recipients)
+    }
+
+    fn count(&mut self, what: &'static str, limit: u32) -> Result<(), Refusal> {
+        if limit == 0 || (self.peer.ip == "unknown" && self.client.login.is_none()) {
+            return Ok(());
+        }
+        let who = match &self.client.login {
+            Some(login) => format!("login/{login}"),
+            None => format!("client/{}", client_key(&self.peer.ip)),
+        };
+        let answer = self.services.lookup.ask(&["rate", &format!("{what}/{who}"), &limit.to_string(), WINDOW, "1"]);
+        match answer {
+            Ok(Answer::No(_)) => {
+                let rule = if what == "messages" { "rate-messages" } else { "rate-recipients" };
+                Err((rule, Reply::new(450, "4.7.1", format!("too many {what}, try again later"))))
+            }
+            // a counter that cannot be asked holds nobody up
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The checks at smtpd's door: access table, rates, names, DNS lists, greylist, policy servers, XCLIENT, ESMTP policies.
+
+mod smtpfake;
+
+use penny_testkit::{DnsServer, Output};
+use smtpfake::instance::{Instance, codes};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+const ENVELOPE: &str = "EHLO client.example\r\nMAIL FROM:<a@far.example>\r\nRCPT TO:<ann@here.example>\r\n";
+
+fn with_tables(config: &str, more: &[(&str, &str)]) -> Instance {
+    let mut tables = vec![
+        ("domains", "here.example local\n"),
+        ("users", "ann@here.example:{PLAIN}secret::::HOME/ann::\nbob@here.example:{PLAIN}sesame::::HOME/bob::\n"),
+    ];
+    tables.extend_from_slice(more);
+    Instance::new(config, &tables)
+}
+
+fn play(instance: &Instance, input: &str) -> Output {
+    instance.stranger("mx").stdin(format!("{input}QUIT\r\n")).run()
+}
+
+/// The reply to RCPT of the usual envelope.
+fn rcpt(instance: &Instance) -> (String, Output) {
+    let output = play(instance, ENVELOPE);
+    (codes(&output).split(' ').nth(3).unwrap_or_default().to_owned(), output)
+}
+
+#[test]
+fn the_access_table_decides_first() {
+    let with = |table: &str| with_tables("", &[("access", table)]);
+    for (table, code, rule) in [
+        ("client 192.0.2.0/24 reject go away\n", "550", "access-client"),
+        ("client 192.0.2.7 defer\n", "450", "access-client"),
+        ("helo client.example reject\n", "550", "access-helo"),
+        ("sender far.example reject 5.7.9 no\n", "550", "access-sender"),
+        ("recipient ann@ reject\n", "550", "access-recipient"),
+        ("client 198.51.100.0/24 reject\n", "250", ""),
+        ("client 192.0.2.7 ok\nsender far.example reject\n", "250", ""),
+    ] {
+        let (got, output) = rcpt(&with(table));
+        assert_eq!(got, code, "{table}: {}", output.describe());
+        assert!(rule.is_empty() || output.err().contains(&format!("rule={rule} ")), "{}", output.err());
+    }
+    let reject = with("client 192.0.2.0/24 reject go away\n");
+    assert!(rcpt(&reject).1.out().contains("550 5.7.1 go away"));
+    // postmaster is reached whatever the client is
+    let output = play(&reject, &ENVELOPE.replace("ann@here.example", "postmaster"));
+    assert_eq!(codes(&output), "220 250 250 250 221");
+    let discard = with("sender far.example discard\n");
+    let output = play(&discard, &format!("{ENVELOPE}DATA\r\nA: b\r\n\r\nc\r\n.\r\n"));
+    assert_eq!(codes(&output), "220 250 250 250 354 250 221");
+    assert_eq!(discard.queued().len(), 0);
+}
+
+#[test]
+fn rates_hold_across_connections() {
+    let instance = Instance::usual("[smtpd]\nrate_messages = 2\nrate_recipients = 3\n");
+    assert_eq!(codes(&play(&instance, ENVELOPE)), "220 250 250 250 221");
+    let two = format!("{ENVELOPE}RCPT TO:<bob@here.example>\r\nRCPT TO:<bob@here.example>\r\n");
+    let output = play(&instance, &two);
+    assert_eq!(codes(&output), "220 250 250 250 250 450 221");
+    assert!(output.err().contains("rule=rate-recipients"));
+    let output = play(&instance, ENVELOPE);
+    assert_eq!(codes(&output), "220 250 450 503 221");
+    assert!(output.err().contains("rule=rate-messages"));
+}
+
+const ZONE: &str = "\
+7.2.0.192.in-addr.arpa. PTR mail.far.example.
+mail.far.example. A 192.0.2.7
+8.2.0.192.in-addr.arpa. PTR forged.example.
+forged.example. A 198.51.100.1
+7.2.0.192.bl.example. A 127.0.0.2
+7.2.0.192.some.example. A 127.0.0.9
+7.2.0.192.wild.example. A 203.0.113.1
+7.2.0.192.wl.example. A 127.0.0.1
+far.example. MX 10 mail.far.example.
+null.example. MX 0 .
+";
+
+fn with_dns(server: &DnsServer, keys: &str) -> Instance {
+    Instance::usual(&format!("[remote]\nresolver = \"{}\"\n[smtpd]\n{keys}", server.at()))
+}
+
+#[test]
+fn names_must_lead_back_to_the_client() {
+    let server = DnsServer::new(ZONE);
+    let instance = with_dns(&server, "need_client_name = true\n");
+    let input = format!("{ENVELOPE}DATA\r\nA: b\r\n\r\nc\r\n.\r\nQUIT\r\n");
+    let output = instance.stranger("mx").stdin(&input).run();
+    assert_eq!(codes(&output), "220 250 250 250 354 250 221", "{}", output.describe());
+    assert!(instance.queued()[0].contains("from client.example (mail.far.example [192.0.2.7])"));
+    assert!(instance.queued()[0].contains("client-name: mail.far.example\n"));
+    let forged = instance.stranger("mx").env("TCPREMOTEIP", "192.0.2.8").stdin(format!("{ENVELOPE}QUIT\r\n")).run();
+    assert_eq!(codes(&forged), "220 250 250 450 221");
+    assert!(forged.out().contains("4.7.25"), "{}", forged.out());
+    let none = instance.stranger("mx").env("TCPREMOTEIP", "192.0.2.9").stdin(format!("{ENVELOPE}QUIT\r\n")).run();
+    assert_eq!(codes(&none), "220 250 250 450 221");
+}
+
+#[test]
+fn dns_lists_have_weights() {
+    let server = DnsServer::new(ZONE);
+    for (lists, threshold, code) in [
+        ("\"bl.example\"", 1, "554"),
+        ("\"bl.example\"", 2, "250"),
+        ("\"bl.example*2\"", 2, "554"),
+        ("\"bl.example=127.0.0.2\"", 1, "554"),
+        ("\"bl.example=127.0.0.3\"", 1, "250"),
+        ("\"some.example=127.0.0.[2..11]\"", 1, "554"),
+        ("\"some.example=127.0.0.[2..8]\"", 1, "250"),
+        ("\"wild.example\"", 1, "250"),
+        ("\"none.example\"", 1, "250"),
+        ("\"bl.example*3\", \"wl.example*-3\"", 1, "250"),
+    ] {
+        let instance = with_dns(&server, &format!("dnsbl = [{lists}]\ndnsbl_threshold = {threshold}\n"));
+        let (got, output) = rcpt(&instance);
+        assert_eq!(got, code, "{lists} {threshold}: {}", output.describe());
+    }
+}
+
+#[test]
+fn a_silent_resolver_lets_mail_in() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let instance = Instance::usual(&format!(
+        "[remote]\nresolver = \"{address}\"\n[smtpd]\ndnsbl = [\"bl.example\"]\ndns_timeout = \"1s\"\n"
+    ));
+    let start = std::time::Instant::now();
+    assert_eq!(rcpt(&instance).0, "250");
+    assert!(start.elapsed() < std::time::Duration::from_secs(4));
+}
+
+#[test]
+fn senders_and_greetings_are_checked() {
+    let server = DnsServer::new(ZONE);
+    let instance = with_dns(&server, "check_sender_domain = true\n");
+    for (sender, code) in
+        [("a@far.example", "250"), ("a@null.example", "550"), ("a@nowhere.example", "550"), ("", "250")]
+    {
+        let output = play(&instance, &ENVELOPE.replace("a@far.example", sender));
+        assert_eq!(codes(&output).split(' ').nth(3), Some(code), "{sender}: {}", output.describe());
+    }
+    for (helo, code) in [("mx.here.example", "550"), ("192.0.2.7", "550"), ("1234", "550"), ("[192.0.2.7]", "250")] {
+        let output = play(&instance, &ENVELOPE.replace("client.example", helo));
+        assert_eq!(codes(&output).split(' ').nth(3), Some(code), "{helo}");
+    }
+}
+
+#[test]
+fn unknown_triplets_wait() {
+    let instance = Instance::usual("[smtpd]\ngreylist = true\n");
+    let (code, output) = rcpt(&instance);
+    assert_eq!(code, "450");
+    assert!(output.out().contains("450 4.7.1 greylisted, try again in "), "{}", output.out());
+    // loopback clients are no strangers
+    let output = instance.smtpd("mx").stdin(format!("{ENVELOPE}QUIT\r\n")).run();
+    assert_eq!(codes(&output), "220 250 250 250 221");
+}
+
+/// A policy server that answers by sender and keeps the questions.
+fn policy_server() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&seen);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let kept = Arc::clone(&kept);
+            std::thread::spawn(move || {
+                let mut writer = stream.try_clone().unwrap();
+                let mut question = String::new();
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    if !line.is_empty() {
+                        question.push_str(&line);
+                        question.push('\n');
+                        continue;
+                    }
+                    let sender = question.lines().find_map(|l| l.strip_prefix("sender=")).unwrap_or_default();
+                    let action = match sender.split('@').next().unwrap_or_default() {
+                        "reject" => "REJECT not you",
+                        "defer" => "DEFER_IF_PERMIT 4.7.9 later",
+                        "code" => "521 5.3.2 never",
+                        "prepend" => "PREPEND X-Policy: seen",
+                        "hold" => "HOLD look at it",
+                        "odd" => "FILTER smtp:x",
+                        _ => "DUNNO",
+                    };
+                    let _ = writer.write_all(format!("action={action}\n\n").as_bytes());
+                    kept.lock().unwrap().push(std::mem::take(&mut question));
+                }
+            });
+        }
+    });
+    (address, seen)
+}
+
+#[test]
+fn policy_servers_are_asked_at_rcpt() {
+    let (address, seen) = policy_server();
+    let instance = Instance::usual(&format!("[smtpd]\npolicy = [\"inet:{address}\"]\nresolve_clients = false\n"));
+    for (sender, reply) in [
+        ("reject", "554 5.7.1 not you"),
+        ("defer", "450 4.7.9 later"),
+        ("code", "521 5.3.2 never"),
+        ("odd", "451 4.3.5 server configuration problem"),
+        ("fine", "250 2.1.5 recipient OK"),
+    ] {
+        let output = play(&instance, &ENVELOPE.replace("a@far", &format!("{sender}@far")));
+        assert!(output.out().contains(reply), "{sender}: {}", output.describe());
+    }
+    let question = seen.lock().unwrap()[0].clone();
+    for line in [
+        "request=smtpd_access_policy\n",
+        "protocol_state=RCPT\n",
+        "client_address=192.0.2.7\n",
+        "helo_name=client.example\n",
+        "sender=reject@far.example\n",
+        "recipient=ann@here.example\n",
+    ] {
+        assert!(question.contains(line), "{line:?} in {question}");
+    }
+    let message = "DATA\r\nA: b\r\n\r\nc\r\n.\r\n";
+    play(&instance, &(ENVELOPE.replace("a@far", "prepend@far") + message));
+    play(&instance, &(ENVELOPE.replace("a@far", "hold@far") + message));
+    let queued = instance.queued();
+    assert!(queued.iter().any(|e| e.contains("\n\nX-Policy: seen\nReceived: ")), "{queued:?}");
+    assert!(queued.iter().any(|e| e.contains("\nhold: look at it\n")), "{queued:?}");
+}
+
+#[test]
+fn a_policy_server_that_is_not_there_defers() {
+    let instance = Instance::usual("[smtpd]\npolicy = [\"inet:127.0.0.1:1\"]\n");
+    assert_eq!(rcpt(&instance).0, "451");
+}
+
+#[test]
+fn xclient_is_believed_from_named_hosts_only() {
+    let instance = Instance::usual("[smtpd]\nxclient_hosts = [\"192.0.2.7\"]\nresolve_clients = false\n");
+    let x = "EHLO front.example\r\nXCLIENT NAME=spike.far.example ADDR=198.51.100.9 HELO=spike PORT=99\r\n";
+    let output = play(&instance, &format!("{x}{ENVELOPE}DATA\r\nA: b\r\n\r\nc\r\n.\r\n"));
+    assert_eq!(codes(&output), "220 250 220 250 250 250 354 250 221", "{}", output.describe());
+    assert!(output.out().contains("XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT"));
+    assert!(instance.queued()[0].contains("from client.example (spike.far.example [198.51.100.9])"));
+    assert!(instance.queued()[0].contains("client-ip: 198.51.100.9\n"));
+    for bad in ["XCLIENT ADDR=x", "XCLIENT FOO=x", "XCLIENT NAME=a+0Ab", "XCLIENT NAME=a/b", "XFORWARD ADDR=1.2"] {
+        assert_eq!(codes(&play(&instance, &format!("EHLO x\r\n{bad}\r\n"))), "220 250 501 221", "{bad}");
+    }
+    let other = instance.stranger("mx").env("TCPREMOTEIP", "192.0.2.8").stdin(format!("{x}QUIT\r\n")).run();
+    assert_eq!(codes(&other), "220 250 550 221");
+    // after MAIL it is too late
+    let late = "EHLO x\r\nMAIL FROM:<>\r\nXCLIENT ADDR=192.0.2.1\r\n";
+    assert_eq!(codes(&play(&instance, late)), "220 250 250 503 221");
+}
+
+#[test]
+fn extensions_by_role_and_trust() {
+    let instance = Instance::usual("[smtpd]\nhide = [\"CHUNKING\"]\nmax_messages = 2\n");
+    let mx = play(&instance, "EHLO x\r\n").out();
+    assert!(!mx.contains("CHUNKING") && !mx.contains("FUTURERELEASE") && mx.contains("LIMITS MAILMAX=2 RCPTMAX=1000"));
+    assert!(mx.contains("DELIVERBY\r\n") && mx.contains("MT-PRIORITY\r\n") && !mx.contains("XCLIENT"));
+    let login = "AUTH PLAIN AGFubkBoZXJlLmV4YW1wbGUAc2VjcmV0\r\n";
+    let submit = |mail: &str| {
+        let input = format!("EHLO x\r\n{login}MAIL FROM:<ann@here.example>{mail}\r\nQUIT\r\n");
+        let output = instance.smtpd("submission").stdin(input).run();
+        (codes(&output).split(' ').nth(3).unwrap_or_default().to_owned(), output.out())
+    };
+    assert!(submit("").1.contains("FUTURERELEASE 2592000 20"));
+    for (mail, code) in [
+        (" HOLDFOR=60", "250"),
+        (" HOLDFOR=2592001", "501"),
+        (" HOLDUNTIL=2001-01-01T00:00:00Z", "501"),
+        (" MT-PRIORITY=5", "250"),
+        (" BY=120;R", "250"),
+        (" BY=0;R", "501"),
+        (" REQUIRETLS", "555"),
+    ] {
+        assert_eq!(submit(mail).0, code, "{mail}");
+    }
+    assert!(!submit(" MT-PRIORITY=5").1.contains("2.3.6"));
+    let stranger = play(&instance, "EHLO x\r\nMAIL FROM:<a@far.example> MT-PRIORITY=5 BY=60;N HOLDFOR=1\r\n");
+    assert_eq!(codes(&stranger), "220 250 555 221");
+    let stranger = play(&instance, "EHLO x\r\nMAIL FROM:<a@far.example> MT-PRIORITY=5 BY=60;N\r\n");
+    assert!(stranger.out().contains("250 2.3.6"), "{}", stranger.out());
+}
+
+#[test]
+fn submission_can_hide_the_client() {
+    let instance = Instance::usual("[smtpd]\nhide_client = true\nsubmission_loopback = true\n");
+    let input = "EHLO laptop.example\r\nMAIL FROM:<ann@here.example>\r\nRCPT TO:<bob@here.example>\r\n\
+                 DATA\r\nFrom: ann@here.example\r\n\r\nx\r\n.\r\nQUIT\r\n";
+    let output = instance.smtpd("submission").stdin(input).run();
+    assert_eq!(codes(&output), "220 250 250 250 354 250 221", "{}", output.describe());
+    let entry = instance.queued().remove(0);
+    assert!(entry.contains("Received: from mx.here.example (authenticated user)"), "{entry}");
+    assert!(!entry.contains("(unknown") && !entry.split("\n\n").nth(1).unwrap().contains("laptop.example"), "{entry}");
+}
