@@ -33,7 +33,7 @@ impl Judge {
     }
 
     /// The words that weighed most.
-    pub fn words(&self, bytes: &[u8]) -> Vec<(String, f64)> {
+    pub fn words(&self, bytes: &[u8]) -> Vec<explain::Word> {
         let message = Message::read(engine::without_from_line(bytes));
         self.table.as_ref().map_or_else(Vec::new, |t| explain::strongest(t, &message, 12))
     }

@@ -1,5 +1,6 @@
 //! What people and programs are shown: JSON lines, the header field, explanations.
 
+use penny_spam::explain::Word;
 use penny_spam::verdict::Verdict;
 use std::io::{self, Write};
 
@@ -48,14 +49,11 @@ pub fn json(file: Option<&str>, verdict: &Verdict, explain: bool, trouble: Optio
             .hits
             .iter()
             .map(|h| format!("{{\"name\":{},\"weight\":{},\"why\":{}}}", quoted(&h.name), h.weight, quoted(&h.why)));
-        let l = &verdict.learned;
         out.push_str(&format!(
-            ",\"trained\":{{\"ham\":{},\"spam\":{}}},\"learned\":{{\"grams\":{},\"words\":{},\"counts\":{}}},\"rules\":[{}]",
+            ",\"trained\":{{\"ham\":{},\"spam\":{}}},\"learned\":{},\"rules\":[{}]",
             verdict.trained.0,
             verdict.trained.1,
-            l.grams,
-            l.words,
-            l.counts,
+            verdict.learned.total(),
             hits.collect::<Vec<_>>().join(",")
         ));
     }
@@ -95,7 +93,7 @@ pub fn field(verdict: &Verdict, trouble: Option<&str>) -> String {
 }
 
 /// The reasons, strongest first, in words.
-pub fn explanation(verdict: &Verdict, words: &[(String, f64)]) -> String {
+pub fn explanation(verdict: &Verdict, words: &[Word]) -> String {
     let (ham, spam) = verdict.trained;
     let mut out = format!("{}, score {:.4}\n", verdict.class.word(), verdict.score);
     let mut hits: Vec<_> = verdict.hits.iter().collect();
@@ -107,12 +105,16 @@ pub fn explanation(verdict: &Verdict, words: &[(String, f64)]) -> String {
         out.push_str("         nothing was learned yet: only the rules speak\n");
         return out;
     }
-    let l = &verdict.learned;
-    out.push_str(&format!("  {:+5.1}  learned from {ham} ham and {spam} spam messages", l.total()));
-    out.push_str(&format!(" (byte groups {:+.1}, words {:+.1}, counts {:+.1})\n", l.grams, l.words, l.counts));
-    for (word, weight) in words {
-        let side = if *weight > 0.0 { "spam" } else { "ham" };
-        out.push_str(&format!("  {weight:+5.2}  \"{}\" is usual in {side}\n", one_line(word)));
+    let total = verdict.learned.total();
+    out.push_str(&format!("  {total:+5.1}  learned from {ham} ham and {spam} spam messages\n"));
+    for w in words {
+        let (ham, spam) = w.met;
+        out.push_str(&format!(
+            "         \"{}\" in {}: {:.0} % spam ({spam} spam, {ham} ham)\n",
+            one_line(&w.word),
+            w.place,
+            100.0 * w.spam
+        ));
     }
     out
 }

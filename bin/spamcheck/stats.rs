@@ -43,9 +43,9 @@ fn table_text(o: &Options) -> String {
         return text;
     };
     let (ham, spam) = table.trained();
-    let (grams, words, counts) = model::fill(&table);
+    let (weights, counts) = model::fill(&table);
     text.push_str(&format!("learned: {ham} ham, {spam} spam; replaced {} times\n", table.generation()));
-    text.push_str(&format!("cells in use: {grams} byte groups, {words} words and pairs, {counts} counts\n"));
+    text.push_str(&format!("cells in use: {weights} weights of byte groups, {counts} word counts\n"));
     if let Err(e) = table.verify() {
         text.push_str(&format!("trouble: {e}\n"));
     }

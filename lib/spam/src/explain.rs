@@ -1,22 +1,43 @@
 //! The words that weighed most, for people.
 
-use crate::feature;
+use crate::feature::{self, WordView};
 use crate::model;
 use crate::table::Table;
 use crate::view::Message;
-use std::collections::HashMap;
 
-/// The `n` words or pairs with most weight in this message, strongest first.
-pub fn strongest<B: AsRef<[u8]>>(table: &Table<B>, message: &Message<'_>, n: usize) -> Vec<(String, f64)> {
-    let mut seen: HashMap<u32, String> = HashMap::new();
-    feature::Extractor::default().each_word(message, &mut |cell, word| {
-        seen.entry(cell).or_insert_with(|| String::from_utf8_lossy(word).into_owned());
+/// A word, where it stood, and the share of the messages with it that were spam.
+pub struct Word {
+    /// The word.
+    pub word: String,
+    /// Where it stood.
+    pub place: &'static str,
+    /// Chance of spam from this word alone.
+    pub spam: f64,
+    /// Ham and spam messages that had it there.
+    pub met: (u32, u32),
+}
+
+fn place(view: WordView) -> &'static str {
+    match view {
+        WordView::Path => "the way it came",
+        WordView::Subject => "the subject",
+        WordView::Address | WordView::AddressPairs => "the addresses",
+        WordView::Other => "the header",
+        WordView::Visible => "the text",
+    }
+}
+
+/// The `n` words of this message that say most, strongest first.
+pub fn strongest<B: AsRef<[u8]>>(table: &Table<B>, message: &Message<'_>, n: usize) -> Vec<Word> {
+    let mut all: Vec<Word> = Vec::new();
+    feature::Extractor::default().each_word(message, &mut |view, cell, word| {
+        if let Some(spam) = model::word_probability(table, cell) {
+            let word = String::from_utf8_lossy(word).into_owned();
+            all.push(Word { word, place: place(view), spam, met: table.count(cell) });
+        }
     });
-    let total = seen.len();
-    let mut all: Vec<(String, f64)> =
-        seen.into_iter().map(|(cell, word)| (word, model::word_weight(table, cell, total))).collect();
-    all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()).then_with(|| a.0.cmp(&b.0)));
+    let weight = |w: &Word| (w.spam - 0.5).abs() * f64::from(w.met.0.max(w.met.1)).ln_1p();
+    all.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     all.truncate(n);
-    all.retain(|(_, weight)| weight.abs() >= 0.01);
     all
 }

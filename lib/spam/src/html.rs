@@ -20,6 +20,8 @@ pub struct Link {
 pub struct Html {
     /// Text a reader sees, blocks separated by newlines.
     pub visible: Vec<u8>,
+    /// The markup as written, without style sheets, scripts and long comments; at most [`LEAN_MAX`] octets.
+    pub lean: Vec<u8>,
     /// Links in order, at most [`MAX_LINKS`].
     pub links: Vec<Link>,
     /// Octets of text that the markup hides.
@@ -38,6 +40,10 @@ pub struct Html {
     pub spelled_letters: usize,
 }
 
+/// Octets of lean markup kept.
+pub const LEAN_MAX: usize = 4000;
+/// A longer comment is left out of the lean markup.
+const COMMENT_MAX: usize = 60;
 /// Links kept of one part.
 pub const MAX_LINKS: usize = 200;
 
@@ -77,7 +83,21 @@ impl Walk<'_> {
         true
     }
 
+    /// Keeps markup as written.
+    fn lean(&mut self, bytes: &[u8]) {
+        let room = LEAN_MAX.saturating_sub(self.out.lean.len());
+        self.out.lean.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Inside an element whose text is code.
+    fn in_code(&self) -> bool {
+        self.hidden_by.as_ref().is_some_and(|(by, _)| matches!(by.as_slice(), b"style" | b"script"))
+    }
+
     fn text(&mut self, text: &[u8]) {
+        if !self.in_code() {
+            self.lean(text);
+        }
         if self.hidden_by.is_some() {
             self.out.hidden += text.iter().filter(|c| !c.is_ascii_whitespace()).count();
             return;
@@ -90,6 +110,9 @@ impl Walk<'_> {
     fn markup(&mut self) {
         if self.rest.starts_with(b"<!--") {
             let end = find(self.rest, b"-->").map_or(self.rest.len(), |e| e + 3);
+            if end <= COMMENT_MAX && !self.in_code() {
+                self.lean(self.rest.get(..end).unwrap_or(b""));
+            }
             self.rest = self.rest.get(end..).unwrap_or(b"");
             return;
         }
@@ -102,6 +125,9 @@ impl Walk<'_> {
         let end = tag_end(self.rest);
         let (tag, tail) = self.rest.split_at(end);
         self.rest = tail;
+        if !self.in_code() {
+            self.lean(tag);
+        }
         let tag = tag.strip_suffix(b">").unwrap_or(tag);
         match tag.get(1) {
             Some(b'/') => self.close(tag.get(2..).unwrap_or(b"")),
@@ -336,6 +362,13 @@ mod tests {
             h.links,
             [Link { href: b"http://x.example/?a=1&b=2".to_vec(), text: b"https://bank.example".to_vec() }]
         );
+    }
+
+    #[test]
+    fn lean_markup_has_no_code() {
+        let long = "x".repeat(80);
+        let h = read(format!("<p>a<!--b--><!--{long}--><style>p{{}}</style><b>c</b>").as_bytes(), 99);
+        assert_eq!(h.lean, b"<p>a<!--b--><style><b>c</b>");
     }
 
     #[test]

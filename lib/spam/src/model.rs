@@ -1,7 +1,8 @@
-//! The learned part: two logistic regressions and a word-count test over one table.
+//! The learned part: nine small judges over one table, each looking at one view of the message.
 //!
-//! Each regression adds the weights of a message's n cells, divided by sqrt(n); the word counts are combined
-//! by Fisher's method both ways. The three sums are added, in logits.
+//! Three are logistic regressions over byte 4-grams: the weights of the view's n cells added, divided by sqrt(n).
+//! Six count words in ham and spam and combine them by Fisher's method both ways. Their sums are weighted and added,
+//! in logits. Each regression learns from its own error only, so that a view everybody else finds easy still learns.
 //!
 //! Invariants  1. scoring never writes   2. a message learned twice counts once; learned with the other label it
 //!             is a correction: its counts move over and its weights are pushed until they agree
@@ -13,60 +14,60 @@
 //! the resolution are rounded by chance (a hash), so that they still add up.
 
 use crate::feature::{self, Features};
-use crate::table::{COUNT_BITS, GRAM_BITS, LOG_BITS, Table, WORD_BITS};
+use crate::table::{COUNT_BITS, GRAM_BITS, GRAM_REGIONS, LOG_BITS, Table};
 use crate::view::{Kind, Message};
 
 /// Raw weight units in 1.0.
-const UNIT: f32 = 512.0;
-/// Learning rates of the two regressions.
-const GRAM_RATE: f32 = 10.0;
-const WORD_RATE: f32 = 10.0;
-/// What the word-count test counts for.
-const COUNT_WEIGHT: f64 = 0.3;
+const UNIT: f32 = 1024.0;
+/// Learning rate of the regressions.
+const RATE: f32 = 10.0;
+/// A regression that errs by less learns nothing: fewer writes, and a long run of one kind does not drag it along.
+const SETTLED: f64 = 0.1;
+/// What each 4-gram view counts for, in the order of [`feature::GRAM_VIEWS`]: header, text, address.
+const GRAM_WEIGHTS: [f64; 3] = [0.4, 0.5, 0.3];
+/// What each word view counts for, in the order of [`feature::WORD_VIEWS`]: path, subject, address, its pairs, other, visible.
+const WORD_WEIGHTS: [f64; 6] = [0.15, 0.15, 0.2, 0.1, 0.1, 0.15];
 /// Fisher test: strength and value of the prior for a rare word, and how far from even a word must be to count.
 const PRIOR_STRENGTH: f64 = 0.0178;
 const PRIOR: f64 = 0.52;
 const MIN_DEVIATION: f64 = 0.375;
 /// Steps a correction may take.
 const CORRECTION_STEPS: usize = 8;
-/// Messages behind the counts before they are halved, so that 16 bits suffice and old mail fades.
-const COUNTED_MAX: u64 = 60_000;
+/// Messages of a kind behind the counts before all are halved, so that counters suffice and old mail fades.
+const COUNTED_MAX: u64 = 30_000;
 
-/// The three learned sums, in logits.
+/// What was learned about a message, in logits.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Learned {
-    /// 4-gram regression.
-    pub grams: f64,
-    /// Word and pair regression.
-    pub words: f64,
-    /// Word counts.
-    pub counts: f64,
+    /// Regressions over 4-grams: header, text, address.
+    pub grams: [f64; 3],
+    /// Word tests: path, subject, address, its pairs, other, visible.
+    pub words: [f64; 6],
 }
 
 impl Learned {
-    /// Their sum.
+    /// Their weighted sum.
     pub fn total(&self) -> f64 {
-        self.grams + self.words + self.counts
+        let grams = self.grams.iter().zip(GRAM_WEIGHTS).map(|(g, w)| g * w);
+        grams.chain(self.words.iter().zip(WORD_WEIGHTS).map(|(g, w)| g * w)).sum()
     }
 }
 
 /// Scores a message.
 pub fn score<B: AsRef<[u8]>>(table: &Table<B>, features: &Features) -> Learned {
-    Learned {
-        grams: linear(&features.grams, |c| table.gram(c)),
-        words: linear(&features.words, |c| table.word(c)),
-        counts: COUNT_WEIGHT * fisher(table, &features.counts),
+    let mut out = Learned::default();
+    for (region, (sum, cells)) in out.grams.iter_mut().zip(&features.grams).enumerate() {
+        *sum = linear(cells, |c| table.gram(region, c));
     }
+    for (sum, cells) in out.words.iter_mut().zip(&features.words) {
+        *sum = fisher(table, cells);
+    }
+    out
 }
 
 fn linear(cells: &[u32], weight: impl Fn(u32) -> i16) -> f64 {
     let sum: i64 = cells.iter().map(|&c| i64::from(weight(c))).sum();
     sum as f64 / f64::from(UNIT) / (cells.len().max(1) as f64).sqrt()
-}
-
-/// What one word cell adds to the score of a message with `n` word cells.
-pub fn word_weight<B: AsRef<[u8]>>(table: &Table<B>, cell: u32, n: usize) -> f64 {
-    f64::from(table.word(cell)) / f64::from(UNIT) / (n.max(1) as f64).sqrt()
 }
 
 /// Robinson's f(w) of a cell; `None` for one never met or too even to count.
@@ -144,24 +145,21 @@ pub fn learn(table: &mut Table<Vec<u8>>, id: u64, features: &Features, spam: boo
     if corrected { Outcome::Corrected } else { Outcome::New }
 }
 
-/// One step of gradient descent on both regressions.
+/// One step of gradient descent on each regression by itself.
 fn descend(table: &mut Table<Vec<u8>>, features: &Features, spam: bool) {
     let learned = score(table, features);
     let target = if spam { 1.0 } else { 0.0 };
-    let step = |sum: f64, rate: f32, n: usize| {
-        let error = target - 1.0 / (1.0 + (-sum).exp());
-        UNIT * rate * error as f32 / (n.max(1) as f32).sqrt()
-    };
     let seed = table.trained().0 as u32 ^ (table.trained().1 as u32) << 16;
-    let delta = step(learned.grams, GRAM_RATE, features.grams.len());
-    for &cell in &features.grams {
-        let new = table.gram(cell).saturating_add(dither(delta, cell, seed));
-        table.set_gram(cell, new);
-    }
-    let delta = step(learned.words, WORD_RATE, features.words.len());
-    for &cell in &features.words {
-        let new = table.word(cell).saturating_add(dither(delta, cell, seed));
-        table.set_word(cell, new);
+    for (region, (cells, sum)) in features.grams.iter().zip(learned.grams).enumerate() {
+        let error = target - 1.0 / (1.0 + (-sum).exp());
+        if error.abs() < SETTLED {
+            continue;
+        }
+        let delta = UNIT * RATE * error as f32 / (cells.len().max(1) as f32).sqrt();
+        for &cell in cells {
+            let new = table.gram(region, cell).saturating_add(dither(delta, cell, seed));
+            table.set_gram(region, cell, new);
+        }
     }
 }
 
@@ -179,11 +177,12 @@ fn count(table: &mut Table<Vec<u8>>, features: &Features, spam: bool, corrected:
     bump(&mut hams, &mut spams, spam, corrected);
     table.set_trained(hams, spams);
     table.set_counted(ham_total, spam_total);
-    for &cell in &features.counts {
+    let chance = feature::mix(hams as u32 ^ (spams as u32) << 16);
+    for &cell in features.words.iter().flatten() {
         let (ham, bad) = table.count(cell);
         let (mut ham, mut bad) = (u64::from(ham), u64::from(bad));
         bump(&mut ham, &mut bad, spam, corrected);
-        table.set_count(cell, ham.min(65535) as u16, bad.min(65535) as u16);
+        table.set_count(cell, ham as u32, bad as u32, feature::mix(cell ^ chance));
     }
     if ham_total.max(spam_total) >= COUNTED_MAX {
         halve(table);
@@ -202,7 +201,9 @@ fn halve(table: &mut Table<Vec<u8>>) {
     for cell in 0..1 << COUNT_BITS {
         let (ham, spam) = table.count(cell);
         if ham | spam != 0 {
-            table.set_count(cell, ham / 2, spam / 2);
+            // half of the ones stay, so that rare words are not forgotten all at once
+            let odd = feature::mix(cell) & 1;
+            table.set_count(cell, (ham + odd) / 2, (spam + odd) / 2, feature::mix(cell ^ 1));
         }
     }
     let (ham, spam) = table.counted();
@@ -254,11 +255,11 @@ fn log_put(table: &mut Table<Vec<u8>>, id: u64, spam: bool) {
     }
 }
 
-/// Cells in use, for `--stats`: 4-grams, words, counts.
-pub fn fill<B: AsRef<[u8]>>(table: &Table<B>) -> (usize, usize, usize) {
+/// Cells in use, for `--stats`: weights and counts.
+pub fn fill<B: AsRef<[u8]>>(table: &Table<B>) -> (usize, usize) {
+    let weights = (0..GRAM_REGIONS).flat_map(|r| (0..1 << GRAM_BITS).map(move |c| (r, c)));
     (
-        (0..1 << GRAM_BITS).filter(|&c| table.gram(c) != 0).count(),
-        (0..1 << WORD_BITS).filter(|&c| table.word(c) != 0).count(),
+        weights.filter(|&(r, c)| table.gram(r, c) != 0).count(),
         (0..1 << COUNT_BITS).filter(|&c| table.count(c) != (0, 0)).count(),
     )
 }

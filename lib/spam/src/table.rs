@@ -1,4 +1,4 @@
-//! The table file: fixed size, one header, four regions of cells. Bytes only, no I/O.
+//! The table file: fixed size, one header, then regions of cells. Bytes only, no I/O.
 //!
 //! Format      little endian. 4 KiB header, then the regions at fixed places (constants below). Specified for
 //!             other programs in spamcheck(1), section FILES
@@ -8,16 +8,16 @@
 //! Failures    [`Bad`], in words
 //! Trust       a file somebody may have damaged
 
-/// Cells of 4-gram weights: 2 to this power.
-pub const GRAM_BITS: u32 = 19;
-/// Cells of word and pair weights.
-pub const WORD_BITS: u32 = 19;
+/// Cells of 4-gram weights, for each of [`GRAM_REGIONS`] views: 2 to this power.
+pub const GRAM_BITS: u32 = 17;
+/// Views with 4-gram weights.
+pub const GRAM_REGIONS: usize = 3;
 /// Cells of word counts.
-pub const COUNT_BITS: u32 = 18;
+pub const COUNT_BITS: u32 = 20;
 /// Entries of the log of learned messages.
-pub const LOG_BITS: u32 = 15;
+pub const LOG_BITS: u32 = 14;
 /// Entries of the sender region.
-pub const SENDER_BITS: u32 = 13;
+pub const SENDER_BITS: u32 = 12;
 
 const MAGIC: &[u8; 8] = b"PPSPAM\r\n";
 /// Version of this layout and of the features behind it: weights of another feature set are rubbish.
@@ -26,10 +26,9 @@ const HEADER: usize = 4096;
 const LOG: usize = HEADER;
 const SENDERS: usize = LOG + (8 << LOG_BITS);
 const GRAMS: usize = SENDERS + (8 << SENDER_BITS);
-const WORDS: usize = GRAMS + (2 << GRAM_BITS);
-const COUNTS: usize = WORDS + (2 << WORD_BITS);
+const COUNTS: usize = GRAMS + GRAM_REGIONS * (2 << GRAM_BITS);
 /// Octets of a table file.
-pub const SIZE: usize = COUNTS + (4 << COUNT_BITS);
+pub const SIZE: usize = COUNTS + (3 << COUNT_BITS);
 /// Everything learned fits in 4 MiB.
 const _: () = assert!(SIZE <= 4 << 20);
 
@@ -81,6 +80,26 @@ impl std::error::Error for Bad {}
 #[derive(Debug, Clone)]
 pub struct Table<B> {
     bytes: B,
+}
+
+/// Counters have 12 bits: exact below this, then in steps.
+const EXACT: u32 = 2048;
+const STEP: u32 = 16;
+
+fn expand(code: u32) -> u32 {
+    if code < EXACT { code } else { EXACT + (code - EXACT) * STEP }
+}
+
+fn compress(count: u32, chance: u32) -> u32 {
+    if count < EXACT {
+        return count;
+    }
+    let beyond = count - EXACT;
+    (EXACT + beyond / STEP + u32::from(chance % STEP < beyond % STEP)).min(4095)
+}
+
+fn gram_at(region: usize, cell: u32) -> usize {
+    GRAMS + region * (2 << GRAM_BITS) + 2 * cell as usize
 }
 
 fn sum(bytes: &[u8]) -> u64 {
@@ -160,19 +179,14 @@ impl<B: AsRef<[u8]>> Table<B> {
     }
 
     /// One 4-gram weight, raw.
-    pub fn gram(&self, cell: u32) -> i16 {
-        i16::from_le_bytes(self.array(GRAMS + 2 * cell as usize))
-    }
-
-    /// One word or pair weight, raw.
-    pub fn word(&self, cell: u32) -> i16 {
-        i16::from_le_bytes(self.array(WORDS + 2 * cell as usize))
+    pub fn gram(&self, region: usize, cell: u32) -> i16 {
+        i16::from_le_bytes(self.array(gram_at(region, cell)))
     }
 
     /// How many ham and spam messages held the words of this cell.
-    pub fn count(&self, cell: u32) -> (u16, u16) {
-        let [a, b, c, d] = self.array(COUNTS + 4 * cell as usize);
-        (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]))
+    pub fn count(&self, cell: u32) -> (u32, u32) {
+        let [a, b, c] = self.array(COUNTS + 3 * cell as usize).map(u32::from);
+        (expand(a | (b & 0xF) << 8), expand(b >> 4 | c << 4))
     }
 
     /// One entry of the log of learned messages.
@@ -232,19 +246,14 @@ impl Table<Vec<u8>> {
     }
 
     /// Sets one 4-gram weight.
-    pub fn set_gram(&mut self, cell: u32, value: i16) {
-        self.put(GRAMS + 2 * cell as usize, &value.to_le_bytes());
+    pub fn set_gram(&mut self, region: usize, cell: u32, value: i16) {
+        self.put(gram_at(region, cell), &value.to_le_bytes());
     }
 
-    /// Sets one word weight.
-    pub fn set_word(&mut self, cell: u32, value: i16) {
-        self.put(WORDS + 2 * cell as usize, &value.to_le_bytes());
-    }
-
-    /// Sets one pair of counts.
-    pub fn set_count(&mut self, cell: u32, ham: u16, spam: u16) {
-        let ([a, b], [c, d]) = (ham.to_le_bytes(), spam.to_le_bytes());
-        self.put(COUNTS + 4 * cell as usize, &[a, b, c, d]);
+    /// Sets one pair of counts; large ones are rounded by `chance`, any evenly spread number.
+    pub fn set_count(&mut self, cell: u32, ham: u32, spam: u32, chance: u32) {
+        let (h, s) = (compress(ham, chance), compress(spam, chance >> 8));
+        self.put(COUNTS + 3 * cell as usize, &[h as u8, (h >> 8 | (s & 0xF) << 4) as u8, (s >> 4) as u8]);
     }
 
     /// Sets one log entry.
@@ -264,8 +273,8 @@ mod tests {
 
     fn sealed() -> Vec<u8> {
         let mut t = Table::empty();
-        t.set_gram(7, -3);
-        t.set_count((1 << COUNT_BITS) - 1, 1, 65535);
+        t.set_gram(1, 7, -3);
+        t.set_count((1 << COUNT_BITS) - 1, 1, 2047, 0);
         t.set_trained(5, 6);
         t.seal(1).to_vec()
     }
@@ -273,9 +282,21 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         let t = Table::open(sealed()).unwrap();
-        assert_eq!((t.gram(7), t.gram(8), t.trained(), t.generation()), (-3, 0, (5, 6), 1));
-        assert_eq!(t.count((1 << COUNT_BITS) - 1), (1, 65535));
+        assert_eq!((t.gram(1, 7), t.gram(0, 7), t.trained(), t.generation()), (-3, 0, (5, 6), 1));
+        assert_eq!(t.count((1 << COUNT_BITS) - 1), (1, 2047));
         assert_eq!(t.verify(), Ok(()));
+    }
+
+    #[test]
+    fn large_counts_grow_on_average() {
+        let mut t = Table::empty();
+        for n in 0..30_000u32 {
+            let (ham, spam) = t.count(5);
+            t.set_count(5, ham + 1, spam, crate::feature::mix(n));
+        }
+        let (ham, spam) = t.count(5);
+        assert!((28_000..32_000).contains(&ham), "{ham}");
+        assert_eq!((spam, t.count(4), t.count(6)), (0, (0, 0), (0, 0)));
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn disguise(f: &mut Facts<'_, '_>) {
     }
     let spelled: usize = f.message.htmls().map(|h| h.spelled_letters).sum();
     if spelled > 10 {
-        f.hit("SPELLED_LETTERS", 1.5, "spells plain letters as character codes");
+        f.hit("SPELLED_LETTERS", 0.6, "spells plain letters as character codes");
     }
 }
 

@@ -24,7 +24,7 @@ fn missing(f: &mut Facts<'_, '_>) {
         return;
     }
     if m.field("message-id").is_none_or(<[u8]>::is_empty) {
-        f.hit("NO_MESSAGE_ID", 0.8, "has no Message-ID");
+        f.hit("NO_MESSAGE_ID", 1.0, "has no Message-ID");
     }
     if m.field("date").is_none() {
         f.hit("NO_DATE", 0.8, "has no Date");
@@ -32,13 +32,13 @@ fn missing(f: &mut Facts<'_, '_>) {
     let to = m.field("to").unwrap_or(b"");
     let folded = text::fold(to, 200).text;
     if folded.trim().is_empty() {
-        f.hit("NO_TO", 0.5, "names no recipient");
+        f.hit("NO_TO", 0.3, "names no recipient");
     } else if folded.contains(" undisclosed ") || folded.contains(" recipients ") {
-        f.hit("UNDISCLOSED", 0.6, "goes to undisclosed recipients");
+        f.hit("UNDISCLOSED", 1.1, "goes to undisclosed recipients");
     }
     let (_, to) = mailbox(to);
     if to == f.from && !f.from.is_empty() && !f.list {
-        f.hit("FROM_IS_TO", 1.2, "claims to come from its own recipient");
+        f.hit("FROM_IS_TO", 1.6, "claims to come from its own recipient");
     }
 }
 
@@ -49,7 +49,7 @@ fn author(f: &mut Facts<'_, '_>) {
         return;
     }
     if url::is_odd_tld(&domain) {
-        f.hit_with("FROM_ODD_TLD", 1.2, format!("comes from {domain}, a kind of domain mostly used by junk"));
+        f.hit_with("FROM_ODD_TLD", 1.8, format!("comes from {domain}, a kind of domain mostly used by junk"));
     }
     if url::looks_random(url::label(&domain)) || domain.split('.').any(url::looks_random) {
         f.hit_with("FROM_RANDOM_DOMAIN", 1.0, format!("the sender's domain {domain} looks made up"));
@@ -59,7 +59,7 @@ fn author(f: &mut Facts<'_, '_>) {
     }
     let local = f.from.split('@').next().unwrap_or("").to_owned();
     if local.len() > 5 && url::looks_random(&local) && !f.list {
-        f.hit("FROM_RANDOM_USER", 0.5, "the sender's address looks made up");
+        f.hit("FROM_RANDOM_USER", 0.3, "the sender's address looks made up");
     }
     name_is_address(f, &domain);
 }
@@ -76,7 +76,9 @@ fn name_is_address(f: &mut Facts<'_, '_>, domain: &str) {
         .take_while(|c| c.is_ascii_alphanumeric() || ".-".contains(*c))
         .collect();
     let claimed = claimed.trim_end_matches('.').to_lowercase();
-    if claimed.contains('.') && url::registrable(&claimed) != url::registrable(domain) && !f.list {
+    // a forwarding service shows the real author and his links in its own name
+    let forwarded = f.links.iter().any(|(u, _)| u.domain() == url::registrable(&claimed));
+    if !forwarded && claimed.contains('.') && url::registrable(&claimed) != url::registrable(domain) && !f.list {
         f.hit_with("NAME_IS_OTHER_ADDRESS", 2.0, format!("is shown as from {claimed} but comes from {domain}"));
     }
 }
@@ -103,7 +105,7 @@ fn impersonation(f: &mut Facts<'_, '_>) {
     if let Some((name, _)) = false_brand(&f.name.text, &domain) {
         f.hit_with("FALSE_NAME", 2.6, format!("calls itself \"{name}\" but writes from {domain}"));
     } else if let Some((name, _)) = false_brand(&f.subject.text, &domain).filter(|_| !f.reply) {
-        f.hit_with("BRAND_IN_SUBJECT", 0.9, format!("speaks of \"{name}\" in the subject but comes from {domain}"));
+        f.hit_with("BRAND_IN_SUBJECT", 0.7, format!("speaks of \"{name}\" in the subject but comes from {domain}"));
     }
     let label = url::label(&domain).to_owned();
     let own_of = BRANDS.iter().filter(|b| b.in_host).find(|b| {
@@ -166,11 +168,11 @@ fn replies(f: &mut Facts<'_, '_>) {
     }
     let other = url::registrable(domain) != url::registrable(&f.from_domain);
     if other && url::is_free_mail(domain) {
-        f.hit_with("REPLY_TO_FREE_MAIL", 1.8, format!("wants answers at {domain}, not at {}", f.from_domain));
+        f.hit_with("REPLY_TO_FREE_MAIL", 2.4, format!("wants answers at {domain}, not at {}", f.from_domain));
     } else if other {
-        f.hit_with("REPLY_TO_OTHER", 0.6, format!("wants answers at {domain}, not at {}", f.from_domain));
+        f.hit_with("REPLY_TO_OTHER", 0.9, format!("wants answers at {domain}, not at {}", f.from_domain));
     } else if url::is_free_mail(domain) && reply_to != f.from {
-        f.hit("REPLY_TO_OTHER_USER", 0.8, "wants answers at another free address");
+        f.hit("REPLY_TO_OTHER_USER", 1.4, "wants answers at another free address");
     }
     let path = f.message.field("return-path").map(|p| mailbox(p).1).or_else(|| f.context.sender.clone());
     let path = path.unwrap_or_default();
@@ -194,7 +196,7 @@ fn subject(f: &mut Facts<'_, '_>) {
     let encoded = f.message.fields.iter().find(|x| x.name.eq_ignore_ascii_case(b"subject"));
     let coded = encoded.is_some_and(|x| memchr::memmem::find(x.raw, b"=?").is_some());
     if coded && raw.is_ascii() && raw.len() > 3 {
-        f.hit("SUBJECT_NEEDLESSLY_ENCODED", 0.6, "the subject is encoded though plain letters would do");
+        f.hit("SUBJECT_NEEDLESSLY_ENCODED", 0.9, "the subject is encoded though plain letters would do");
     }
     if text.to_lowercase().starts_with("re:") && !f.reply {
         f.hit("FALSE_REPLY", 0.6, "looks like an answer but answers nothing");
@@ -202,10 +204,10 @@ fn subject(f: &mut Facts<'_, '_>) {
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let upper = text.chars().filter(|c| c.is_uppercase()).count();
     if letters > 9 && upper * 10 > letters * 9 {
-        f.hit("SUBJECT_SHOUTS", 0.6, "the subject is in capitals");
+        f.hit("SUBJECT_SHOUTS", 1.1, "the subject is in capitals");
     }
     if text.chars().any(|c| matches!(u32::from(c), 0x1F300..=0x1FAFF | 0x2600..=0x27BF | 0x2B50..=0x2B55)) {
-        f.hit("SUBJECT_PICTURES", 0.6, "the subject has little pictures");
+        f.hit("SUBJECT_PICTURES", 0.9, "the subject has little pictures");
     }
     recipient_in_subject(f);
 }
@@ -215,9 +217,9 @@ fn recipient_in_subject(f: &mut Facts<'_, '_>) {
     let subject = f.message.field("subject").unwrap_or(b"").to_ascii_lowercase();
     let local = to.split('@').next().unwrap_or("");
     if to.contains('@') && memchr::memmem::find(&subject, to.as_bytes()).is_some() {
-        f.hit("ADDRESS_IN_SUBJECT", 1.4, "the recipient's address stands in the subject");
+        f.hit("ADDRESS_IN_SUBJECT", 2.0, "the recipient's address stands in the subject");
     } else if local.len() > 4 && has_words(&f.subject.text, local) && !f.list && !f.reply {
-        f.hit("USER_IN_SUBJECT", 0.5, "the recipient's user name stands in the subject");
+        f.hit("USER_IN_SUBJECT", 1.2, "the recipient's user name stands in the subject");
     }
 }
 
@@ -232,7 +234,7 @@ fn mailer(f: &mut Facts<'_, '_>) {
     }
     let host = id.rsplit(|&c| c == b'@').next().unwrap_or(b"").to_ascii_lowercase();
     if !id.is_empty() && (!id.contains(&b'@') || host.starts_with(b"localhost") || host.len() < 4) {
-        f.hit("ODD_MESSAGE_ID", 0.8, "the Message-ID was not made by a mail program");
+        f.hit("ODD_MESSAGE_ID", 0.5, "the Message-ID was not made by a mail program");
     }
     if f.helo_is_bare() {
         f.hit("HELO_NO_NAME", 0.8, "the sending machine did not say a full name");
@@ -293,6 +295,9 @@ fn good_marks(f: &mut Facts<'_, '_>) {
     }
     if f.list {
         f.hit("MAILING_LIST", -1.5, "came through a mailing list");
+    }
+    if f.message.field("list-unsubscribe").is_some() && !f.list {
+        f.hit("UNSUBSCRIBE_FIELD", -0.6, "can be unsubscribed from by its header");
     }
     if f.reply {
         f.hit("IN_A_CONVERSATION", -1.5, "answers another message");

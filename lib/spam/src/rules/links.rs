@@ -33,7 +33,7 @@ fn mismatch(f: &mut Facts<'_, '_>) {
 fn shape(f: &mut Facts<'_, '_>) {
     let any = |f: &Facts<'_, '_>, test: &dyn Fn(&url::Url) -> bool| f.links.iter().any(|(u, _)| test(u));
     if any(f, &|u| !u.host.is_empty() && u.is_ip()) {
-        f.hit("LINK_TO_NUMBER", 1.2, "links to a bare network address");
+        f.hit("LINK_TO_NUMBER", 2.0, "links to a bare network address");
     }
     if any(f, &|u| u.userinfo) {
         f.hit("LINK_WITH_USER", 1.5, "links hide their host behind an @");
@@ -76,7 +76,7 @@ fn shape(f: &mut Facts<'_, '_>) {
         LURES.iter().find(|l| foreign && (u.rest.contains(**l) || u.host.contains(**l)))
     });
     if let Some(lure) = lure {
-        f.hit_with("LINK_LURE", 0.5, format!("a link to another site has \"{lure}\" in it"));
+        f.hit_with("LINK_LURE", 0.4, format!("a link to another site has \"{lure}\" in it"));
     }
 }
 
@@ -85,13 +85,13 @@ fn hosts(f: &mut Facts<'_, '_>) {
         f.links.iter().find(|(u, _)| !u.host.is_empty() && test(u)).map(|(u, _)| u.host.clone())
     };
     if let Some(host) = find(f, &|u| url::is_free_host(&u.host)) {
-        f.hit_with("LINK_FREE_HOST", 1.4, format!("links to {host}, where anybody may publish"));
+        f.hit_with("LINK_FREE_HOST", 1.8, format!("links to {host}, where anybody may publish"));
     }
     if let Some(host) = find(f, &|u| url::is_shortener(&u.host)) {
-        f.hit_with("LINK_SHORTENED", 1.2, format!("links through {host}, which hides the target"));
+        f.hit_with("LINK_SHORTENED", 1.5, format!("links through {host}, which hides the target"));
     }
     if let Some(host) = find(f, &|u| url::is_odd_tld(&u.host)) {
-        f.hit_with("LINK_ODD_TLD", 1.2, format!("links to {host}, a kind of domain mostly used by junk"));
+        f.hit_with("LINK_ODD_TLD", 1.6, format!("links to {host}, a kind of domain mostly used by junk"));
     }
     if let Some(host) = find(f, &url::is_redirector) {
         f.hit_with("LINK_REDIRECTED", 0.9, format!("links through {host} to somewhere else"));
@@ -107,17 +107,27 @@ fn recipient_in_link(f: &mut Facts<'_, '_>) {
     let Some((local, domain)) = to.split_once('@').filter(|(l, _)| l.len() > 2) else {
         return;
     };
-    let coded = base64_of(&to);
-    let here = f.links.iter().any(|(u, _)| {
-        let foreign = u.domain() != url::registrable(&f.from_domain) && u.domain() != url::registrable(domain);
-        foreign
-            && u.scheme != "mailto"
-            && (u.rest.contains(&to)
-                || u.rest.contains(&format!("{local}%40{domain}"))
-                || u.rest.contains(coded.to_lowercase().as_str()))
-    });
-    if here && !f.list {
-        f.hit("RECIPIENT_IN_LINK", 1.8, "a link to a foreign site carries the recipient's address");
+    let coded = base64_of(&to).to_lowercase();
+    let percent = format!("{local}%40{domain}");
+    let foreign: Vec<&str> = f
+        .links
+        .iter()
+        .map(|(u, _)| u)
+        .filter(|u| u.domain() != url::registrable(&f.from_domain) && u.domain() != url::registrable(domain))
+        .filter(|u| u.scheme != "mailto")
+        .map(|u| u.rest.as_str())
+        .collect();
+    // newsletters write `?email=` too; a fragment, a bare path or base64 is how a forged page gets its victim's name
+    let bare = |r: &str| {
+        let fragment = r.split_once('#').is_some_and(|(_, frag)| frag.contains(&to));
+        fragment || r.ends_with(&to) && !r.ends_with(&format!("={to}")) || coded.len() > 8 && r.contains(&coded)
+    };
+    let hidden = foreign.iter().any(|r| bare(r));
+    let here = foreign.iter().any(|r| r.contains(&to) || r.contains(&percent));
+    if hidden && !f.list {
+        f.hit("RECIPIENT_HIDDEN_IN_LINK", 2.0, "a link to a foreign site carries the recipient's address, ready to fill in a page");
+    } else if here && !f.list {
+        f.hit("RECIPIENT_IN_LINK", 0.7, "a link to a foreign site carries the recipient's address");
     }
 }
 
@@ -141,9 +151,9 @@ fn strangers(f: &mut Facts<'_, '_>) {
     if f.html && !web.is_empty() && !f.list && !f.reply && web.iter().all(|u| u.domain() != own) {
         let first = web.first().map_or("", |u| u.domain()).to_owned();
         let single = web.iter().all(|u| u.domain() == first);
-        f.hit("LINKS_ELSEWHERE", 0.5, "no link leads to the sender's own domain");
+        f.hit("LINKS_ELSEWHERE", 0.9, "no link leads to the sender's own domain");
         if single {
-            f.hit_with("ONE_FOREIGN_TARGET", 0.5, format!("every link leads to {first}"));
+            f.hit_with("ONE_FOREIGN_TARGET", 1.2, format!("every link leads to {first}"));
         }
     }
 }

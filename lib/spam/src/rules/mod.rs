@@ -130,7 +130,7 @@ impl<'m, 'v> Facts<'m, 'v> {
             subject: text::fold(message.field("subject").unwrap_or(b""), 500),
             body: text::fold(&visible(message), TEXT_MAX),
             links: links(message),
-            list: ["list-id", "list-post", "mailing-list"].iter().any(|n| message.field(n).is_some()),
+            list: is_list(message, &from),
             reply: message.field("in-reply-to").is_some() || message.field("references").is_some(),
             html,
             hits: Vec::new(),
@@ -153,6 +153,14 @@ impl<'m, 'v> Facts<'m, 'v> {
     pub fn has(&self, name: &str) -> bool {
         self.hits.iter().any(|h| h.name == name)
     }
+}
+
+/// Came through a mailing list: by its fields, or because answers go where it was sent.
+fn is_list(message: &Message<'_>, from: &str) -> bool {
+    const MARKS: [&str; 6] = ["list-id", "list-post", "mailing-list", "x-mailing-list", "x-beenthere", "x-loop"];
+    let to = mailbox(message.field("to").unwrap_or(b"")).1;
+    let answers = mailbox(message.field("reply-to").unwrap_or(b"")).1;
+    MARKS.iter().any(|n| message.field(n).is_some()) || (!to.is_empty() && to == answers && to != from)
 }
 
 /// The visible text of all parts.

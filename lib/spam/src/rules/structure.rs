@@ -17,16 +17,16 @@ fn shape(f: &mut Facts<'_, '_>) {
     let (form, script, refresh) =
         f.message.htmls().fold((false, false, false), |a, h| (a.0 || h.form, a.1 || h.script, a.2 || h.refresh));
     if f.html && !text {
-        f.hit("ONLY_HTML", 0.5, "has no plain text");
+        f.hit("ONLY_HTML", 0.8, "has no plain text");
     }
     if coded {
-        f.hit("HTML_NEEDLESSLY_CODED", 0.7, "hides plain HTML in base64");
+        f.hit("HTML_NEEDLESSLY_CODED", 1.2, "hides plain HTML in base64");
     }
     if form && !f.list {
-        f.hit("HAS_FORM", 0.8, "asks for input in a form");
+        f.hit("HAS_FORM", 0.6, "asks for input in a form");
     }
     if script && !f.list {
-        f.hit("HAS_SCRIPT", 0.5, "carries a script");
+        f.hit("HAS_SCRIPT", 0.3, "carries a script");
     }
     if refresh {
         f.hit("HAS_REFRESH", 1.0, "moves the reader to another page by itself");
@@ -121,6 +121,6 @@ fn pictures(f: &mut Facts<'_, '_>) {
     let words = f.body.text.split(' ').filter(|w| w.len() > 2).count();
     let attached = f.message.parts.iter().filter(|p| p.ctype.starts_with(b"image/")).count();
     if images + attached > 0 && words < 20 && !f.reply && !f.list {
-        f.hit("PICTURE_INSTEAD_OF_TEXT", 0.8, "shows a picture and says next to nothing");
+        f.hit("PICTURE_INSTEAD_OF_TEXT", 1.5, "shows a picture and says next to nothing");
     }
 }

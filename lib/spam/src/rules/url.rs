@@ -495,14 +495,19 @@ pub fn is_free_mail(domain: &str) -> bool {
     FREE_MAIL.iter().any(|f| if f.contains('.') { domain == *f } else { label(domain) == *f })
 }
 
+/// How many separate numbers a label holds.
+fn digit_runs(label: &str) -> usize {
+    label.split(|c: char| !c.is_ascii_digit()).filter(|r| !r.is_empty()).count()
+}
+
 /// A label no person would choose: long, with many digits, or few vowels.
 pub fn looks_random(label: &str) -> bool {
     let letters = label.chars().filter(char::is_ascii_alphabetic).count();
     let digits = label.chars().filter(char::is_ascii_digit).count();
     let vowels = label.chars().filter(|c| "aeiouy".contains(*c)).count();
     let run = label.split(|c: char| !c.is_ascii_alphabetic() || "aeiouy".contains(c)).map(str::len).max().unwrap_or(0);
-    let mixed = digits >= 3 && letters >= 4 && label.len() >= 9;
-    mixed || (letters >= 9 && vowels * 5 < letters) || run >= 7
+    let mixed = digits >= 3 && letters >= 4 && label.len() >= 9 && digit_runs(label) > 1;
+    mixed || (letters >= 10 && vowels * 6 < letters) || run >= 8
 }
 
 #[cfg(test)]
