@@ -58,14 +58,8 @@ pub enum WordView {
 }
 
 /// All of them, in the order of [`Features::words`].
-pub const WORD_VIEWS: [WordView; 6] = [
-    WordView::Path,
-    WordView::Subject,
-    WordView::Address,
-    WordView::AddressPairs,
-    WordView::Other,
-    WordView::Visible,
-];
+pub const WORD_VIEWS: [WordView; 6] =
+    [WordView::Path, WordView::Subject, WordView::Address, WordView::AddressPairs, WordView::Other, WordView::Visible];
 
 /// The cells of one message.
 #[derive(Debug, Default, Clone)]

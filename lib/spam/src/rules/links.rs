@@ -125,7 +125,11 @@ fn recipient_in_link(f: &mut Facts<'_, '_>) {
     let hidden = foreign.iter().any(|r| bare(r));
     let here = foreign.iter().any(|r| r.contains(&to) || r.contains(&percent));
     if hidden && !f.list {
-        f.hit("RECIPIENT_HIDDEN_IN_LINK", 2.0, "a link to a foreign site carries the recipient's address, ready to fill in a page");
+        f.hit(
+            "RECIPIENT_HIDDEN_IN_LINK",
+            2.0,
+            "a link to a foreign site carries the recipient's address, ready to fill in a page",
+        );
     } else if here && !f.list {
         f.hit("RECIPIENT_IN_LINK", 0.7, "a link to a foreign site carries the recipient's address");
     }
