@@ -258,3 +258,24 @@ fn disconnects_in_every_state() {
     }
     assert_eq!(instance.queued().len(), 0);
 }
+
+#[test]
+fn chunks_and_binary_parts() {
+    let instance = Instance::usual("");
+    let text = "BDAT 20\r\nFrom: a@far.example\r\nBDAT 10\r\n\n\r\nbody\r\n.\r\nBDAT 2 LAST\r\n\r\n";
+    let text = text.replace("BDAT 20\r\nFrom: a@far.example\r\n", "BDAT 20\r\nFrom: a@far.example\r");
+    let text = text.replace("\rBDAT 10\r\n\n\r\nbody\r\n.\r\n", "\rBDAT 12\r\n\n\r\nbody\r\n.\r\n");
+    let output = instance.stranger("mx").stdin(all(&[GREETING, ENVELOPE, &text])).run();
+    assert_eq!(codes(&output), "220 250 250 250 250 250 250 221", "{}", output.describe());
+    assert!(instance.queued()[0].ends_with("\nFrom: a@far.example\n\nbody\n.\n\n"), "{:?}", instance.queued());
+    let binary = "MAIL FROM:<b@far.example> BODY=BINARYMIME\r\nRCPT TO:<ann@here.example>\r\n\
+                  BDAT 56 LAST\r\nSubject: x\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\n\r\n.\r\n";
+    let output = instance.stranger("mx").stdin(all(&[GREETING, binary])).run();
+    assert_eq!(codes(&output), "220 250 250 250 250 221", "{}", output.describe());
+    let entry = instance.queued().into_iter().find(|e| e.contains("<b@far.example>")).unwrap();
+    assert!(entry.ends_with("\nSubject: x\nContent-Transfer-Encoding: base64\n\nAAoNCi4NCg==\n"), "{entry}");
+    assert!(entry.contains("sender: <b@far.example>\n"), "{entry}");
+    let bad = binary.replace("Subject: x\r\n", "Subject:\0x\r\n");
+    let output = instance.stranger("mx").stdin(all(&[GREETING, &bad])).run();
+    assert_eq!(codes(&output), "220 250 250 250 554 221", "{}", output.describe());
+}

@@ -8,9 +8,10 @@ use crate::fixup::{Facts, fix};
 use crate::header::{HeaderBuffer, hops};
 use crate::mail::Mail;
 use crate::session::Session;
+use penny_addr::Body;
 use penny_base::{Failure, log};
 use penny_queue::client::Spool;
-use penny_smtp::server::{Content, Machine, Reply, Role};
+use penny_smtp::server::{Content, Machine, Reply, Role, recode};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A message that is arriving.
@@ -18,6 +19,8 @@ pub struct Incoming {
     header: HeaderBuffer,
     /// The message so far.
     pub spool: Spool,
+    /// BINARYMIME content, until it is whole and re-coded.
+    binary: Option<Vec<u8>>,
     /// Why it cannot be taken.
     trouble: Option<(&'static str, Reply)>,
 }
@@ -30,7 +33,8 @@ pub fn unix_now() -> i64 {
 impl Session {
     /// DATA, or the first BDAT.
     pub fn begin_content(&mut self) {
-        self.incoming = Some(Incoming { header: HeaderBuffer::default(), spool: Spool::new(), trouble: None });
+        let binary = self.mail.as_ref().is_some_and(|m| m.params.body == Some(Body::Binary)).then(Vec::new);
+        self.incoming = Some(Incoming { header: HeaderBuffer::default(), spool: Spool::new(), binary, trouble: None });
         self.answer(Reply::plain(354, "end data with <CR><LF>.<CR><LF>"));
     }
 
@@ -38,6 +42,9 @@ impl Session {
     pub fn take_content(&mut self, sink: &mut Vec<u8>) {
         if sink.is_empty() {
             return;
+        }
+        if let Some(binary) = self.incoming.as_mut().and_then(|i| i.binary.as_mut()) {
+            return binary.append(sink);
         }
         let mut piece = std::mem::take(sink);
         self.take_piece(&piece);
@@ -99,7 +106,10 @@ impl Session {
     }
 
     /// The content is whole.
-    pub fn content_end(&mut self, facts: Content) -> std::io::Result<()> {
+    pub fn content_end(&mut self, mut facts: Content) -> std::io::Result<()> {
+        if facts.problem.is_none() {
+            self.recode_binary(&mut facts);
+        }
         if self.incoming.as_ref().is_some_and(|i| !i.header.is_done() && i.trouble.is_none()) {
             self.end_of_header(); // a message without an empty line is all header
         }
@@ -118,6 +128,23 @@ impl Session {
             return Ok(());
         }
         self.judge_and_take(mail, incoming, facts)
+    }
+
+    /// BINARYMIME becomes what every later program can read.
+    fn recode_binary(&mut self, facts: &mut Content) {
+        let Some(binary) = self.incoming.as_mut().and_then(|i| i.binary.take()) else { return };
+        match recode(&binary) {
+            Ok(message) => {
+                facts.eight_bit = !message.is_ascii();
+                self.take_piece(&message);
+            }
+            Err(_) => {
+                if let Some(incoming) = self.incoming.as_mut() {
+                    let reply = Reply::new(554, "5.6.1", "the binary message cannot be converted");
+                    incoming.trouble = Some(("binary", reply));
+                }
+            }
+        }
     }
 
     fn judge_and_take(&mut self, mail: Mail, mut incoming: Incoming, facts: Content) -> std::io::Result<()> {

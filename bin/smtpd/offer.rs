@@ -20,7 +20,7 @@ impl Session {
             smtputf8: true,
             dsn: true,
             chunking: true,
-            binarymime: false,
+            binarymime: true,
             requiretls: tls && self.role != Role::Lmtp,
             rcpt_max: self.config.smtpd.max_recipients as usize,
             mail_max: self.config.smtpd.max_messages as usize,

@@ -33,7 +33,7 @@ impl Instance {
         ];
         let started = services.iter().map(|(path, args)| run(path, &place).args(args).spawn()).collect();
         for socket in ["spawn", "lookup", "enqueue"] {
-            wait_for(&place.path("run").join(socket));
+            wait_for(&place.path("run").join(socket).join("socket"));
         }
         Self { place, _services: started }
     }

@@ -45,7 +45,8 @@ impl Place {
 
     /// Starts a lookup on the socket; it lives as long as the test process.
     pub fn lookup(&self, answers: Answers) {
-        let listener = UnixListener::bind(self.path("run/lookup")).unwrap();
+        std::fs::create_dir(self.path("run/lookup")).unwrap();
+        let listener = UnixListener::bind(self.path("run/lookup/socket")).unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let answers = Arc::clone(&answers);

@@ -4,6 +4,7 @@
 //!             [`Machine::take_output`] when a step says [`Step::NeedInput`] or [`Step::Closed`]
 
 mod base64;
+mod binarymime;
 mod chunk;
 mod command;
 mod data;
@@ -16,6 +17,7 @@ mod with;
 mod xclient;
 
 pub use base64::is_base64;
+pub use binarymime::{NotMime, recode};
 pub use chunk::ChunkDecoder;
 pub use command::{Command, CommandError, HelloVerb, parse};
 pub use data::{BarePolicy, Content, DataDecoder, Policy, Problem};
