@@ -1,0 +1,57 @@
+# make run       build, start a private server on loopback, send and read real mail, stay until Ctrl-C (ONCE=1: leave)
+# make test      everything: unit, black box, dialogues, interop
+# make check     format, lints, man pages, scripts/check-*, tests
+# make install   DESTDIR= prefix=/usr/local
+
+prefix = /usr/local
+sysconfdir = /etc
+libexecdir = $(prefix)/libexec
+bindir = $(prefix)/bin
+mandir = $(prefix)/share/man
+DESTDIR =
+CARGO = cargo
+TARGET = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+MUSL = $(shell uname -m)-unknown-linux-musl
+BIN = $(TARGET)/release
+
+# programs that need NSS, PAM or OpenSSL: always against glibc
+GLIBC = listen tlsd spawn lookup checkauth remote mailauth dkimsign maildirctl pennypost
+STATIC = enqueue qrun bounce smtpd deliver sieve imapd pop3d sieved spamcheck virusscan milter sendmail qctl
+COMMANDS = sendmail qctl maildirctl pennypost sieve spamcheck virusscan mailauth dkimsign milter enqueue deliver
+
+.PHONY: all run check test fuzz bench install uninstall clean lint
+
+all:
+	@scripts/build '$(CARGO)' '$(TARGET)' '$(MUSL)' '$(GLIBC)' '$(STATIC)'
+
+run:
+	@scripts/run
+
+test:
+	@scripts/test
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	scripts/check-man
+	scripts/check-hier
+	scripts/check-source
+
+check: lint all
+	scripts/check-links $(BIN)
+	$(MAKE) test
+
+fuzz:
+	@scripts/fuzz
+
+bench:
+	@ls tests/bench
+
+install: all
+	@scripts/install '$(DESTDIR)' '$(prefix)' '$(bindir)' '$(libexecdir)' '$(mandir)' '$(sysconfdir)' '$(BIN)' '$(GLIBC) $(STATIC)' '$(COMMANDS)'
+
+uninstall:
+	@scripts/install --remove '$(DESTDIR)' '$(prefix)' '$(bindir)' '$(libexecdir)' '$(mandir)' '$(sysconfdir)' '$(BIN)' '$(GLIBC) $(STATIC)' '$(COMMANDS)'
+
+clean:
+	$(CARGO) clean
