@@ -7,6 +7,8 @@
 //! Not here    MIME, IMAP, rules
 
 pub mod cache;
+pub mod courier;
+pub mod date;
 pub mod delivery;
 pub mod dir;
 pub mod dotlock;
@@ -15,6 +17,8 @@ pub mod folder;
 mod index;
 pub mod keywords;
 pub mod mailbox;
+pub mod mbox;
+pub mod mh;
 pub mod mutf7;
 pub mod name;
 pub mod quota;
