@@ -116,7 +116,7 @@ fn parse_keywords(bytes: &[u8]) -> HashMap<Vec<u8>, Vec<String>> {
     let entry = |line: &[u8]| {
         let colon = memchr::memchr(b':', line)?;
         let (base, list) = line.split_at(colon);
-        let numbers = list.get(1..)?.split(|c| *c == b' ').filter_map(|n| name::decimal(n));
+        let numbers = list.get(1..)?.split(|c| *c == b' ').filter_map(name::decimal);
         let words: Vec<String> = numbers.filter_map(|n| names.get(usize::try_from(n).ok()?).cloned()).collect();
         Some((base.to_vec(), words)).filter(|(_, w)| !w.is_empty())
     };

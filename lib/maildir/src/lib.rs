@@ -7,6 +7,7 @@
 //! Not here    MIME, IMAP, rules
 
 pub mod cache;
+pub mod check;
 pub mod courier;
 pub mod date;
 pub mod delivery;

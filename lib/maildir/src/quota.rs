@@ -192,7 +192,7 @@ impl Quota {
 
     /// Counts all folders and replaces the file; returns usage and limits.
     pub fn recount(&self, previous: Option<Limits>) -> Result<(Usage, Limits)> {
-        let limits = self.limits.or(previous).unwrap_or_default();
+        let limits = self.limits.or(previous).or_else(|| self.limits_on_file()).unwrap_or_default();
         let before = self.newest_change()?;
         let usage = self.count()?;
         self.replace(limits, usage)?;
@@ -201,6 +201,14 @@ impl Quota {
             let _ = std::fs::remove_file(self.path());
         }
         Ok((usage, limits))
+    }
+
+    /// Line 1 of the file, even if the rest is to be counted again.
+    fn limits_on_file(&self) -> Option<Limits> {
+        let mut text = Vec::new();
+        files::open_regular(&self.path()).ok()?.take(200).read_to_end(&mut text).ok()?;
+        let line = text.split(|c| *c == b'\n').next()?;
+        Limits::parse(std::str::from_utf8(line).ok()?.trim_end())
     }
 
     fn replace(&self, limits: Limits, usage: Usage) -> Result<()> {

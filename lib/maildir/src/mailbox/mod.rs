@@ -14,6 +14,7 @@
 
 mod cached;
 mod flags;
+mod mark;
 mod read;
 mod remove;
 mod save;
@@ -35,7 +36,9 @@ use crate::keywords::KeywordTable;
 use crate::quota::Quota;
 use crate::seqmap::SeqMap;
 
+pub use mark::RestoreMark;
 pub use read::Extras;
+pub(crate) use read::count;
 
 /// What a mailbox needs from its store.
 #[derive(Clone, Debug)]

@@ -25,7 +25,7 @@ use crate::uidlist::{self, Contents, Entry, Header, Tail};
 use crate::uidvalidity;
 
 /// Modseqs reserved in the uidlist at a time.
-const FLOOR_STEP: u64 = 10_000;
+pub(super) const FLOOR_STEP: u64 = 10_000;
 /// With nanosecond times, a change this much later than another has another mtime (kernel tick: 10 ms at most).
 const TICK: Duration = Duration::from_millis(100);
 /// The same on file systems with whole seconds.
@@ -191,7 +191,8 @@ impl Mailbox {
             // Lines of another server must be known before they are written again.
             self.sync_uidlist(lock)?;
             let floor = self.index.meta().highest_modseq + FLOOR_STEP;
-            self.rewrite_uidlist(floor, &[])?;
+            let validity = self.index.meta().uidvalidity;
+            self.rewrite_uidlist(floor, &[], validity)?;
         }
         Ok(self.index.meta().highest_modseq + 1)
     }
@@ -505,15 +506,16 @@ impl Mailbox {
         }
         self.index.edit(|m| m.uidnext = m.uidnext.max(uidnext));
         let records: Vec<&Record> = added.iter().map(|(r, _)| r).collect();
-        self.rewrite_uidlist(floor, &records).map(Some)
+        self.rewrite_uidlist(floor, &records, m.uidvalidity).map(Some)
     }
 
     /// Writes the whole uidlist from index and new records; unknown header keys and extensions are kept.
-    fn rewrite_uidlist(&mut self, floor: u64, new: &[&Record]) -> Result<(Stamp, u32)> {
+    /// `before` is the UIDVALIDITY of the file to be replaced.
+    pub(super) fn rewrite_uidlist(&mut self, floor: u64, new: &[&Record], before: u32) -> Result<(Stamp, u32)> {
         let folder = self.place.dir.path().to_path_buf();
         let old = Contents::read(&folder.join(uidlist::FILE))?.unwrap_or_default();
         let m = *self.index.meta();
-        let same = old.header.clone().filter(|h| h.validity == m.uidvalidity);
+        let same = old.header.clone().filter(|h| h.validity == before);
         let other = same.as_ref().map(|h| h.other.clone()).unwrap_or_default();
         let next = m.uidnext.max(new.last().map_or(0, |r| r.fixed.uid + 1));
         let header = Header { validity: m.uidvalidity, next, guid: Some(m.guid), floor: floor.max(m.floor), other };

@@ -498,3 +498,23 @@ fn cached_values_follow_the_message() {
     Index::discard(w.store.root().path());
     assert_eq!(w.open().cached(1, 7), Some(&b"envelope"[..]));
 }
+
+#[test]
+fn restore_marks_skip_what_may_have_been_used() {
+    let w = world();
+    w.deliver(2);
+    let mut m = w.open();
+    let before = m.status();
+    let after = m.restore_mark(RestoreMark::Gap(1000)).unwrap();
+    assert_eq!((after.uidvalidity, after.uidnext), (before.uidvalidity, 1003));
+    assert!(after.highest_modseq > before.highest_modseq + 1_000_000);
+    w.deliver(1);
+    assert_eq!(m.refresh().unwrap().new, [1003]);
+    let mut other = w.open();
+    let newer = m.restore_mark(RestoreMark::NewValidity).unwrap();
+    assert!(newer.uidvalidity > before.uidvalidity);
+    assert!(matches!(other.refresh(), Err(Error::FolderGone)));
+    drop((m, other));
+    Index::discard(w.store.root().path());
+    assert_eq!((w.open().status().uidvalidity, uids(&w.open())), (newer.uidvalidity, vec![1, 2, 1003]));
+}
