@@ -12,15 +12,18 @@
 //! Every method that changes something first takes in what others did; that is reported by the next `refresh`, while
 //! what the method itself did is in its return value only.
 
+mod build;
 mod cached;
 mod flags;
 mod mark;
+mod plan;
 mod read;
 mod remove;
 mod save;
 mod scan;
 mod sync;
 mod types;
+mod uids;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -84,7 +87,7 @@ impl Mailbox {
         let found = Index::open(&place.index_dir);
         let (index, fresh) = match found {
             Some(index) => (index, false),
-            None => (sync::rebuild(&place)?, true),
+            None => (build::rebuild(&place)?, true),
         };
         let mut mailbox = Mailbox {
             place,

@@ -6,6 +6,7 @@
 //!             3. MOVE: link, sync of the target's directory and UIDs, only then unlink here
 //!             4. two folder locks are never held at once
 
+use super::uids::Uids;
 use super::{Appended, Copied, FlagSet, Mailbox, sync};
 use crate::delivery::{self, Delivered, Delivery, Place, Placed, Prepared};
 use crate::dotlock::FolderLock;
@@ -84,7 +85,7 @@ impl Mailbox {
         let uidnext = first.saturating_add(records.len() as u32);
         let stamp = match uidnext > crate::uidlist::UID_MAX {
             true => Err(Error::Limit("UIDs in this mailbox")),
-            false => self.write_uids(&records, &sync::Uids::default(), uidnext, modseq),
+            false => self.write_uids(&records, &Uids::default(), uidnext, modseq),
         };
         let stamp = stamp.inspect_err(|_| take_back(&delivered))?;
         let uids = records.iter().map(|(r, _)| r.fixed.uid).collect();
