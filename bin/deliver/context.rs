@@ -6,10 +6,11 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use penny_base::owner::variable;
 use penny_base::services::Lookup;
-use penny_base::{Config, Failure, Kind, log};
+use penny_base::{Config, Failure, Kind, Owner};
 use penny_queue::{Address, Envelope, Recipient};
-use penny_sys::{confine, ids};
+use penny_sys::ids;
 
 use crate::args::Options;
 use crate::forward::Step;
@@ -21,27 +22,11 @@ pub struct Context {
     pub config: Config,
     pub envelope: Envelope,
     pub mail: Mail,
-    /// Login or canonical address of the mailbox.
-    pub user: String,
-    pub home: PathBuf,
-    pub maildir: PathBuf,
-    /// Programs and files outside the mailbox are allowed.
-    pub shell_ok: bool,
-    /// Storage in KiB and messages; 0 = none.
-    pub quota: (u64, u64),
+    pub owner: Owner,
     pub folder: Option<String>,
     pub plain: bool,
     /// The only instruction, from an alias of the administrator.
     pub instruction: Option<Step>,
-}
-
-/// The owner of the mailbox.
-struct Owner {
-    user: String,
-    home: PathBuf,
-    maildir: PathBuf,
-    shell_ok: bool,
-    quota: (u64, u64),
 }
 
 impl Context {
@@ -99,11 +84,7 @@ pub fn prepare(options: Options) -> Result<Context, Failure> {
     let context = Context {
         envelope,
         mail,
-        user: owner.user,
-        home: owner.home,
-        maildir: owner.maildir,
-        shell_ok: owner.shell_ok,
-        quota: owner.quota,
+        owner,
         folder: options.folder,
         plain: options.plain,
         instruction: options.instruction,
@@ -113,17 +94,13 @@ pub fn prepare(options: Options) -> Result<Context, Failure> {
     Ok(context)
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|v| !v.is_empty())
-}
-
 fn owner(options: &Options) -> Result<Owner, Failure> {
     if options.job {
         refuse_root()?;
         if options.instruction.is_some() {
             return Ok(alias_owner());
         }
-        return job_owner(&options.config);
+        return Owner::from_env(&options.config);
     }
     let name = match &options.user {
         Some(name) => name.clone(),
@@ -147,21 +124,6 @@ fn no_user(name: &str) -> Failure {
     Failure::permanent(Kind::NoUser, "5.1.1", format!("no such user: {name}"))
 }
 
-/// The environment spawn made: USER, HOME, MAILDIR, PENNYPOST_SHELL_OK, PENNYPOST_QUOTA_KB, PENNYPOST_QUOTA_MESSAGES.
-fn job_owner(config: &Config) -> Result<Owner, Failure> {
-    let need = |name: &str| variable(name).ok_or_else(|| Failure::temporary("4.3.5", format!("{name} is not set")));
-    let home = PathBuf::from(need("HOME")?);
-    let number = |name: &str| variable(name).and_then(|v| v.parse().ok()).unwrap_or(0);
-    let quota = (number("PENNYPOST_QUOTA_KB"), number("PENNYPOST_QUOTA_MESSAGES"));
-    Ok(Owner {
-        user: need("USER")?,
-        maildir: variable("MAILDIR").map_or_else(|| home.join(&config.mail.maildir), PathBuf::from),
-        home,
-        shell_ok: variable("PENNYPOST_SHELL_OK").is_some_and(|v| v == "1"),
-        quota,
-    })
-}
-
 /// Nobody: an alias runs as the mail id, from the root directory.
 fn alias_owner() -> Owner {
     Owner {
@@ -169,7 +131,8 @@ fn alias_owner() -> Owner {
         home: "/".into(),
         maildir: "/nonexistent".into(),
         shell_ok: true,
-        quota: (0, 0),
+        quota_kb: 0,
+        quota_messages: 0,
     }
 }
 
@@ -184,7 +147,8 @@ fn find(config: &Config, name: &str) -> Result<Owner, Failure> {
             home: user.home,
             maildir: user.maildir,
             shell_ok: user.shell_ok,
-            quota: (user.quota_kb, user.quota_messages),
+            quota_kb: user.quota_kb,
+            quota_messages: user.quota_messages,
         });
     }
     let account = ids::account(name).map_err(|e| Failure::io("user database", &e))?.ok_or_else(|| no_user(name))?;
@@ -194,7 +158,8 @@ fn find(config: &Config, name: &str) -> Result<Owner, Failure> {
         maildir: account.home.join(&config.mail.maildir),
         shell_ok: in_shells(&account.shell),
         home: account.home,
-        quota: (0, 0),
+        quota_kb: 0,
+        quota_messages: 0,
     })
 }
 
@@ -253,50 +218,11 @@ fn hand_envelope(options: &Options, owner: &Owner, mail: &Mail) -> Result<Envelo
     Ok(envelope)
 }
 
-/// DESIGN section 4: whoever may run no programs may also touch nothing outside the home.
+/// DESIGN section 4: whoever may run no programs may also touch nothing outside the home but the administrator's scripts.
 fn confine(context: &Context) -> Result<(), Failure> {
-    if context.shell_ok {
-        return Ok(());
-    }
-    let sieve: Vec<&Path> = [&context.config.deliver.sieve_before, &context.config.deliver.sieve_after]
-        .into_iter()
-        .chain([&context.config.deliver.sieve_programs])
-        .map(PathBuf::as_path)
-        .filter(|p| p.is_absolute() && p.exists())
-        .collect();
-    let home = existing(&context.home);
-    let maildir = existing(&context.maildir);
-    let run = context.config.paths.run.as_path();
-    let mut readable: Vec<&Path> = ["/usr", "/lib", "/lib64", "/bin", "/etc/localtime"].map(Path::new).to_vec();
-    readable.extend(sieve);
-    readable.extend(run.exists().then_some(run));
-    readable.retain(|p| p.exists());
-    match confine::paths_only(&[home, maildir], &readable) {
-        Ok(confine::Confined::Yes) => Ok(()),
-        Ok(confine::Confined::Unsupported) => unconfined(context),
-        Err(e) => Err(Failure::io("confine to the home", &e)),
-    }
-}
-
-/// The nearest directory above that exists: the home itself may have to be made.
-fn existing(path: &Path) -> &Path {
-    path.ancestors().find(|p| p.is_dir()).unwrap_or(path)
-}
-
-fn unconfined(context: &Context) -> Result<(), Failure> {
-    use penny_base::config::Confinement;
-    if context.config.ids.landlock == Confinement::Optional || is_alone() {
-        log::debug("unconfined", context.id(), &[("user", &context.user), ("why", &"no Landlock in this kernel")]);
-        return Ok(());
-    }
-    Err(Failure::temporary("4.3.5", "this system cannot confine a shared mail user")
-        .with_detail("no Landlock; set ids.landlock = \"optional\" to go on without"))
-}
-
-/// The uid is a real account's: its files are its own business. Shared uids have no home of ours in the user database.
-fn is_alone() -> bool {
-    let own = ids::own_uid();
-    ids::account_by_uid(own).ok().flatten().is_some_and(|a| variable("USER").is_none_or(|u| u == a.name))
+    let deliver = &context.config.deliver;
+    let paths = [&deliver.sieve_before, &deliver.sieve_after, &deliver.sieve_programs].map(PathBuf::as_path);
+    context.owner.confine(&context.config, &paths)
 }
 
 /// A duplicate of standard input, to read the message from.

@@ -58,7 +58,7 @@ pub fn stored_file(context: &Context) -> io::Result<std::fs::File> {
     let small = context.mail.size() < 1 << 20;
     let mut file = match small {
         true => penny_sys::fs::memory_file("message")?,
-        false => penny_sys::fs::tmpfile(&context.maildir.join("tmp"), 0o600)
+        false => penny_sys::fs::tmpfile(&context.owner.maildir.join("tmp"), 0o600)
             .or_else(|_| penny_sys::fs::memory_file("message"))?,
     };
     write_stored(context, &mut file)?;

@@ -41,8 +41,8 @@ pub fn failure(context: &Context, error: &Error) -> Failure {
 
 /// The root, made at the first delivery; its parts must be real directories.
 pub fn root(context: &Context) -> Result<Maildir, Failure> {
-    safe::check_maildir(&context.maildir)?;
-    Maildir::open_or_create(&context.maildir).map_err(|e| failure(context, &e))
+    safe::check_maildir(&context.owner.maildir)?;
+    Maildir::open_or_create(&context.owner.maildir).map_err(|e| failure(context, &e))
 }
 
 /// How scripts and addresses name folders: `/` between levels, like imapd's clients without a prefix.
@@ -60,12 +60,12 @@ pub fn folder_name(context: &Context, name: &str) -> Result<FolderName, Error> {
 /// True if mail can be filed there now.
 pub fn exists(context: &Context, name: &str) -> bool {
     folder_name(context, name)
-        .is_ok_and(|f| f.is_inbox() || Maildir::is_at(&f.path(&context.maildir, encoding(context))))
+        .is_ok_and(|f| f.is_inbox() || Maildir::is_at(&f.path(&context.owner.maildir, encoding(context))))
 }
 
 /// How folder names stand on disk: UTF-8 where such a name is there already (Courier 5, Dovecot with mailbox_list_utf8).
 fn encoding(context: &Context) -> DiskEncoding {
-    let has_utf8 = std::fs::read_dir(&context.maildir).is_ok_and(|dir| {
+    let has_utf8 = std::fs::read_dir(&context.owner.maildir).is_ok_and(|dir| {
         dir.flatten().any(|e| e.file_name().to_str().is_some_and(|n| n.starts_with('.') && !n.is_ascii()))
     });
     if has_utf8 { DiskEncoding::Utf8 } else { DiskEncoding::Mutf7 }
@@ -111,17 +111,15 @@ fn store(context: &Context, root: &Maildir, dir: &Maildir, filing: &Filing<'_>) 
     let octets = i64::try_from(stored).unwrap_or(i64::MAX);
     if let Err(e) = quota.update(octets, 1) {
         // delivered all the same: the next recount finds it
-        log::warning("quota", context.id(), &[("user", &context.user), ("why", &e)]);
+        log::warning("quota", context.id(), &[("user", &context.owner.user), ("why", &e)]);
     }
     report(context, &quota);
     Ok(())
 }
 
 fn quota(context: &Context, root: &Maildir) -> Quota {
-    let (kb, messages) = context.quota;
-    let storage = if kb > 0 { kb * 1024 } else { context.config.mail.quota.0 };
-    let messages = if messages > 0 { messages } else { u64::from(context.config.mail.quota_messages) };
-    let limits = Limits { storage: (storage > 0).then_some(storage), messages: (messages > 0).then_some(messages) };
+    let (storage, messages) = context.owner.quota(&context.config);
+    let limits = Limits { storage, messages };
     Quota::new(root, (!limits.is_unlimited()).then_some(limits))
 }
 
@@ -132,7 +130,7 @@ fn report(context: &Context, quota: &Quota) {
     }
     let (Ok((usage, _)), Ok(mut lookup)) = (quota.usage(), Lookup::connect(&context.config, None)) else { return };
     let (kb, messages) = (usage.storage.div_ceil(1024).to_string(), usage.messages.to_string());
-    let _ = lookup.ask(&["quota", &context.user, &kb, &messages]);
+    let _ = lookup.ask(&["quota", &context.owner.user, &kb, &messages]);
 }
 
 fn write(context: &Context, dir: &Maildir, filing: &Filing<'_>) -> Result<u64, Failure> {
@@ -149,7 +147,7 @@ fn write(context: &Context, dir: &Maildir, filing: &Filing<'_>) -> Result<u64, F
     log::info(
         "delivered",
         context.id(),
-        &[("user", &context.user), ("to", &context.recipient()), ("size", &done.size), ("file", &done.base)],
+        &[("user", &context.owner.user), ("to", &context.recipient()), ("size", &done.size), ("file", &done.base)],
     );
     Ok(done.size)
 }

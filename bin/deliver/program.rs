@@ -120,9 +120,9 @@ fn environment(context: &Context) -> Vec<(String, String)> {
     let own = |name: &str, value: &str| (name.to_owned(), value.replace('\0', ""));
     vec![
         own("PATH", PATH),
-        own("HOME", &context.home.to_string_lossy()),
-        own("USER", &context.user),
-        own("LOGNAME", &context.user),
+        own("HOME", &context.owner.home.to_string_lossy()),
+        own("USER", &context.owner.user),
+        own("LOGNAME", &context.owner.user),
         own("SHELL", "/bin/sh"),
         own("SENDER", context.sender()),
         own("NEWSENDER", context.sender()),
@@ -130,7 +130,7 @@ fn environment(context: &Context) -> Vec<(String, String)> {
         own("LOCAL", local),
         own("EXT", &ext),
         own("HOST", host),
-        own("MAILDIR", &context.maildir.to_string_lossy()),
+        own("MAILDIR", &context.owner.maildir.to_string_lossy()),
         own("RPLINE", &format!("Return-Path: <{}>\n", context.sender())),
         own("DTLINE", &format!("Delivered-To: {}\n", context.recipient())),
         own(
@@ -161,7 +161,7 @@ pub fn run(context: &Context, command: &Command, input: Option<&File>) -> Result
     for (name, value) in environment(context).iter().chain(&command.environment) {
         program = program.env(name, value);
     }
-    program.directory = Some(if context.home.is_dir() { context.home.clone() } else { "/".into() });
+    program.directory = Some(if context.owner.home.is_dir() { context.owner.home.clone() } else { "/".into() });
     program.own_group = true;
     program.memory_limit = Some(MEMORY_MAX);
     program.descriptors = vec![input.unwrap_or(&null).as_fd(), write.as_fd(), write.as_fd()];
@@ -219,7 +219,7 @@ fn wait(pid: i32, read: std::os::fd::OwnedFd, command: &Command) -> Ran {
 pub fn allowed(context: &Context) -> Result<(), Failure> {
     let (_, domain) = context.parts();
     let by_domain = context.config.deliver.pipe_domains.iter().any(|d| d.eq_ignore_ascii_case(domain));
-    if !context.config.deliver.pipes || !(context.shell_ok || by_domain) {
+    if !context.config.deliver.pipes || !(context.owner.shell_ok || by_domain) {
         return Err(Failure::temporary("4.7.0", "programs are not allowed for this mailbox"));
     }
     Ok(())

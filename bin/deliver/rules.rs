@@ -25,7 +25,7 @@ pub fn deliver(context: Context) -> Result<Done, Failure> {
     if context.plain {
         return default(context);
     }
-    safe::check_home(&context.home)?;
+    safe::check_home(&context.owner.home)?;
     if context.is_junk() {
         return default(context);
     }
@@ -54,10 +54,10 @@ fn default(context: &Context) -> Result<Done, Failure> {
 }
 
 fn by_forward(context: &Context) -> Result<Option<Done>, Failure> {
-    let path = context.home.join(".forward");
+    let path = context.owner.home.join(".forward");
     let Some(rules) = safe::read(&path)? else { return Ok(None) };
     let text = String::from_utf8(rules.text).map_err(|_| steps::bad(&path, "not UTF-8"))?;
-    let list = forward::parse(&text, &context.user).map_err(|e| steps::bad(&path, &e))?;
+    let list = forward::parse(&text, &context.owner.user).map_err(|e| steps::bad(&path, &e))?;
     if list.is_empty() {
         // an empty .forward says nothing
         return Ok(None);
@@ -67,7 +67,7 @@ fn by_forward(context: &Context) -> Result<Option<Done>, Failure> {
 
 fn by_qmail(context: &Context) -> Result<Option<Done>, Failure> {
     let extension = context.extension();
-    for (path, default) in qmail::candidates(&context.home, extension.as_deref()) {
+    for (path, default) in qmail::candidates(&context.owner.home, extension.as_deref()) {
         let Some(rules) = safe::read(&path)? else { continue };
         let text = String::from_utf8(rules.text).map_err(|_| steps::bad(&path, "not UTF-8"))?;
         let executable = rules.mode & 0o100 != 0;

@@ -28,7 +28,7 @@ pub fn forward(context: &Context, addresses: &[String]) -> Result<(), Failure> {
     fields::write_original(context, &mut content).map_err(|e| Failure::io("read message", &e))?;
     let added = format!("Delivered-To: {}\n", context.recipient());
     let name = commit(context, &envelope, added.as_bytes(), &content)?;
-    log::info("forwarded", context.id(), &[("user", &context.user), ("to", &addresses.join(",")), ("as", &name)]);
+    log::info("forwarded", context.id(), &[("user", &context.owner.user), ("to", &addresses.join(",")), ("as", &name)]);
     Ok(())
 }
 

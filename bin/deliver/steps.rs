@@ -90,8 +90,8 @@ impl Runner<'_> {
     /// Paths are the user's own; outside the home only for those who may run programs.
     fn path(&self, text: &str) -> Result<PathBuf, Failure> {
         let relative = text.strip_prefix("~/").or_else(|| text.strip_prefix("./"));
-        let path = relative.map_or_else(|| PathBuf::from(text), |r| self.context.home.join(r));
-        let inside = path.starts_with(&self.context.home) && !path.components().any(|c| c.as_os_str() == "..");
+        let path = relative.map_or_else(|| PathBuf::from(text), |r| self.context.owner.home.join(r));
+        let inside = path.starts_with(&self.context.owner.home) && !path.components().any(|c| c.as_os_str() == "..");
         if !inside && path != Path::new("/dev/null") {
             program::allowed(self.context)
                 .map_err(|_| Failure::temporary("4.7.0", "files outside the mailbox are not allowed"))?;
@@ -108,7 +108,7 @@ impl Runner<'_> {
             Failure::temporary("4.3.5", "an include file is missing").with_detail(path.display().to_string())
         })?;
         let text = String::from_utf8_lossy(&rules.text);
-        let steps = forward::parse(&text, &self.context.user).map_err(|e| bad(&path, &e))?;
+        let steps = forward::parse(&text, &self.context.owner.user).map_err(|e| bad(&path, &e))?;
         self.all(&steps, depth + 1)
     }
 }

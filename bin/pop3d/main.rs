@@ -1,5 +1,40 @@
-//! pop3d: not built yet.
+//! pop3d - one POP3 conversation on descriptors 0 and 1. See pop3d(8).
+//!
+//! Order of power   pre-login: connects to spawn, confines itself (no files, sockets, exec), speaks until the login, hands the
+//!                  conversation to `pop3d --session` and exits; session: the user, confined to the home where uids are shared
+//! Convention       ucspi
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(111)
+mod lang;
+mod lock;
+mod prelogin;
+mod retrieve;
+mod session;
+mod state;
+
+use penny_base::services::{self, Login, Spawn, login};
+use penny_base::{Config, Convention, Failure, Outcome, Owner, Peer, program, ucspi};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    program::run("pop3d", Convention::Ucspi, work)
+}
+
+fn work() -> Result<Outcome, Failure> {
+    let options = program::options(std::env::args_os().skip(1), "", "c", &["session"])?;
+    let config = Config::load(options.config())?;
+    config.start_log("pop3d");
+    if options.has("session") {
+        // by hand there is nothing handed over: a fresh conversation of the caller's own mailbox
+        let state = login::handed_state().unwrap_or_default();
+        let owner = Owner::from_env(&config)?;
+        owner.confine(&config, &[])?;
+        return session::serve(&config, &owner, state::State::decode(&state));
+    }
+    services::restart_under_spawn(&config, "pop3d").map_err(|e| Failure::io("spawn", &e))?;
+    let spawn = Spawn::connect(&config).map_err(|e| Failure::io("spawn", &e))?;
+    let login = Login::prepare().map_err(|e| Failure::io("socketpair", &e))?;
+    let peer = Peer::from_env();
+    let starttls = ucspi::StartTls::from_env();
+    penny_sys::confine::network_conversation().map_err(|e| Failure::io("confine", &e))?;
+    prelogin::serve(config, spawn, login, peer, starttls)
 }

@@ -9,11 +9,14 @@ pub mod config;
 pub mod exit;
 pub mod failure;
 pub mod log;
+pub mod owner;
 pub mod program;
 pub mod services;
 pub mod ucspi;
+pub mod wire;
 
 pub use config::Config;
 pub use exit::{Convention, Kind, Outcome};
 pub use failure::Failure;
+pub use owner::Owner;
 pub use ucspi::Peer;

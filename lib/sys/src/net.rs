@@ -29,6 +29,12 @@ pub fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
     Ok(Peer { uid: c.uid(), gid: c.gid(), pid: c.pid() })
 }
 
+/// Gives up on a peer that takes nothing for this long; nothing happens on a pipe.
+pub fn send_timeout(socket: BorrowedFd<'_>, limit: std::time::Duration) {
+    let limit = nix::sys::time::TimeVal::new(i64::try_from(limit.as_secs()).unwrap_or(300), 0);
+    let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::SendTimeout, &limit);
+}
+
 /// Switches Nagle's algorithm off: every answer of ours is written in one piece.
 pub fn nodelay(socket: BorrowedFd<'_>) {
     // fails on pipes and unix sockets, which need none

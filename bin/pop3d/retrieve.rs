@@ -1,0 +1,55 @@
+//! RETR and TOP.
+//!
+//! Invariants  1. what cannot be opened is answered -ERR before any octet   2. a read that fails in the middle ends the connection: a
+//!             message cut short must not look whole
+
+use std::io::Read;
+
+use penny_base::Failure;
+use penny_pop3::{Multiline, err, ok};
+
+use crate::session::Session;
+
+/// RFC 1939 5.
+pub fn retr(session: &mut Session, number: u32) -> Result<bool, Failure> {
+    let Some((position, uid)) = session.find(number) else { return session.no_such() };
+    if send(session, uid, Multiline::whole())? {
+        session.saw(position);
+    }
+    Ok(true)
+}
+
+/// RFC 1939 7.
+pub fn top(session: &mut Session, number: u32, lines: u64) -> Result<bool, Failure> {
+    let Some((_, uid)) = session.find(number) else { return session.no_such() };
+    send(session, uid, Multiline::top(lines))?;
+    Ok(true)
+}
+
+fn send(session: &mut Session, uid: u32, mut coder: Multiline) -> Result<bool, Failure> {
+    let mut file = match session.mailbox().open_message(uid) {
+        Ok(file) => file,
+        Err(e) => {
+            let gone = matches!(e, penny_maildir::Error::Gone(_));
+            let code = if gone { None } else { Some("SYS/TEMP") };
+            session
+                .send(&err(code, if gone { "the message was removed meanwhile" } else { "cannot read the message" }))?;
+            return Ok(false);
+        }
+    };
+    session.send(&ok("message follows"))?;
+    let mut chunk = vec![0; 64 * 1024];
+    while !coder.is_done() {
+        let n = file.read(&mut chunk).map_err(|e| Failure::io("read message", &e))?;
+        if n == 0 {
+            break;
+        }
+        let mut out = Vec::with_capacity(n + n / 16);
+        coder.feed(chunk.get(..n).unwrap_or_default(), &mut out);
+        session.send(&out)?;
+    }
+    let mut out = Vec::new();
+    coder.finish(&mut out);
+    session.send(&out)?;
+    Ok(true)
+}

@@ -1,0 +1,271 @@
+//! The session: the user's INBOX as a maildrop.
+//!
+//! Standards   RFC 1939 4 to 6, RFC 6856
+//! Invariants  1. the maildrop is that of the start, whatever arrives meanwhile   2. nothing is removed but at QUIT: a broken connection, a
+//!             time-out or a kill leaves all as it was   3. one session at a time (lock)
+//! Trust       input hostile; the mailbox is the user's
+
+use std::time::Duration;
+
+use penny_base::wire::{Got, Wire};
+use penny_base::{Config, Failure, Outcome, Owner, log};
+use penny_maildir::mailbox::{FlagOp, FlagSet, Mailbox, Mode};
+use penny_maildir::{Flags, FolderName, Limits, Store, StoreOptions};
+use penny_pop3::{Capabilities, Command, Input, LINE_MAX, Line, Maildrop, err, ok};
+
+use crate::lang;
+use crate::lock;
+use crate::retrieve;
+use crate::state::State;
+
+/// Unknown or malformed commands in one session.
+const ERRORS_MAX: u32 = 100;
+
+pub struct Session {
+    wire: Wire,
+    input: Input,
+    limit: Duration,
+    mailbox: Mailbox,
+    /// By position of the maildrop.
+    uids: Vec<u32>,
+    maildrop: Maildrop,
+    utf8: bool,
+    lang: Option<String>,
+    user: String,
+}
+
+type Flow = Result<bool, Failure>;
+
+fn io(e: std::io::Error) -> Failure {
+    Failure::io("conversation", &e)
+}
+
+fn store(e: penny_maildir::Error) -> Failure {
+    Failure::temporary("4.3.0", "mailbox trouble").with_detail(e.to_string())
+}
+
+/// Serves the mailbox of `owner`, from the answer to the login on.
+pub fn serve(config: &Config, owner: &Owner, state: State) -> Result<Outcome, Failure> {
+    let mut wire = Wire::open().map_err(io)?;
+    let refuse = |wire: &mut Wire, code: &str, text: &str| {
+        wire.send(&err(Some(code), text)).and_then(|()| wire.flush()).map(|()| Outcome::Done).map_err(io)
+    };
+    let opened = open(config, owner);
+    let (mailbox, _lock) = match opened {
+        Ok(Some(both)) => both,
+        // RFC 2449 8.1.1
+        Ok(None) => return refuse(&mut wire, "IN-USE", "another POP3 session has the mailbox"),
+        Err(failure) => {
+            log::warning("mailbox", None, &[("user", &owner.user), ("why", &failure)]);
+            return refuse(&mut wire, "SYS/TEMP", "the mailbox is not available now");
+        }
+    };
+    let mut session = begin(config, owner, wire, mailbox, state)?;
+    let (count, octets) = session.maildrop.stat();
+    log::info("login", None, &[("user", &owner.user), ("service", &"pop3"), ("messages", &count)]);
+    session.send(&ok(&format!("{count} messages, {octets} octets")))?;
+    session.run()?;
+    Ok(Outcome::Done)
+}
+
+fn open(config: &Config, owner: &Owner) -> Result<Option<(Mailbox, penny_sys::fs::Locked)>, Failure> {
+    let (storage, messages) = owner.quota(config);
+    let limits = Limits { storage, messages };
+    let options = StoreOptions { limits: (!limits.is_unlimited()).then_some(limits), ..StoreOptions::default() };
+    let tree = Store::open_or_create(&owner.maildir, options).map_err(store)?;
+    let Some(lock) = lock::take(&owner.maildir).map_err(|e| Failure::io("lock", &e))? else { return Ok(None) };
+    let mut mailbox = tree.mailbox(&FolderName::inbox(), Mode::ReadWrite).map_err(store)?;
+    mailbox.complete_sizes().map_err(store)?;
+    Ok(Some((mailbox, lock)))
+}
+
+/// Numbers the messages: by UID, those with a remembered POP3 order (Dovecot's O) first among themselves by it.
+fn begin(config: &Config, owner: &Owner, wire: Wire, mut mailbox: Mailbox, state: State) -> Result<Session, Failure> {
+    let extras = mailbox.extras().map_err(store)?;
+    let validity = mailbox.status().uidvalidity;
+    let mut list: Vec<(u32, u32, u64)> = Vec::new();
+    let all: Vec<_> = mailbox.messages().collect();
+    for message in all {
+        let size = match message.virtual_size {
+            Some(size) => size,
+            None => mailbox.virtual_size(message.uid).map_err(store)?,
+        };
+        let order = extras.get(&message.uid).and_then(|e| e.pop3_order).unwrap_or(u32::MAX);
+        list.push((order, message.uid, size));
+    }
+    list.sort_unstable();
+    let unique = |uid: u32| {
+        let given = extras.get(&uid).and_then(|e| e.pop3_uidl.clone());
+        given.unwrap_or_else(|| unique_id(config, &mailbox, uid, validity))
+    };
+    let maildrop = Maildrop::new(list.iter().map(|(_, uid, size)| (*size, unique(*uid))));
+    let mut input = Input::default();
+    input.feed(&state.input);
+    Ok(Session {
+        wire,
+        input,
+        limit: Duration::from_secs(config.pop3d.timeout.0),
+        uids: list.iter().map(|(_, uid, _)| *uid).collect(),
+        maildrop,
+        mailbox,
+        utf8: state.utf8,
+        lang: state.lang,
+        user: owner.user.clone(),
+    })
+}
+
+/// Dovecot's default form, so that a switch makes no client fetch all mail again; or the base file name.
+fn unique_id(config: &Config, mailbox: &Mailbox, uid: u32, validity: u32) -> String {
+    let name = (config.pop3d.uidl == "name").then(|| mailbox.base_name(uid)).flatten();
+    let fits = |n: &String| (1..=70).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_graphic());
+    let name = name.and_then(|n| String::from_utf8(n).ok()).map(|n| n.split(',').next().unwrap_or("").to_owned());
+    name.filter(fits).unwrap_or_else(|| format!("{uid:08x}{validity:08x}"))
+}
+
+impl Session {
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.wire.send(bytes).map_err(io)
+    }
+
+    fn answer(&mut self, bytes: &[u8]) -> Flow {
+        self.send(bytes)?;
+        Ok(true)
+    }
+
+    fn line(&mut self) -> Result<Option<Line>, Failure> {
+        loop {
+            if let Some(line) = self.input.line(LINE_MAX) {
+                return Ok(Some(line));
+            }
+            self.mailbox.release().map_err(store)?;
+            let mut buffer = Vec::new();
+            match self.wire.read(&mut buffer, self.limit).map_err(io)? {
+                Got::Octets(_) => self.input.feed(&buffer),
+                // RFC 1939 3: the session ends without removing anything
+                Got::End | Got::Timeout => return Ok(None),
+            }
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        let mut errors = 0;
+        while let Some(line) = self.line()? {
+            let parsed = match line {
+                Line::Text(text) => Command::parse(&text).map_err(penny_pop3::Bad::text),
+                Line::TooLong => Err("line too long"),
+            };
+            let go = match parsed {
+                Ok(command) => self.command(command)?,
+                Err(text) => {
+                    errors += 1;
+                    self.send(&err(None, text))?;
+                    errors <= ERRORS_MAX
+                }
+            };
+            if !go {
+                break;
+            }
+        }
+        self.wire.flush().map_err(io)
+    }
+
+    fn command(&mut self, command: Command) -> Flow {
+        match command {
+            Command::Stat => {
+                let (count, octets) = self.maildrop.stat();
+                self.answer(&ok(&format!("{count} {octets}")))
+            }
+            Command::List(number) => self.list(number, |m| m.size.to_string()),
+            Command::Uidl(number) => self.list(number, |m| m.unique_id.clone()),
+            Command::Retr(number) => retrieve::retr(self, number),
+            Command::Top(number, lines) => retrieve::top(self, number, lines),
+            Command::Dele(number) => match self.maildrop.mark(number) {
+                Ok(()) => self.answer(&ok(&format!("message {number} will go at QUIT"))),
+                Err(_) => self.no_such(),
+            },
+            Command::Rset => {
+                self.maildrop.reset();
+                self.answer(&ok("nothing will go"))
+            }
+            Command::Noop => self.answer(&ok("")),
+            Command::Quit => self.quit(),
+            Command::Capa => self.answer(&capabilities().answer()),
+            Command::Lang(tag) => {
+                let text = lang::command(tag.as_deref(), &mut self.lang);
+                self.answer(&text)
+            }
+            // RFC 6856 2: only before the login
+            Command::Utf8 => self.answer(&err(None, if self.utf8 { "UTF-8 mode is on" } else { "too late for UTF8" })),
+            _ => self.answer(&err(None, "you are logged in")),
+        }
+    }
+
+    pub fn no_such(&mut self) -> Flow {
+        self.answer(&err(None, "no such message"))
+    }
+
+    fn list(&mut self, number: Option<u32>, show: impl Fn(&penny_pop3::Message) -> String) -> Flow {
+        let Some(number) = number else {
+            let lines: Vec<String> = self.maildrop.visible().map(|(n, m)| format!("{n} {}", show(m))).collect();
+            return self.answer(&penny_pop3::listing("list follows", lines));
+        };
+        match self.maildrop.message(number) {
+            Ok(message) => {
+                let text = format!("{number} {}", show(message));
+                self.answer(&ok(&text))
+            }
+            Err(_) => self.no_such(),
+        }
+    }
+
+    /// The position and UID of a message.
+    pub fn find(&self, number: u32) -> Option<(usize, u32)> {
+        let at = self.maildrop.position(number).ok()?;
+        Some((at, *self.uids.get(at)?))
+    }
+
+    pub fn mailbox(&mut self) -> &mut Mailbox {
+        &mut self.mailbox
+    }
+
+    pub fn saw(&mut self, position: usize) {
+        self.maildrop.saw(position);
+    }
+
+    /// RFC 1939 6: UPDATE. What is marked goes, what was read is seen; only then the answer.
+    fn quit(&mut self) -> Flow {
+        let at = |positions: Vec<usize>, uids: &[u32]| -> Vec<u32> {
+            positions.into_iter().filter_map(|p| uids.get(p).copied()).collect()
+        };
+        let marked = at(self.maildrop.marked(), &self.uids);
+        let seen = at(self.maildrop.seen(), &self.uids);
+        let set = FlagSet { flags: Flags::SEEN, keywords: Vec::new() };
+        let flagged =
+            if seen.is_empty() { Ok(()) } else { self.mailbox.store(&seen, FlagOp::Add, &set, None).map(drop) };
+        if let Err(e) = flagged {
+            log::warning("flags", None, &[("user", &self.user), ("why", &e)]);
+        }
+        let removed = if marked.is_empty() { Ok(Vec::new()) } else { self.mailbox.remove(&marked) };
+        match removed {
+            Ok(gone) => {
+                log::info("logout", None, &[("user", &self.user), ("removed", &gone.len())]);
+                self.send(&ok("bye"))?;
+            }
+            Err(e) => {
+                log::warning("remove", None, &[("user", &self.user), ("why", &e)]);
+                // RFC 1939 6: some deleted messages not removed
+                self.send(&err(Some("SYS/TEMP"), "some messages were not removed"))?;
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        stls: false,
+        user: false,
+        sasl: Vec::new(),
+        implementation: Some(format!("pennypost-{}", env!("CARGO_PKG_VERSION"))),
+    }
+}

@@ -1,0 +1,93 @@
+//! Whose mailbox a process works on, and its confinement to that mailbox.
+//!
+//! Contract    USER HOME MAILDIR PENNYPOST_SHELL_OK PENNYPOST_QUOTA_KB PENNYPOST_QUOTA_MESSAGES, set by spawn from lookup's answer
+//! Invariants  who may not run programs (a shared uid, no login shell) is confined to home and Maildir, or refused where the kernel
+//!             cannot do that and ids.landlock does not allow it
+
+use crate::{Config, Failure};
+use penny_sys::confine::{self, Confined};
+use std::path::{Path, PathBuf};
+
+/// The owner of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// Login or canonical address.
+    pub user: String,
+    /// Home directory.
+    pub home: PathBuf,
+    /// Maildir, absolute.
+    pub maildir: PathBuf,
+    /// May run programs and use files outside the home.
+    pub shell_ok: bool,
+    /// Storage quota in KiB of this user; 0 = the default one.
+    pub quota_kb: u64,
+    /// Message quota of this user; 0 = the default one.
+    pub quota_messages: u64,
+}
+
+/// A variable that is set and not empty.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|v| !v.is_empty())
+}
+
+impl Owner {
+    /// Takes the environment spawn made; by hand HOME and USER are enough.
+    pub fn from_env(config: &Config) -> Result<Owner, Failure> {
+        let need = |name: &str| variable(name).ok_or_else(|| Failure::temporary("4.3.5", format!("{name} is not set")));
+        let number = |name: &str| variable(name).and_then(|v| v.parse().ok()).unwrap_or(0);
+        let home = PathBuf::from(need("HOME")?);
+        Ok(Owner {
+            user: need("USER")?,
+            maildir: home.join(variable("MAILDIR").unwrap_or_else(|| config.mail.maildir.clone())),
+            home,
+            shell_ok: variable("PENNYPOST_SHELL_OK").is_some_and(|v| v == "1"),
+            quota_kb: number("PENNYPOST_QUOTA_KB"),
+            quota_messages: number("PENNYPOST_QUOTA_MESSAGES"),
+        })
+    }
+
+    /// Storage limit in octets and message limit, the defaults included; `None` = unlimited.
+    pub fn quota(&self, config: &Config) -> (Option<u64>, Option<u64>) {
+        let storage = if self.quota_kb > 0 { self.quota_kb * 1024 } else { config.mail.quota.0 };
+        let default = u64::from(config.mail.quota_messages);
+        let messages = if self.quota_messages > 0 { self.quota_messages } else { default };
+        ((storage > 0).then_some(storage), (messages > 0).then_some(messages))
+    }
+
+    /// Confines this process where the owner may not run programs; `readable` are further paths it needs.
+    pub fn confine(&self, config: &Config, readable: &[&Path]) -> Result<(), Failure> {
+        if self.shell_ok {
+            return Ok(());
+        }
+        let system = ["/usr", "/lib", "/lib64", "/bin", "/etc/localtime"].map(Path::new);
+        let run = config.paths.run.as_path();
+        let all = system.iter().copied().chain([run]).chain(readable.iter().copied());
+        let all: Vec<&Path> = all.filter(|p| p.is_absolute() && p.exists()).collect();
+        match confine::paths_only(&[existing(&self.home), existing(&self.maildir)], &all) {
+            Ok(Confined::Yes) => Ok(()),
+            Ok(Confined::Unsupported) => self.unconfined(config),
+            Err(e) => Err(Failure::io("confine to the home", &e)),
+        }
+    }
+
+    fn unconfined(&self, config: &Config) -> Result<(), Failure> {
+        if config.ids.landlock == crate::config::Confinement::Optional || self.is_alone() {
+            let why = "no Landlock in this kernel";
+            crate::log::debug("unconfined", None, &[("user", &self.user), ("why", &why)]);
+            return Ok(());
+        }
+        Err(Failure::temporary("4.3.5", "this system cannot confine a shared mail user")
+            .with_detail("no Landlock; set ids.landlock = \"optional\" to go on without"))
+    }
+
+    /// The uid is this user's own account: its files are its own business.
+    fn is_alone(&self) -> bool {
+        let account = penny_sys::ids::account_by_uid(penny_sys::ids::own_uid()).ok().flatten();
+        account.is_some_and(|a| a.name == self.user)
+    }
+}
+
+/// The nearest directory above that exists: the home itself may have to be made.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|p| p.is_dir()).unwrap_or(path)
+}

@@ -1,0 +1,193 @@
+//! pop3d: the session by dialogues, locking, nothing lost without QUIT; logins through spawn and checkauth.
+
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use penny_testkit::run::Started;
+use penny_testkit::{Dialog, Player, Run, TempDir, dialog, program, tmp};
+
+struct Home {
+    /// The resident lookup of a test with logins; ends before its directory goes.
+    _lookup: Option<Started>,
+    dir: TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let h = Self { _lookup: None, dir: TempDir::new() };
+        h.dir.write("p.toml", "[ids]\nlandlock = \"optional\"\n");
+        h.dir.maildir("home/Maildir");
+        for (name, text) in
+            [("1.a", "Subject: one\n\nx\n"), ("2.b", "Subject: two\n\n.dot\n\n"), ("3.c", "Subject: x\n\nabc")]
+        {
+            h.dir.write(Path::new("home/Maildir/new").join(name), text);
+        }
+        h
+    }
+
+    fn maildir(&self) -> PathBuf {
+        self.dir.join("home/Maildir")
+    }
+
+    fn session(&self) -> Run {
+        Run::new(program!("pop3d"))
+            .arg("-c")
+            .arg(self.dir.join("p.toml"))
+            .arg("--session")
+            .env("USER", "joe")
+            .env("HOME", self.dir.join("home"))
+            .env("MAILDIR", self.maildir())
+            .env("PENNYPOST_SHELL_OK", "1")
+    }
+
+    fn count(&self) -> usize {
+        tmp::mails(self.maildir()).len()
+    }
+}
+
+#[test]
+fn dialogues() {
+    for file in dialog::files(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialog/pop3d")) {
+        let h = Home::new();
+        let code = Player::new().over_pipes(&h.session(), &Dialog::load(&file));
+        assert_eq!(code, Some(0), "{}", file.display());
+    }
+}
+
+#[test]
+fn quit_removes_and_marks_seen_and_nothing_else_does() {
+    let h = Home::new();
+    // no QUIT: the connection just ends
+    h.session().stdin("DELE 1\r\nDELE 2\r\n").run().expect_code(0);
+    assert_eq!(h.count(), 3);
+    let out = h.session().stdin("RETR 2\r\nDELE 1\r\nQUIT\r\n").run();
+    out.expect_code(0);
+    assert_eq!(h.count(), 2);
+    let names: Vec<String> = tmp::mails(h.maildir()).iter().map(|p| p.display().to_string()).collect();
+    assert!(names.iter().any(|n| n.contains("2.b") && n.ends_with(":2,S")), "{names:?}");
+    assert!(names.iter().any(|n| n.contains("3.c") && n.ends_with(":2,")), "{names:?}");
+    // unique ids stay what they were
+    h.session().stdin("UIDL\r\nQUIT\r\n").run().expect_out("1 00000002").expect_out("2 00000003");
+}
+
+#[test]
+fn killed_in_the_middle_removes_nothing() {
+    let h = Home::new();
+    let mut started = h.session().spawn();
+    let mut stdin = started.child.stdin.take().unwrap();
+    stdin.write_all(b"DELE 1\r\nDELE 2\r\nDELE 3\r\nNOOP\r\n").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    drop(started);
+    assert_eq!(h.count(), 3);
+}
+
+#[test]
+fn one_session_at_a_time() {
+    let h = Home::new();
+    let mut first = h.session().spawn();
+    let mut greeting = [0; 3];
+    std::io::Read::read_exact(first.child.stdout.as_mut().unwrap(), &mut greeting).unwrap();
+    h.session().stdin("QUIT\r\n").run().expect_out("-ERR [IN-USE]");
+    assert_eq!(first.wait(Duration::from_secs(5)), Some(0));
+    h.session().stdin("QUIT\r\n").run().expect_out("+OK 3 messages");
+}
+
+#[test]
+fn pipelined_commands_are_answered_in_order() {
+    let h = Home::new();
+    let out = h.session().stdin("STAT\r\nLIST 1\r\nRETR 3\r\nNOOP\r\nQUIT\r\n").run();
+    let text = out.out();
+    let places: Vec<_> = ["+OK 3 60", "+OK 1 19", "\r\nabc\r\n.\r\n", "+OK bye"].iter().map(|p| text.find(p)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
+}
+
+#[test]
+fn mail_that_comes_meanwhile_waits_for_the_next_session() {
+    let h = Home::new();
+    let mut started = h.session().spawn();
+    let mut stdin = started.child.stdin.take().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    h.dir.write("home/Maildir/new/4.d", "Subject: late\n\n");
+    stdin.write_all(b"STAT\r\nQUIT\r\n").unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(started.child.stdout.as_mut().unwrap(), &mut text).unwrap();
+    assert!(text.contains("+OK 3 60\r\n"), "{text}");
+    h.session().stdin("QUIT\r\n").run().expect_out("+OK 4 messages");
+}
+
+/// A configuration in which `pop3d` finds spawn, lookup and checkauth and one user, joe, password secret.
+fn with_login() -> (Home, Run) {
+    let mut h = Home::new();
+    let meta = std::fs::metadata(h.dir.path()).unwrap();
+    let root = meta.uid() == 0;
+    let (uid, gid) = if root { (54_321, 54_321) } else { (meta.uid(), meta.gid()) };
+    let libexec = program!("spawn").parent().unwrap().display().to_string();
+    let d = h.dir.path().display();
+    let ids = ["tls", "lookup", "queue", "net", "mail", "out", "filter", "sign", "auth"];
+    let ids: String = ids.iter().enumerate().map(|(i, n)| format!("{n} = \"{0}:{0}\"\n", 54_001 + i)).collect();
+    h.dir.write(
+        "p.toml",
+        format!("[ids]\nlandlock = \"optional\"\n{ids}[paths]\nlibexec = \"{libexec}\"\nrun = \"{d}/run\"\nstate = \"{d}/state\"\ntables = \"{d}/tables\"\n"),
+    );
+    h.dir.write("tables/users", format!("joe:{{PLAIN}}secret:{uid}:{gid}::{d}/home:/bin/sh\n"));
+    std::fs::create_dir_all(h.dir.join("run")).unwrap();
+    std::fs::create_dir_all(h.dir.join("state")).unwrap();
+    if root {
+        Run::new("chmod").args(["-R", "a+rX"]).arg(h.dir.path()).run().expect_code(0);
+        Run::new("chown")
+            .args(["-R", "54002:54002"])
+            .args([h.dir.join("state"), h.dir.join("run")])
+            .run()
+            .expect_code(0);
+        Run::new("chown").args(["-R", "54321:54321"]).arg(h.dir.join("home")).run().expect_code(0);
+    }
+    let lookup = Run::new(program!("lookup")).arg("--serve").arg("-c").arg(h.dir.join("p.toml"));
+    let lookup = if root { lookup.uid(54_002, 54_002) } else { lookup };
+    h._lookup = Some(lookup.spawn());
+    let end = std::time::Instant::now() + Duration::from_secs(10);
+    while !h.dir.join("run/lookup").exists() {
+        assert!(std::time::Instant::now() < end, "lookup does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let run = Run::new(program!("pop3d")).arg("-c").arg(h.dir.join("p.toml"));
+    (h, run)
+}
+
+#[test]
+fn a_login_from_a_pipe_reaches_the_users_mailbox() {
+    let (h, run) = with_login();
+    let out = run
+        .stdin("CAPA\r\nUSER joe\r\nPASS wrong\r\nUSER joe\r\nPASS secret\r\nSTAT\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n")
+        .run();
+    let text = out.out();
+    assert!(
+        text.contains("-ERR [AUTH]") && text.contains("+OK 3 60\r\n") && text.contains("Subject: one"),
+        "{}",
+        out.describe()
+    );
+    assert_eq!(h.count(), 2);
+}
+
+#[test]
+fn sasl_with_and_without_initial_response() {
+    let (_h, run) = with_login();
+    let plain = "AGpvZQBzZWNyZXQ=";
+    let out = run.clone().stdin(format!("AUTH\r\nAUTH PLAIN {plain}\r\nSTAT\r\nQUIT\r\n")).run();
+    assert!(out.out().contains("+OK 3 60"), "{}", out.describe());
+    let out = run
+        .stdin(format!(
+            "AUTH PLAIN\r\n*\r\nAUTH PLAIN !!\r\nAUTH NONSENSE\r\nAUTH PLAIN\r\n{plain}\r\nSTAT\r\nQUIT\r\n"
+        ))
+        .run();
+    assert!(out.out().contains("+OK 3 60") && out.out().matches("-ERR").count() == 3, "{}", out.describe());
+}
+
+#[test]
+fn before_login_there_is_no_mailbox() {
+    let (h, run) = with_login();
+    let out = run.stdin("STAT\r\nRETR 1\r\nDELE 1\r\nPASS x\r\nSTLS\r\nAPOP a b\r\nQUIT\r\n").run();
+    assert_eq!(out.out().matches("-ERR").count(), 6, "{}", out.describe());
+    assert_eq!(h.count(), 3);
+}
