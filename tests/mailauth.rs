@@ -322,3 +322,150 @@ fn python_spf_agrees() {
         assert_eq!(theirs.out().trim(), ours, "{record}: {}", theirs.describe());
     }
 }
+
+// ---- reports -----------------------------------------------------------------------------------------------------
+
+const DAY: u64 = 1_700_000_000; // 2023-11-14
+
+/// Two good messages and one bad one, then the daily job a day later.
+fn reports(zone: &str, extra: &str) -> (TempDir, Output) {
+    let server = DnsServer::new(zone);
+    let dir = TempDir::new();
+    let kept = dir.join("reports");
+    std::fs::create_dir(&kept).unwrap();
+    let config =
+        dir.write("pennypost.toml", format!("{ID}[mailauth]\nreports = {:?}\n{extra}", kept.display().to_string()));
+    for (n, from) in [(0, "joe@d.example"), (1, "joe@d.example"), (2, "eve@e.example")] {
+        let run = Run::new(program!("mailauth")).arg("-c").arg(&config).args(["--time", &(DAY + n).to_string()]);
+        let run = run.env("PENNYPOST_FILTER", "1").env("PENNYPOST_RESOLVER", server.at());
+        run.env("REMOTE_IP", IP).env("SENDER", from).stdin(MAIL).run();
+    }
+    let out = dir.join("out");
+    std::fs::create_dir(&out).unwrap();
+    let job =
+        Run::new(program!("mailauth")).arg("-c").arg(&config).args(["--send-reports", "--resolver", &server.at()]);
+    let job = job.args(["--time", &(DAY + 86_400).to_string()]).arg("--into").arg(&out).run();
+    (dir, job)
+}
+
+fn written(dir: &TempDir) -> Vec<std::path::PathBuf> {
+    penny_testkit::tmp::list(dir.join("out"))
+}
+
+#[test]
+fn a_day_becomes_one_report() {
+    let zone = format!(
+        "d.example TXT v=spf1 ip4:{IP} -all\n_dmarc.d.example TXT v=DMARC1; p=quarantine; rua=mailto:r@d.example"
+    );
+    let (dir, job) = reports(&zone, "");
+    job.expect_code(0);
+    let mails = written(&dir);
+    assert_eq!(mails.len(), 1);
+    let text = std::fs::read_to_string(&mails[0]).unwrap();
+    assert!(
+        text.contains("To: r@d.example\nSubject: Report Domain: d.example\n Submitter: mx.example\n Report-ID: <"),
+        "{text}"
+    );
+    assert!(text.contains("filename=\"mx.example!d.example!1699920000!1700006399.xml.gz\""), "{text}");
+    let shown = Run::new(program!("pennypost")).arg("report").arg(&mails[0]).run();
+    shown.expect_code(0).expect_out("policy p=quarantine").expect_out("3 messages, 2 pass");
+    shown.expect_out("2         192.0.2.1  d.example  pass        fail  pass");
+    shown.expect_out("1         192.0.2.1  d.example  quarantine  fail  fail");
+    assert!(!dir.join("reports/20231114").exists());
+}
+
+#[test]
+fn other_mailboxes_must_agree() {
+    let policy =
+        format!("d.example TXT v=spf1 ip4:{IP} -all\n_dmarc.d.example TXT v=DMARC1; p=none; rua=mailto:r@r.example\n");
+    let (dir, job) = reports(&policy, "");
+    job.expect_code(0).expect_err("ev=report-not-wanted");
+    assert!(written(&dir).is_empty());
+    let (dir, job) = reports(&format!("{policy}d.example._report._dmarc.r.example TXT v=DMARC1"), "");
+    job.expect_code(0);
+    assert_eq!(written(&dir).len(), 1);
+    // asked in vain: the day's results wait
+    let (dir, job) = reports(&format!("{policy}d.example._report._dmarc.r.example SERVFAIL"), "");
+    job.expect_code(75);
+    assert!(written(&dir).is_empty() && dir.join("reports/20231114").exists());
+}
+
+#[test]
+fn failure_reports_only_when_wanted() {
+    let zone =
+        format!("d.example TXT v=spf1 ip4:{IP} -all\n_dmarc.d.example TXT v=DMARC1; p=none; ruf=mailto:f@d.example");
+    let (dir, _) = reports(&zone, "");
+    assert!(written(&dir).is_empty());
+    let (dir, job) = reports(&zone, "failure_reports = true\n");
+    job.expect_code(0);
+    let mails = written(&dir);
+    assert_eq!(mails.len(), 1, "only the message that failed");
+    let text = std::fs::read_to_string(&mails[0]).unwrap();
+    for part in [
+        "report-type=feedback-report",
+        "Feedback-Type: auth-failure",
+        "Auth-Failure: dmarc",
+        "Reported-Domain: d.example",
+        "Original-Mail-From: <eve@e.example>",
+        "Subject: hi",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("Hello"), "bodies stay here");
+}
+
+#[test]
+fn domains_that_did_not_ask_are_not_kept() {
+    let (dir, job) = reports("_dmarc.d.example TXT v=DMARC1; p=none", "");
+    job.expect_code(0);
+    assert!(written(&dir).is_empty());
+}
+
+#[test]
+fn pennypost_report_reads_mails_and_files() {
+    let sample = |name: &str| format!("{}/tests/data/reports/{name}", env!("CARGO_MANIFEST_DIR"));
+    for name in [
+        "dmarc-feedback/100.eml",
+        "dmarc-feedback/101.eml",
+        "dmarc-feedback/102.eml",
+        "dmarc-feedback/103.eml",
+        "dmarc-feedback/104.eml",
+    ] {
+        Run::new(program!("pennypost"))
+            .arg("report")
+            .arg(sample(name))
+            .run()
+            .expect_code(0)
+            .expect_out("DMARC report of");
+    }
+    for name in ["tlsrpt/rpt01.eml", "tlsrpt/rpt02.eml", "tlsrpt/rpt01.json"] {
+        Run::new(program!("pennypost"))
+            .arg("report")
+            .arg(sample(name))
+            .run()
+            .expect_code(0)
+            .expect_out("TLS report of");
+    }
+    Run::new(program!("pennypost"))
+        .args(["report", "-"])
+        .stdin("nothing")
+        .run()
+        .expect_code(65)
+        .expect_err("no report");
+}
+
+#[test]
+fn pennypost_dkim_makes_keys() {
+    let dir = TempDir::new();
+    let table = dir.join("dkim");
+    let config = dir.write("pennypost.toml", format!("[dkimsign]\ntable = {:?}\n", table.display().to_string()));
+    let run = |args: &[&str]| Run::new(program!("pennypost")).arg("-c").arg(&config).args(["dkim"]).args(args).run();
+    let out = run(&["new", "d.example", "s1", "--kind", "ed25519"]);
+    out.expect_code(0).expect_out("s1._domainkey.d.example. IN TXT \"v=DKIM1; k=ed25519; p=").expect_out("; line for ");
+    assert!(dir.join("d.example.s1.pem").exists());
+    assert_eq!(run(&["show", "d.example", "s1"]).out().lines().next(), out.out().lines().next());
+    let record: String = out.out().split('"').nth(1).unwrap().to_owned();
+    std::fs::write(&table, out.out().lines().last().unwrap().split(": ").nth(1).unwrap()).unwrap();
+    let server = DnsServer::new(&format!("s1._domainkey.d.example TXT {record}"));
+    run(&["check", "--resolver", &server.at()]).expect_code(0).expect_out("ok");
+}

@@ -43,12 +43,20 @@ pub struct Options {
     /// Public suffix list
     #[arg(long, value_name = "FILE")]
     pub suffixes: Option<PathBuf>,
+    /// Make and send the DMARC reports of all finished days
+    #[arg(long)]
+    pub send_reports: bool,
+    /// With --send-reports: write the mails into this directory instead of sending them
+    #[arg(long, value_name = "DIR", requires = "send_reports")]
+    pub into: Option<PathBuf>,
 }
 
 /// What is asked for.
 pub enum Command {
     /// Check one message.
     Check(Box<Options>),
+    /// The daily job.
+    SendReports(Box<Options>),
     /// Help or version was printed.
     Shown,
 }
@@ -65,6 +73,9 @@ pub fn parse(args: impl Iterator<Item = OsString>, filter: bool) -> Result<Comma
         Err(e) if filter => return Err(Failure::temporary("4.3.5", first_line(&e.to_string()))),
         Err(e) => return Err(Failure::usage(first_line(&e.to_string()))),
     };
+    if options.send_reports {
+        return Ok(Command::SendReports(Box::new(options)));
+    }
     if filter {
         from_environment(&mut options);
     }

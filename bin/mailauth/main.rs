@@ -4,10 +4,14 @@
 //! Trust       the message and every record are hostile; options, environment and configuration are the administrator's
 
 mod args;
+mod collect;
 mod decide;
+mod failures;
 mod input;
 mod json;
+mod mail;
 mod rewrite;
+mod send;
 mod work;
 
 use args::Command;
@@ -18,6 +22,7 @@ fn main() -> std::process::ExitCode {
         let filter = std::env::var_os("PENNYPOST_FILTER").is_some_and(|v| v == "1");
         match args::parse(std::env::args_os(), filter)? {
             Command::Shown => Ok(Outcome::Done),
+            Command::SendReports(options) => send::run(&options),
             Command::Check(options) if filter => work::filter(&options),
             Command::Check(options) => work::by_hand(&options),
         }

@@ -3,7 +3,7 @@
 use crate::args::Options;
 use crate::decide::{Decision, decide};
 use crate::input::Input;
-use crate::{json, rewrite};
+use crate::{collect, failures, json, rewrite};
 use penny_base::{Config, Failure, Outcome, log};
 use penny_dns::{Resolver, Settings};
 use penny_verify::assess::{Assessment, assess};
@@ -109,6 +109,8 @@ fn filter_inner(options: &Options) -> Result<Outcome, Failure> {
     let found = setup.assess(&message, options, ip);
     let decision = decide(&found, &setup.config.mailauth);
     report(&found, &decision);
+    let seen = collect::Seen { found: &found, decision: &decision, ip, from: &options.from, now: setup.now };
+    keep(&setup, &seen, &message, options);
     let outcome = match decision {
         Decision::Defer(why) => return Err(Failure::temporary("4.7.0", why)),
         Decision::Reject(line) => return print(&line).map(|_| Outcome::Code(REJECT)),
@@ -117,6 +119,22 @@ fn filter_inner(options: &Options) -> Result<Outcome, Failure> {
     };
     let field = found.field(&setup.id, &options.from, &options.helo);
     output(options, &input, &message, &field, &setup.id).map(|()| outcome)
+}
+
+/// Keeps what reports are made of; trouble with that never holds up mail.
+fn keep(setup: &Setup, seen: &collect::Seen<'_>, message: &Message<'_>, options: &Options) {
+    let config = &setup.config.mailauth;
+    if config.reports.as_os_str().is_empty() {
+        return;
+    }
+    let mut result = collect::record(&config.reports, seen);
+    if config.failure_reports {
+        let field = seen.found.field(&setup.id, &options.from, &options.helo);
+        result = result.and(failures::record(&config.reports, seen, message, &field));
+    }
+    if let Err(e) = result {
+        log::event(log::Level::Warning, "report-not-kept", None, &[("dir", &config.reports.display()), ("why", &e)]);
+    }
 }
 
 fn report(found: &Assessment, decision: &Decision) {

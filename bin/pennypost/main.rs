@@ -2,6 +2,8 @@
 
 mod check;
 mod defaults;
+mod dkim;
+mod report;
 mod route;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +35,17 @@ enum Command {
     },
     /// Print the configuration file with every default written out in comments.
     Defaults,
+    /// Show DMARC aggregate and TLS reports as tables: XML, JSON, gzip, zip, or the mail they came in.
+    Report {
+        /// Files; - is standard input.
+        #[arg(required = true)]
+        file: Vec<PathBuf>,
+    },
+    /// Make, show and check DKIM keys.
+    Dkim {
+        #[command(subcommand)]
+        action: dkim::Action,
+    },
     /// Tell what becomes of mail to an address, and why.
     Route {
         /// Addresses.
@@ -57,6 +70,8 @@ fn work() -> Result<Outcome, Failure> {
     match arguments.command {
         Command::Check { write, show } => check::run(&file, write, show),
         Command::Defaults => defaults::run(),
+        Command::Report { file } => report::run(&file),
+        Command::Dkim { action } => dkim::run(&file, &action),
         Command::Route { address } => route::run(&Config::load(Some(&file))?, &address),
     }
 }

@@ -14,12 +14,24 @@ mod record;
 mod tests;
 mod walk;
 
+use penny_dns::{Error, Name, Resolve};
 use std::fmt;
 
 pub use author::author_domains;
 pub use check::{Authenticated, check};
 pub use psl::PublicSuffixes;
 pub use record::{Alignment, Policy, Psd, Record};
+
+/// Whether a domain agrees to take another's reports (RFC 9990 4, RFC 9989 10.8): the same organization, or a record
+/// that says so.
+pub fn takes_reports(dns: &dyn Resolve, about: &Name, to: &Name) -> Result<bool, Error> {
+    let organization = |name| walk::Walk::new(dns, name, None).map(|w| w.organization().clone());
+    if about == to || organization(about)? == organization(to)? {
+        return Ok(true);
+    }
+    let Ok(at) = to.child(&format!("{about}._report._dmarc")) else { return Ok(false) };
+    Ok(penny_dns::txt(dns, &at)?.iter().any(|text| Record::parse(text).is_some()))
+}
 
 /// The results of RFC 8601 2.7.6 / RFC 9989 9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -225,3 +225,18 @@ fn the_list_bounds_the_walk_when_asked_for() {
     assert_eq!(with(None), Outcome::Pass);
     assert_eq!(with(Some(&psl())), Outcome::None);
 }
+
+#[test]
+fn reports_go_only_where_they_are_wanted() {
+    let zone = Zone::parse(
+        "_dmarc.d.example TXT v=DMARC1; p=none\nd.example._report._dmarc.r.example TXT v=DMARC1;\n\
+         d.example._report._dmarc.x.example TXT yes\nd.example._report._dmarc.t.example TIMEOUT",
+    );
+    let takes = |to: &str| takes_reports(&zone, &Name::parse("d.example").unwrap(), &Name::parse(to).unwrap());
+    assert_eq!(takes("d.example"), Ok(true));
+    assert_eq!(takes("mail.d.example"), Ok(true));
+    assert_eq!(takes("r.example"), Ok(true));
+    assert_eq!(takes("x.example"), Ok(false));
+    assert_eq!(takes("none.example"), Ok(false));
+    assert!(takes("t.example").is_err());
+}
