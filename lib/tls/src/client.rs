@@ -42,6 +42,13 @@ impl Connector {
         Ok(Connector(b.build()))
     }
 
+    /// A connector that trusts nobody, for [`Verify::Opportunistic`]: it need not load any root.
+    pub fn without_roots() -> io::Result<Connector> {
+        let mut b = SslContext::builder(SslMethod::tls_client())?;
+        b.set_min_proto_version(Some(SslVersion::TLS1_2))?;
+        Ok(Connector(b.build()))
+    }
+
     /// Shakes hands as a client; `name` is sent as SNI and, when verified, must be in the certificate.
     pub fn connect(&self, name: &str, socket: TcpStream, verify: Verify) -> io::Result<Stream> {
         let mut ssl = Ssl::new(&self.0)?;

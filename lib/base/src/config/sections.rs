@@ -296,6 +296,10 @@ section! {
         port: u32 = 25;
         /// Use STARTTLS where it is offered.
         starttls: bool = true;
+        /// Trusted roots for hosts whose certificate must be checked, PEM; empty takes the system's.
+        ca_file: PathBuf = PathBuf::new();
+        /// Send in chunks (BDAT) where it is offered.
+        chunking: bool = true;
         /// Time to connect.
         connect_timeout: Seconds = Seconds(30);
         /// Time to wait for most answers (RFC 5321 4.5.3.2).

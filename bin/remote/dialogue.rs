@@ -1,0 +1,322 @@
+//! One job: find hosts, open a session or use the one that is open, send, and try the next host where that may help.
+//!
+//! Invariants  1. at most one session is open   2. content that was sent and not answered is not sent to another host
+//!             in the same job: the first may have taken it
+
+use crate::hosts::{self, Host};
+use crate::letter::Letter;
+use crate::open::{Level, NotOpen, Place, Session, open};
+use crate::outcome::Trouble;
+use crate::transaction::{Sent, may_improve, run};
+use penny_base::{Config, Failure};
+use penny_dns::{Resolver, Settings as DnsSettings};
+use penny_queue::job::{Hop, Route};
+use penny_queue::journal::Outcome;
+use penny_tls::client::{Connector, Verify};
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Hosts with which a transaction is begun for one job.
+const TRANSACTIONS_MAX: usize = 4;
+/// Messages over one connection.
+const MESSAGES_MAX: u32 = 200;
+
+/// What the configuration says about sending.
+#[derive(Debug)]
+pub struct Settings {
+    /// Name in EHLO.
+    pub helo: String,
+    /// Source address.
+    pub source: Option<IpAddr>,
+    /// Time to connect.
+    pub connect_timeout: Duration,
+    /// Time for most replies.
+    pub timeout: Duration,
+    /// Use STARTTLS where offered.
+    pub starttls: bool,
+    /// Use BDAT where offered.
+    pub chunking: bool,
+    /// Port of hosts found by MX.
+    pub port: u16,
+    /// Makes TLS sessions; the trusted roots are loaded when a certificate has to be checked first.
+    pub tls: Tls,
+    /// Names of this host, for loops.
+    pub own: Vec<String>,
+}
+
+/// Makes TLS sessions.
+#[derive(Debug, Default)]
+pub struct Tls {
+    ca_file: Option<PathBuf>,
+    opportunistic: OnceCell<Connector>,
+    verified: OnceCell<Connector>,
+}
+
+impl Tls {
+    /// The connector for a level of checking.
+    pub fn connector(&self, verify: Verify) -> io::Result<&Connector> {
+        let (cell, make): (_, &dyn Fn() -> io::Result<Connector>) = match verify {
+            Verify::Opportunistic => (&self.opportunistic, &Connector::without_roots),
+            Verify::Verified => (&self.verified, &|| Connector::new(self.ca_file.as_deref())),
+        };
+        if let Some(connector) = cell.get() {
+            return Ok(connector);
+        }
+        let made = make()?;
+        Ok(cell.get_or_init(|| made))
+    }
+}
+
+impl Settings {
+    /// For a piece of the content (RFC 5321 4.5.3.2.5: 3 minutes).
+    pub fn block_timeout(&self) -> Duration {
+        self.timeout.min(Duration::from_secs(180))
+    }
+
+    /// For the reply to the end of the data (RFC 5321 4.5.3.2.6: 10 minutes, twice the others).
+    pub fn end_timeout(&self) -> Duration {
+        self.timeout * 2
+    }
+
+    /// For a TLS handshake.
+    pub fn handshake_timeout(&self) -> Duration {
+        self.timeout.min(Duration::from_secs(60))
+    }
+
+    /// Seconds since 1970.
+    pub fn now(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    }
+}
+
+/// Sends letters, keeping a session open between them.
+pub struct Sender {
+    settings: Settings,
+    dns: Resolver,
+    session: Option<(String, Session)>,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub struct Report {
+    /// One a recipient, in the order of the envelope.
+    pub outcomes: Vec<Outcome>,
+    /// Whether the destination did its part; `None` when it was not asked.
+    pub reached: Option<bool>,
+}
+
+impl Sender {
+    /// Reads settings, loads the trusted roots.
+    pub fn new(config: Config) -> Result<Sender, Failure> {
+        let r = &config.remote;
+        let resolver = Some(r.resolver.as_str()).filter(|t| !t.is_empty());
+        let dns = DnsSettings::choose(resolver).map_err(Failure::config)?;
+        let ca_file = Some(r.ca_file.clone()).filter(|p| !p.as_os_str().is_empty());
+        let tls = Tls { ca_file, ..Tls::default() };
+        let source = match r.source.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| Failure::config(format!("remote.source: {text} is no address")))?),
+        };
+        let settings = Settings {
+            helo: if r.helo.is_empty() { config.hostname() } else { r.helo.clone() },
+            source,
+            connect_timeout: Duration::from_secs(r.connect_timeout.0.max(1)),
+            timeout: Duration::from_secs(r.timeout.0.max(1)),
+            starttls: r.starttls,
+            chunking: r.chunking,
+            port: u16::try_from(r.port).map_err(|_| Failure::config("remote.port is no port"))?,
+            tls,
+            own: vec![config.hostname()],
+        };
+        Ok(Sender { settings, dns: Resolver::new(dns), session: None })
+    }
+
+    /// Sends a letter.
+    pub fn send(&mut self, route: &Route, letter: &Letter) -> Report {
+        let Some(hop) = route.hop() else {
+            return everything(letter, &Trouble::temporary("4.3.5", "the route leads back to this host"), None);
+        };
+        let domain = letter.envelope.recipients.first().map(|r| r.address.domain()).unwrap_or_default();
+        let mut job =
+            Attempts { letter, done: BTreeMap::new(), last: None, reached: None, stop: false, converted: None };
+        let destination = route.destination(&domain);
+        self.reuse(&destination, &mut job);
+        if !job.todo().is_empty() && job.may_go_on() {
+            self.by_hosts(route, hop, &domain, &destination, &mut job);
+        }
+        job.report()
+    }
+
+    /// Says good-bye to the host, if a session is open.
+    pub fn close(&mut self) {
+        if let Some((_, session)) = self.session.take() {
+            session.quit();
+        }
+    }
+
+    /// Whether a session is open.
+    pub fn is_open(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Uses the open session, if it is one for this destination.
+    fn reuse(&mut self, destination: &str, job: &mut Attempts<'_>) {
+        let Some((to, mut session)) = self.session.take() else { return };
+        let requires = job.letter.envelope.sender.requiretls() && !session.verified;
+        if to != destination || session.used >= MESSAGES_MAX || requires {
+            return session.quit();
+        }
+        let sent = self.transact(&mut session, job);
+        if !sent.reached && sent.untouched {
+            return; // it had been closed while idle: no news about the host, a new session is opened
+        }
+        self.keep(destination, session, sent, job);
+    }
+
+    /// A transaction with the message as the host can take it.
+    fn transact(&self, session: &mut Session, job: &mut Attempts<'_>) -> Sent {
+        let todo = job.todo();
+        if !job.letter.eight_bit_body || session.offers.has("8BITMIME") {
+            return run(session, &self.settings, job.letter, &todo);
+        }
+        match job.seven_bit() {
+            Ok(letter) => run(session, &self.settings, letter, &todo),
+            Err(trouble) => {
+                let outcomes = todo.into_iter().map(|i| (i, trouble.outcome())).collect();
+                Sent { outcomes, usable: true, reached: true, untouched: true }
+            }
+        }
+    }
+
+    fn keep(&mut self, destination: &str, session: Session, sent: Sent, job: &mut Attempts<'_>) {
+        let usable = sent.usable;
+        job.take(sent);
+        if usable {
+            self.session = Some((destination.to_owned(), session));
+        }
+    }
+
+    fn by_hosts(&mut self, route: &Route, hop: &Hop, domain: &str, destination: &str, job: &mut Attempts<'_>) {
+        let list = match route {
+            Route::Mx(_) => hosts::by_mx(&self.dns, domain, self.settings.port, &self.settings.own),
+            Route::Lmtp(h) if h.host.starts_with('/') => Ok(vec![Host { name: h.host.clone(), port: 0 }]),
+            _ => {
+                let port = if hop.port == 0 { self.settings.port } else { hop.port };
+                hosts::by_hop(&self.dns, hop, port, &self.settings.own)
+            }
+        };
+        let list = match list {
+            Ok(list) => list,
+            Err(trouble) => return job.trouble(trouble),
+        };
+        let mut transactions = 0;
+        for host in list {
+            match self.session_with(route, hop, &host, job.letter) {
+                Err(trouble) => job.trouble(trouble),
+                Ok(mut session) => {
+                    transactions += 1;
+                    let sent = self.transact(&mut session, job);
+                    self.close();
+                    self.keep(destination, session, sent, job);
+                }
+            }
+            if job.todo().is_empty() || !job.may_go_on() || transactions >= TRANSACTIONS_MAX {
+                return;
+            }
+        }
+    }
+
+    /// A session with one host; without TLS where only the handshake fails and nothing demands it.
+    fn session_with(&mut self, route: &Route, hop: &Hop, host: &Host, letter: &Letter) -> Result<Session, Trouble> {
+        let lmtp = matches!(route, Route::Lmtp(_));
+        let level = Level::of(hop, &self.settings, letter.envelope.sender.requiretls());
+        let addresses;
+        let place = if host.name.starts_with('/') {
+            Place::Unix(&host.name)
+        } else {
+            addresses = hosts::sockets(&self.dns, host)?;
+            Place::Tcp(&addresses)
+        };
+        let level = if matches!(place, Place::Unix(_)) { Level::Never } else { level };
+        match open(&self.settings, hop, host, &place, lmtp, level) {
+            Ok(session) => Ok(session),
+            Err(NotOpen { without_tls: true, .. }) => {
+                open(&self.settings, hop, host, &place, lmtp, Level::Never).map_err(|n| n.trouble)
+            }
+            Err(NotOpen { trouble, .. }) => Err(trouble),
+        }
+    }
+}
+
+/// The state of a job over several hosts.
+struct Attempts<'a> {
+    letter: &'a Letter,
+    done: BTreeMap<usize, Outcome>,
+    last: Option<Trouble>,
+    reached: Option<bool>,
+    /// Content went out and no answer came: not to another host now.
+    stop: bool,
+    /// The message in 7 bits, once a host needed it.
+    converted: Option<Letter>,
+}
+
+/// Largest message converted to 7 bits, which is done in memory.
+const CONVERT_MAX: u64 = 64 << 20;
+
+impl Attempts<'_> {
+    /// Recipients that another host may still help.
+    fn todo(&self) -> Vec<usize> {
+        let all = 0..self.letter.envelope.recipients.len();
+        all.filter(|i| self.done.get(i).is_none_or(may_improve)).collect()
+    }
+
+    fn seven_bit(&mut self) -> Result<&Letter, Trouble> {
+        if self.letter.envelope.size > CONVERT_MAX {
+            // RFC 3463 3.7: X.6.3 conversion required but not supported
+            return Err(Trouble::permanent("5.6.3", "the message is too large to be converted to 7 bits"));
+        }
+        if self.converted.is_none() {
+            let made = self.letter.bytes().and_then(|b| self.letter.with_content(&crate::downgrade::convert(&b)));
+            self.converted = Some(made.map_err(|e| Trouble::temporary("4.3.0", format!("conversion: {e}")))?);
+        }
+        self.converted.as_ref().ok_or_else(|| Trouble::temporary("4.3.0", "no conversion"))
+    }
+
+    /// A permanent trouble of the whole destination ends the search.
+    fn may_go_on(&self) -> bool {
+        !self.stop && !self.last.as_ref().is_some_and(|t| t.permanent && t.mta.is_none())
+    }
+
+    fn trouble(&mut self, trouble: Trouble) {
+        // a domain that does not exist is an answer, not silence
+        self.reached = self.reached.or((!trouble.permanent).then_some(false));
+        // a later host's silence does not hide what an earlier one said of a recipient
+        self.last = Some(trouble);
+    }
+
+    fn take(&mut self, sent: Sent) {
+        if !sent.reached {
+            self.reached = self.reached.or(Some(false));
+        } else {
+            self.reached = Some(true);
+        }
+        self.stop |= !sent.untouched && !sent.reached;
+        self.done.extend(sent.outcomes);
+    }
+
+    fn report(self) -> Report {
+        let unknown = Trouble::temporary("4.4.1", "no host could be asked");
+        let last = self.last.unwrap_or(unknown).outcome();
+        let count = self.letter.envelope.recipients.len();
+        let outcomes = (0..count).map(|i| self.done.get(&i).cloned().unwrap_or_else(|| last.clone())).collect();
+        Report { outcomes, reached: self.reached }
+    }
+}
+
+fn everything(letter: &Letter, trouble: &Trouble, reached: Option<bool>) -> Report {
+    Report { outcomes: letter.envelope.recipients.iter().map(|_| trouble.outcome()).collect(), reached }
+}

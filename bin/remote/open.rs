@@ -1,0 +1,224 @@
+//! From an address to a session that is ready for MAIL: connect, greeting, EHLO, STARTTLS, AUTH.
+//!
+//! Standards   RFC 5321 3.1-3.2, 4.1.1.1, 4.5.3.2 (times), RFC 3207 (STARTTLS), RFC 4954 and 4616 (AUTH PLAIN),
+//!             RFC 2033 (LMTP), RFC 7435 (opportunistic TLS), RFC 7504 (521)
+//! Invariants  1. a secret is sent only over TLS or to this host itself   2. what was offered before TLS is forgotten
+
+use crate::dialogue::Settings;
+use crate::hosts::Host;
+use crate::outcome::Trouble;
+use crate::wire::{Lost, Wire};
+use penny_queue::job::{Hop, TlsWish};
+use penny_smtp::client::{Extensions, Reply};
+use penny_tls::client::Verify;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// A session ready for a transaction.
+#[derive(Debug)]
+pub struct Session {
+    /// The connection.
+    pub wire: Wire,
+    /// What the host offered.
+    pub offers: Extensions,
+    /// The host, as reports name it.
+    pub host: String,
+    /// One reply a recipient after the data.
+    pub lmtp: bool,
+    /// Messages sent over it.
+    pub used: u32,
+    /// The TLS certificate was checked and is the host's.
+    pub verified: bool,
+}
+
+/// How TLS is to be used with a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Not at all.
+    Never,
+    /// If it works.
+    Opportunistic,
+    /// Encrypted with a checked certificate, or not at all.
+    Verified,
+}
+
+impl Level {
+    /// As a route asks, and the configuration allows.
+    pub fn of(hop: &Hop, settings: &Settings, requiretls: bool) -> Level {
+        match hop.tls {
+            _ if requiretls => Level::Verified,
+            TlsWish::Must => Level::Verified,
+            TlsWish::None => Level::Never,
+            TlsWish::May if settings.starttls => Level::Opportunistic,
+            TlsWish::May => Level::Never,
+        }
+    }
+}
+
+/// Why a session did not come about, and whether it is worth trying the same host without TLS.
+#[derive(Debug)]
+pub struct NotOpen {
+    /// The reason.
+    pub trouble: Trouble,
+    /// The handshake failed, and nothing demands TLS.
+    pub without_tls: bool,
+}
+
+impl From<Trouble> for NotOpen {
+    fn from(trouble: Trouble) -> NotOpen {
+        NotOpen { trouble, without_tls: false }
+    }
+}
+
+/// Where to connect to.
+pub enum Place<'a> {
+    /// One of these addresses.
+    Tcp(&'a [SocketAddr]),
+    /// A unix socket.
+    Unix(&'a str),
+}
+
+/// Opens a session.
+pub fn open(
+    settings: &Settings,
+    hop: &Hop,
+    host: &Host,
+    place: &Place<'_>,
+    lmtp: bool,
+    level: Level,
+) -> Result<Session, NotOpen> {
+    let (wire, near) = connect(settings, hop, host, place)?;
+    let mut session =
+        Session { wire, offers: Extensions::default(), host: host.name.clone(), lmtp, used: 0, verified: false };
+    session.greeting(settings)?;
+    session.hello(settings, hop)?;
+    session.secure(settings, hop, level)?;
+    session.authenticate(settings, hop, near)?;
+    Ok(session)
+}
+
+/// The connection, and whether the other end is this host.
+fn connect(settings: &Settings, hop: &Hop, host: &Host, place: &Place<'_>) -> Result<(Wire, bool), Trouble> {
+    match place {
+        Place::Unix(path) => {
+            let stream = UnixStream::connect(path);
+            let stream = stream.map_err(|e| Trouble::temporary("4.4.1", format!("connect to {path}: {e}")))?;
+            Ok((Wire::unix(stream), true))
+        }
+        Place::Tcp(addresses) => {
+            let source = if hop.source.is_empty() { settings.source } else { hop.source.parse().ok() };
+            let list = penny_sys::connect::interleave(addresses);
+            match penny_sys::connect::race(&list, source, settings.connect_timeout) {
+                Ok((stream, address)) => Ok((Wire::tcp(stream), address.ip().is_loopback())),
+                Err(errors) => Err(connect_trouble(host, &errors)),
+            }
+        }
+    }
+}
+
+fn connect_trouble(host: &Host, errors: &[(SocketAddr, std::io::Error)]) -> Trouble {
+    let list: Vec<String> = errors.iter().map(|(address, e)| format!("{address}: {e}")).collect();
+    let list = if list.is_empty() { "no usable address".to_owned() } else { list.join(", ") };
+    Trouble::temporary("4.4.1", format!("connect to {}: {list}", host.name))
+}
+
+impl Session {
+    /// A connection that was lost at `step`.
+    pub fn lost(&self, lost: &Lost, step: &str) -> Trouble {
+        Trouble::temporary("4.4.2", format!("{}: {lost} ({step})", self.host))
+    }
+
+    /// Sends a line and takes the reply.
+    pub fn command(&mut self, line: &str, limit: Duration) -> Result<Reply, Trouble> {
+        let verb = line.split(' ').next().unwrap_or_default().to_owned();
+        let sent = self.wire.send(format!("{line}\r\n").as_bytes(), limit);
+        sent.and_then(|()| self.wire.reply(limit)).map_err(|lost| self.lost(&lost, &verb))
+    }
+
+    /// RFC 5321 3.1: 220, or 554 from a host that does not serve us. Another of the domain's hosts may.
+    fn greeting(&mut self, settings: &Settings) -> Result<(), Trouble> {
+        let reply = self.wire.reply(settings.timeout).map_err(|lost| self.lost(&lost, "greeting"))?;
+        match reply.code {
+            220 => Ok(()),
+            // RFC 7504 3: 521 says that this host takes no mail at all
+            521 => Err(Trouble::reply(&reply, &self.host, true)),
+            _ => Err(Trouble::reply(&reply, &self.host, false)),
+        }
+    }
+
+    /// EHLO, or HELO where it is not understood; LHLO has no older form.
+    fn hello(&mut self, settings: &Settings, hop: &Hop) -> Result<(), Trouble> {
+        let name = if hop.helo.is_empty() { &settings.helo } else { &hop.helo };
+        let verb = if self.lmtp { "LHLO" } else { "EHLO" };
+        let mut reply = self.command(&format!("{verb} {name}"), settings.timeout)?;
+        self.offers = Extensions::from_reply(&reply);
+        // RFC 5321 3.2: 500, 502 and others of this class mean an old server
+        if reply.is_permanent() && !self.lmtp {
+            reply = self.command(&format!("HELO {name}"), settings.timeout)?;
+            self.offers = Extensions::default();
+        }
+        if reply.code == 250 { Ok(()) } else { Err(Trouble::reply(&reply, &self.host, false)) }
+    }
+
+    fn secure(&mut self, settings: &Settings, hop: &Hop, level: Level) -> Result<(), NotOpen> {
+        if level == Level::Never {
+            return Ok(());
+        }
+        let demanded = level == Level::Verified;
+        if !self.offers.has("STARTTLS") {
+            let missing = format!("{} does not offer STARTTLS, which is required", self.host);
+            return if demanded { Err(Trouble::temporary("4.7.5", missing).into()) } else { Ok(()) };
+        }
+        let reply = self.command("STARTTLS", settings.timeout)?;
+        if reply.code != 220 {
+            return if demanded { Err(Trouble::reply(&reply, &self.host, false).into()) } else { Ok(()) };
+        }
+        let verify = if demanded { Verify::Verified } else { Verify::Opportunistic };
+        // RFC 3207 4.2: octets sent in clear behind the go-ahead are an injection, whatever the level
+        let injected = self.wire.has_input();
+        let limit = settings.handshake_timeout();
+        let shaken = settings.tls.connector(verify).and_then(|c| self.wire.start_tls(c, &self.host, verify, limit));
+        if let Err(e) = shaken {
+            let trouble = Trouble::temporary("4.7.5", format!("TLS with {}: {e}", self.host));
+            return Err(NotOpen { trouble, without_tls: !demanded && !injected });
+        }
+        self.verified = demanded;
+        self.hello(settings, hop)?;
+        Ok(())
+    }
+
+    fn authenticate(&mut self, settings: &Settings, hop: &Hop, near: bool) -> Result<(), Trouble> {
+        if hop.user.is_empty() {
+            return Ok(());
+        }
+        if self.wire.tls().is_none() && !near {
+            return Err(Trouble::temporary("4.7.5", format!("{}: no TLS, so no password is sent", self.host)));
+        }
+        let encode = |text: String| penny_mime::base64::encode(text.as_bytes());
+        let reply = if self.offers.auth("PLAIN") {
+            let secret = encode(format!("\0{}\0{}", hop.user, hop.secret)); // RFC 4616 2
+            self.command(&format!("AUTH PLAIN {secret}"), settings.timeout)?
+        } else if self.offers.auth("LOGIN") {
+            let mut reply = self.command("AUTH LOGIN", settings.timeout)?;
+            for answer in [&hop.user, &hop.secret] {
+                if reply.code == 334 {
+                    reply = self.command(&encode(answer.clone()), settings.timeout)?;
+                }
+            }
+            reply
+        } else {
+            return Err(Trouble::temporary("4.7.4", format!("{} offers no AUTH that we know", self.host)));
+        };
+        // a wrong password may be put right: the mail waits, and the log says why
+        if reply.code == 235 { Ok(()) } else { Err(Trouble::reply(&reply, &self.host, false)) }
+    }
+
+    /// Says good-bye, without waiting long.
+    pub fn quit(mut self) {
+        let limit = Duration::from_secs(2);
+        if self.wire.send(b"QUIT\r\n", limit).is_ok() {
+            let _ = self.wire.reply(limit);
+        }
+    }
+}
