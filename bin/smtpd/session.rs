@@ -134,8 +134,8 @@ impl Session {
                     return Ok("closed");
                 }
                 Step::NeedInput => {
-                    let wrote = self.flush()?;
-                    if wrote || !self.machine.in_content() {
+                    // every command ends in a reply: without one, this is still the same command or content
+                    if self.flush()? {
                         (since, octets) = (Instant::now(), 0);
                     }
                     match self.conn.fill(self.deadline(since, octets))? {
@@ -150,7 +150,8 @@ impl Session {
 
     /// RFC 5321 4.5.3.2.7: five minutes for a command; for content the time grows with what has come.
     fn deadline(&self, since: Instant, octets: u64) -> Instant {
-        since + self.config.smtpd.timeout.duration() + Duration::from_secs(octets / RATE_MIN)
+        let earned = if self.machine.in_content() { octets / RATE_MIN } else { 0 };
+        since + self.config.smtpd.timeout.duration() + Duration::from_secs(earned)
     }
 
     fn say_late(&mut self) -> std::io::Result<&'static str> {

@@ -7,7 +7,7 @@ pub fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let pad = text.len() - body.len();
     !text.is_empty()
-        && text.len() % 4 == 0
+        && text.len().is_multiple_of(4)
         && pad <= 2
         && body.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
 }
