@@ -1,0 +1,74 @@
+//! Driver: runs targets over their corpus and over seeded mutations of it, without nightly tools.
+
+mod mutate;
+mod targets;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// A target: its name, what it does with an input, inputs to begin with.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+    pub seeds: &'static [&'static [u8]],
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some(name) = args.first() else {
+        eprintln!("usage: fuzz TARGET|all [seconds] [seed]; targets: {}", names().join(" "));
+        return ExitCode::from(64);
+    };
+    let chosen: Vec<&Target> = targets::all().filter(|t| name == "all" || t.name == name).collect();
+    if chosen.is_empty() {
+        eprintln!("no target {name}; there are: {}", names().join(" "));
+        return ExitCode::from(64);
+    }
+    let Some(seconds) = args.get(1).and_then(|s| s.parse().ok()) else {
+        let mut input = Vec::new();
+        let _ = std::io::stdin().read_to_end(&mut input);
+        chosen.iter().for_each(|t| (t.run)(&input));
+        return ExitCode::SUCCESS;
+    };
+    let seed = args.get(2).and_then(|s| s.parse().ok()).unwrap_or(1);
+    let failed = chosen.iter().filter(|t| !fuzz(t, Duration::from_secs(seconds), seed)).count();
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn names() -> Vec<&'static str> {
+    targets::all().map(|t| t.name).collect()
+}
+
+fn corpus(target: &Target) -> (PathBuf, Vec<Vec<u8>>) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+    let files = std::fs::read_dir(&dir).into_iter().flatten().flatten().filter_map(|e| std::fs::read(e.path()).ok());
+    let inputs = target.seeds.iter().map(|s| s.to_vec()).chain(files).collect();
+    (dir, inputs)
+}
+
+fn fuzz(target: &Target, time: Duration, seed: u64) -> bool {
+    let (dir, inputs) = corpus(target);
+    let mut rng = mutate::Rng(seed);
+    let end = Instant::now() + time;
+    let mut count = 0u64;
+    let mut slowest = Duration::ZERO;
+    let mut next = inputs.clone().into_iter();
+    while Instant::now() < end {
+        let input = next.next().unwrap_or_else(|| mutate::mutate(&inputs, &mut rng));
+        let begin = Instant::now();
+        let result = std::panic::catch_unwind(|| (target.run)(&input));
+        slowest = slowest.max(begin.elapsed());
+        count += 1;
+        if result.is_err() {
+            let _ = std::fs::create_dir_all(&dir);
+            let path = dir.join(format!("crash-{seed}-{count}"));
+            let _ = std::fs::write(&path, &input);
+            eprintln!("{}: FAILED on {}", target.name, path.display());
+            return false;
+        }
+    }
+    println!("{}: {count} inputs, slowest {slowest:?}", target.name);
+    true
+}

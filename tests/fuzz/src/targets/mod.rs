@@ -1,0 +1,10 @@
+//! All targets, one file an area.
+
+mod auth;
+
+use crate::Target;
+
+/// Every target.
+pub fn all() -> impl Iterator<Item = &'static Target> {
+    auth::TARGETS.iter()
+}
