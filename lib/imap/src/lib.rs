@@ -20,6 +20,7 @@ pub mod subject;
 #[cfg(test)]
 mod testing;
 pub mod thread;
+pub mod url;
 pub mod write;
 
 pub use code::Code;

@@ -88,6 +88,16 @@ impl Watch {
         Ok(Watch(inotify))
     }
 
+    /// Watches the directories of a mail folder for every change of names: arrivals, renames and removals.
+    pub fn folder(dirs: &[&Path]) -> io::Result<Watch> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVE | AddWatchFlags::IN_DELETE;
+        for dir in dirs {
+            inotify.add_watch(*dir, flags | AddWatchFlags::IN_ONLYDIR)?;
+        }
+        Ok(Watch(inotify))
+    }
+
     /// Takes what happened since the last call, without waiting.
     pub fn changes(&self) -> io::Result<Vec<Change>> {
         let events = match self.0.read_events() {

@@ -5,6 +5,7 @@
 //! Invariants  at most [`ITEMS_MAX`] items, [`DEPTH_MAX`] part numbers, [`FIELDS_MAX`] header names
 use super::Command;
 use crate::parse::{Bad, Cursor, Parse};
+use crate::reader::Framed;
 use crate::set::SequenceSet;
 
 /// Items in one FETCH.
@@ -202,6 +203,14 @@ fn preview(c: &mut Cursor<'_>) -> Parse<Item> {
         })?;
     }
     Ok(Item::Preview { lazy })
+}
+
+/// A section-spec that stands alone, as in a URL (RFC 5092).
+pub fn parse_section(text: &[u8]) -> Option<Section> {
+    let framed = Framed { text: [b"[".as_slice(), text, b"]"].concat(), literals: Vec::new() };
+    let mut c = Cursor::new(&framed);
+    let found = section(&mut c).ok()?;
+    c.is_end().then_some(found)
 }
 
 /// section = "[" [section-spec] "]"

@@ -8,7 +8,7 @@ mod text;
 pub use text::{Needle, fold};
 
 use crate::command::search::{DateOf, DateOp};
-use crate::command::{Key, Section, SectionText};
+use crate::command::Key;
 use crate::render::View;
 use crate::set::{NumberSet, SequenceSet};
 
@@ -39,8 +39,8 @@ pub trait Source {
     fn save_date(&mut self) -> Option<i64>;
     /// THREADID.
     fn thread_id(&mut self) -> Option<Vec<u8>>;
-    /// The message; `None` when it has gone.
-    fn message(&mut self) -> Option<&View<'_>>;
+    /// Looks at the message; false when it has gone.
+    fn look(&mut self, at: &mut dyn FnMut(&View<'_>) -> bool) -> bool;
 }
 
 /// A search ready to run.
@@ -102,6 +102,24 @@ impl Program {
             Key::Not(k) => Self::uses_modseq(k),
             _ => false,
         }
+    }
+
+    /// Whether a body may have to be read.
+    pub fn needs_body(&self) -> bool {
+        cost(&self.test) >= 20
+    }
+
+    /// Whether EMAILID is searched for.
+    pub fn needs_email_id(&self) -> bool {
+        fn within(test: &Test) -> bool {
+            match test {
+                Test::EmailId(_) => true,
+                Test::And(tests) | Test::Or(tests) => tests.iter().any(within),
+                Test::Not(t) => within(t),
+                _ => false,
+            }
+        }
+        within(&self.test)
     }
 
     /// If the search names UIDs that every hit must be among, those.
@@ -176,10 +194,12 @@ fn run(test: &Test, f: &Facts<'_>, s: &mut dyn Source, now: i64) -> bool {
         // RFC 5032: older is at least, younger at most that many seconds
         Test::Older(age) => s.internal_date().is_some_and(|d| d <= now - age),
         Test::Younger(age) => s.internal_date().is_some_and(|d| d >= now - age),
-        Test::Date(of, op, day) => message_day(*of, s).is_some_and(|d| compare(d, *op, *day)),
-        Test::Header(name, needle) => s.message().is_some_and(|m| text::in_field(m.header(), name, needle)),
-        Test::Body(needle) => s.message().is_some_and(|m| text::in_body(m, needle)),
-        Test::Text(needle) => s.message().is_some_and(|m| text::in_text(m, needle)),
+        Test::Date(DateOf::Internal, op, day) => day_is(s.internal_date(), *op, *day),
+        Test::Date(DateOf::Saved, op, day) => day_is(s.save_date(), *op, *day),
+        Test::Date(DateOf::Sent, op, day) => s.look(&mut |m| sent_day(m).is_some_and(|d| compare(d, *op, *day))),
+        Test::Header(name, needle) => s.look(&mut |m| text::in_field(m.header(), name, needle)),
+        Test::Body(needle) => s.look(&mut |m| text::in_body(m, needle)),
+        Test::Text(needle) => s.look(&mut |m| text::in_text(m, needle)),
     }
 }
 
@@ -191,20 +211,14 @@ fn compare(day: i64, op: DateOp, limit: i64) -> bool {
     }
 }
 
-fn message_day(of: DateOf, s: &mut dyn Source) -> Option<i64> {
-    match of {
-        DateOf::Internal => s.internal_date().map(|d| d.div_euclid(86400)),
-        DateOf::Saved => s.save_date().map(|d| d.div_euclid(86400)),
-        DateOf::Sent => {
-            let field = penny_mime::find_field(s.message()?.header(), "Date")?;
-            penny_mime::DateTime::parse(field.value).map(|d| d.local_day())
-        }
-    }
+fn day_is(seconds: Option<i64>, op: DateOp, limit: i64) -> bool {
+    seconds.is_some_and(|s| compare(s.div_euclid(86400), op, limit))
 }
 
-/// The section a BODY search looks at, for callers that cache.
-pub fn body_section() -> Section {
-    Section { path: Vec::new(), text: SectionText::Text }
+/// The day of the Date field, in its own zone (RFC 3501 6.4.4: disregarding time and timezone).
+fn sent_day(view: &View<'_>) -> Option<i64> {
+    let field = penny_mime::find_field(view.header(), "Date")?;
+    penny_mime::DateTime::parse(field.value).map(|d| d.local_day())
 }
 
 #[cfg(test)]
@@ -228,8 +242,8 @@ mod tests {
         fn thread_id(&mut self) -> Option<Vec<u8>> {
             Some(b"T1".to_vec())
         }
-        fn message(&mut self) -> Option<&View<'_>> {
-            Some(&self.0)
+        fn look(&mut self, at: &mut dyn FnMut(&View<'_>) -> bool) -> bool {
+            at(&self.0)
         }
     }
 

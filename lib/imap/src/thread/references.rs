@@ -38,10 +38,10 @@ fn link(messages: &[Message]) -> Forest {
         if let Some(p) = previous.filter(|&p| forest.parent(node) != Some(p)) {
             let before = forest.parent(node);
             forest.orphan(node);
-            if !forest.adopt(p, node) {
-                if let Some(b) = before {
-                    forest.adopt(b, node);
-                }
+            if !forest.adopt(p, node)
+                && let Some(b) = before
+            {
+                forest.adopt(b, node);
             }
         }
     }
@@ -130,7 +130,7 @@ fn merge(forest: &mut Forest, messages: &[Message]) {
             Some(&old) => {
                 let (old_dummy, dummy) = (forest.message(old).is_none(), forest.message(root).is_none());
                 // (5.B.2) a dummy, or an original where the table holds a reply
-                if dummy && !old_dummy || !dummy && !old_dummy && info(forest, old).1 && !is_reply {
+                if !old_dummy && (dummy || info(forest, old).1 && !is_reply) {
                     table.insert(subject, root);
                 }
             }

@@ -1,0 +1,88 @@
+//! COPY, MOVE, EXPUNGE.
+//!
+//! Standards   RFC 3501 6.4.3, 6.4.7; RFC 6851 (MOVE); RFC 4315 (COPYUID, UID EXPUNGE)
+//! Invariants  COPY and MOVE copy all of the set or nothing (RFC 3501 6.4.7)
+use super::Session;
+use super::answer::Answer;
+use penny_imap::command::Name;
+use penny_imap::{Code, SequenceSet, write};
+use penny_maildir::{Copied, Mode};
+
+impl Session {
+    pub(super) fn copy(&mut self, set: &SequenceSet, uid: bool, name: &Name, is_move: bool) -> Answer {
+        let folder = match self.folder(name) {
+            Ok(folder) => folder,
+            Err(no) => return no,
+        };
+        let qresync = self.enabled.qresync;
+        let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
+        if !uid && selected.has_bad_number(set) {
+            return Answer::bad("No such message");
+        }
+        if is_move && selected.read_only {
+            return Answer::no(Code::ReadOnly, "Mailbox is read-only");
+        }
+        let uids = selected.uids(set, uid);
+        let mut target = match self.store.mailbox(&folder, Mode::Target) {
+            Ok(target) => target,
+            Err(e) => return Answer::of_target(&e),
+        };
+        let copied = if is_move { selected.mailbox.move_to(&uids, &mut target) } else { selected.mailbox.copy(&uids, &mut target) };
+        let copied = match copied {
+            Ok(copied) => copied,
+            Err(e) => return Answer::of_target(&e),
+        };
+        let done = if is_move { "MOVE completed" } else { "COPY completed" };
+        if copied.pairs.is_empty() {
+            // RFC 4315 3: no COPYUID when nothing was copied
+            return if copied.gone.is_empty() { Answer::ok(done) } else { Answer::no(Code::ExpungeIssued, "The messages have been expunged") };
+        }
+        if !is_move {
+            return Answer::ok_with(copy_uid(&copied), done);
+        }
+        // RFC 6851 4.3: COPYUID comes untagged before the EXPUNGEs
+        write::status(&mut self.conn.out, "*", "OK", Some(&copy_uid(&copied)), "Moved");
+        let moved: Vec<u32> = copied.pairs.iter().map(|p| p.0).collect();
+        selected.tell_expunged(&mut self.conn.out, &sorted(moved), qresync);
+        Answer::ok(done)
+    }
+
+    pub(super) fn expunge(&mut self, set: Option<&SequenceSet>) -> Answer {
+        let qresync = self.enabled.qresync;
+        let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
+        if selected.read_only {
+            return Answer::no(Code::ReadOnly, "Mailbox is read-only");
+        }
+        let only = set.map(|s| selected.uids(s, true));
+        match selected.mailbox.expunge(only.as_deref()) {
+            Ok(gone) => {
+                selected.tell_expunged(&mut self.conn.out, &sorted(gone), qresync);
+                Answer::ok("EXPUNGE completed")
+            }
+            Err(e) => Answer::of(&e),
+        }
+    }
+}
+
+fn sorted(mut uids: Vec<u32>) -> Vec<u32> {
+    uids.sort_unstable();
+    uids
+}
+
+/// The two lists of COPYUID, which pair up position by position (RFC 4315 3), so they are not sorted apart.
+fn copy_uid(copied: &Copied) -> Code {
+    let from: Vec<u32> = copied.pairs.iter().map(|p| p.0).collect();
+    let to: Vec<u32> = copied.pairs.iter().map(|p| p.1).collect();
+    Code::CopyUid(copied.uidvalidity, runs(&from), runs(&to))
+}
+
+/// `1:3,7,5`: rising runs in the order given.
+pub(super) fn runs(uids: &[u32]) -> String {
+    let chunks = uids.chunk_by(|a, b| a.checked_add(1) == Some(*b));
+    let text = chunks.map(|c| match c {
+        [one] => one.to_string(),
+        [first, .., last] => format!("{first}:{last}"),
+        [] => String::new(),
+    });
+    text.collect::<Vec<_>>().join(",")
+}

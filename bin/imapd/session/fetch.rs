@@ -1,0 +1,347 @@
+//! FETCH.
+//!
+//! Standards   RFC 3501 6.4.5, 7.4.2; RFC 7162 (CHANGEDSINCE, VANISHED, MODSEQ), 3516 (BINARY), 8474, 8514, 8970, 9394 (PARTIAL)
+//! Invariants  1. a message that has gone meanwhile never ends the session: the others are sent, and the answer says so
+//!             2. a file is opened only for items that need it, and only its header where that is enough
+use super::answer::Answer;
+use super::loaded::{Part, read_part};
+use super::selected::Selected;
+use super::{Session, io};
+use penny_base::Failure;
+use penny_imap::command::{FetchArgs, Item, Section, SectionText};
+use penny_imap::render::{BinaryError, View, body_structure, crlf_len, envelope, preview};
+use penny_imap::{Code, NumberSet, SequenceSet, write};
+use penny_maildir::{Error, FlagOp, FlagSet, Flags, Message};
+use penny_mime::DateTime;
+
+/// What can stop one message from being sent whole.
+enum Fault {
+    Gone,
+    UnknownCte,
+    Store(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(e: Error) -> Fault {
+        match e {
+            Error::Gone(_) => Fault::Gone,
+            other => Fault::Store(other),
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn fetch(&mut self, args: &FetchArgs) -> Result<Answer, Failure> {
+        if args.items.contains(&Item::ModSeq) || args.changed_since.is_some() {
+            self.enabled.condstore = true; // RFC 7162 3.1
+        }
+        if args.vanished && !self.enabled.qresync {
+            return Ok(Answer::bad("ENABLE QRESYNC first"));
+        }
+        let condstore = self.enabled.condstore;
+        let Some(selected) = &mut self.selected else { return Ok(Answer::bad("Select a mailbox first")) };
+        if !args.uid && selected.has_bad_number(&args.set) {
+            return Ok(Answer::bad("No such message"));
+        }
+        let mut uids = selected.uids(&args.set, args.uid);
+        if let Some(range) = args.partial {
+            uids = cut(&uids, range);
+        }
+        if let Some(modseq) = args.changed_since {
+            if args.vanished {
+                tell_vanished(&mut self.conn.out, selected, modseq, &args.set);
+            }
+            uids.retain(|&uid| selected.mailbox.get(uid).is_some_and(|m| m.modseq > modseq));
+        }
+        let seen = match mark_seen(selected, args, &uids) {
+            Ok(seen) => seen,
+            Err(e) => return Ok(Answer::of(&e)),
+        };
+        let items = wanted_items(args, condstore);
+        let mut job = Job { items: &items, part: items.iter().filter_map(needed).max(), buffer: Vec::new(), uid: args.uid };
+        let mut fault = None;
+        for uid in uids {
+            let extra = seen.binary_search(&uid).is_ok();
+            if let Err(f) = job.one(selected, &mut self.conn.out, uid, extra, condstore) {
+                fault.get_or_insert(f);
+            }
+            self.conn.flush_if_large().map_err(io)?;
+        }
+        Ok(match fault {
+            None => Answer::ok("FETCH completed"),
+            Some(Fault::Gone) => Answer::no(Code::ExpungeIssued, "Some messages have been expunged"),
+            Some(Fault::UnknownCte) => Answer::no(Code::UnknownCte, "Unknown content transfer encoding"),
+            Some(Fault::Store(e)) => Answer::of(&e),
+        })
+    }
+}
+
+/// RFC 9394 3.1: a window on the results, from either end.
+pub(super) fn cut(uids: &[u32], (first, last): (i64, i64)) -> Vec<u32> {
+    let len = uids.len();
+    let (low, high) = (first.unsigned_abs().min(last.unsigned_abs()), first.unsigned_abs().max(last.unsigned_abs()));
+    let low = usize::try_from(low).unwrap_or(usize::MAX);
+    let high = usize::try_from(high).unwrap_or(usize::MAX).min(len);
+    let range = if first < 0 { len - high..len.saturating_sub(low - 1) } else { (low - 1)..high };
+    uids.get(range).unwrap_or_default().to_vec()
+}
+
+fn tell_vanished(out: &mut Vec<u8>, selected: &Selected, modseq: u64, set: &SequenceSet) {
+    let known = set.resolve(u32::MAX);
+    let gone: NumberSet = super::select::vanished(selected, modseq, known.as_ref());
+    if !gone.is_empty() {
+        out.extend_from_slice(format!("* VANISHED (EARLIER) {gone}\r\n").as_bytes());
+    }
+}
+
+/// Sets `\Seen` where an item asks for it (RFC 3501 6.4.5); gives the messages that changed.
+fn mark_seen(selected: &mut Selected, args: &FetchArgs, uids: &[u32]) -> Result<Vec<u32>, Error> {
+    if selected.read_only || !args.items.iter().any(Item::sets_seen) {
+        return Ok(Vec::new());
+    }
+    let unseen = |uid: &u32| selected.mailbox.get(*uid).is_some_and(|m| !m.flags.contains(Flags::SEEN));
+    let unseen: Vec<u32> = uids.iter().copied().filter(unseen).collect();
+    if unseen.is_empty() {
+        return Ok(unseen);
+    }
+    let set = FlagSet { flags: Flags::SEEN, keywords: Vec::new() };
+    Ok(selected.mailbox.store(&unseen, FlagOp::Add, &set, None)?.changed)
+}
+
+/// The items to send: UID in a UID FETCH (RFC 3501 6.4.8), MODSEQ where it is due (RFC 7162 3.1.4).
+fn wanted_items(args: &FetchArgs, condstore: bool) -> Vec<Item> {
+    let mut items = Vec::new();
+    let add = |items: &mut Vec<Item>, item: Item| {
+        if !items.contains(&item) {
+            items.push(item);
+        }
+    };
+    if args.uid {
+        items.push(Item::Uid);
+    }
+    args.items.iter().for_each(|i| add(&mut items, i.clone()));
+    if args.changed_since.is_some() || (condstore && items.contains(&Item::Flags) && args.changed_since.is_some()) {
+        add(&mut items, Item::ModSeq);
+    }
+    items
+}
+
+/// How much of the file an item needs.
+fn needed(item: &Item) -> Option<Part> {
+    match item {
+        Item::Envelope | Item::Rfc822Header | Item::ThreadId => Some(Part::Header),
+        Item::Section { section, .. } if section.path.is_empty() => match section.text {
+            SectionText::Header | SectionText::Fields(_) | SectionText::FieldsNot(_) => Some(Part::Header),
+            _ => Some(Part::Whole),
+        },
+        Item::Rfc822 | Item::Rfc822Text | Item::Body | Item::BodyStructure | Item::Preview { .. } => Some(Part::Whole),
+        Item::Section { .. } | Item::Binary { .. } | Item::BinarySize(_) => Some(Part::Whole),
+        _ => None,
+    }
+}
+
+struct Job<'a> {
+    items: &'a [Item],
+    part: Option<Part>,
+    buffer: Vec<u8>,
+    uid: bool,
+}
+
+impl Job<'_> {
+    /// `* n FETCH (...)`; nothing is written of a message that cannot be read.
+    fn one(&mut self, selected: &mut Selected, out: &mut Vec<u8>, uid: u32, seen: bool, condstore: bool) -> Result<(), Fault> {
+        let (Some(seq), Some(message)) = (selected.seq.seq(uid), selected.mailbox.get(uid)) else { return Err(Fault::Gone) };
+        let mut bytes = std::mem::take(&mut self.buffer);
+        if let Some(part) = self.part {
+            read_part(&mut selected.mailbox, uid, part, &mut bytes)?;
+        }
+        let start = out.len();
+        out.extend_from_slice(format!("* {seq} FETCH (").as_bytes());
+        let result = self.items(selected, out, &message, &bytes);
+        if seen && !self.items.contains(&Item::Flags) {
+            out.extend_from_slice(b" FLAGS ");
+            selected.write_flags(out, &message);
+            if condstore && !self.items.contains(&Item::ModSeq) {
+                out.extend_from_slice(format!(" MODSEQ ({})", message.modseq).as_bytes());
+            }
+            if !self.uid && !self.items.contains(&Item::Uid) {
+                out.extend_from_slice(format!(" UID {uid}").as_bytes());
+            }
+        }
+        out.extend_from_slice(b")\r\n");
+        if result.is_err() {
+            out.truncate(start);
+        }
+        if self.part == Some(Part::Whole) && result.is_ok() && message.virtual_size.is_none() {
+            selected.mailbox.learned(uid, crlf_len(&bytes) as u64);
+        }
+        self.buffer = bytes;
+        result
+    }
+
+    fn items(&self, selected: &mut Selected, out: &mut Vec<u8>, message: &Message, bytes: &[u8]) -> Result<(), Fault> {
+        let view = View::new(bytes);
+        for (index, item) in self.items.iter().enumerate() {
+            if index > 0 {
+                out.push(b' ');
+            }
+            self.item(item, selected, out, message, &view)?;
+        }
+        Ok(())
+    }
+
+    fn item(&self, item: &Item, selected: &mut Selected, out: &mut Vec<u8>, m: &Message, view: &View<'_>) -> Result<(), Fault> {
+        let mut put = |text: String| out.extend_from_slice(text.as_bytes());
+        match item {
+            Item::Uid => put(format!("UID {}", m.uid)),
+            Item::ModSeq => put(format!("MODSEQ ({})", m.modseq)),
+            Item::Rfc822Size => put(format!("RFC822.SIZE {}", selected.mailbox.virtual_size(m.uid)?)),
+            Item::InternalDate => {
+                let date = DateTime::from_unix(selected.mailbox.internal_date(m.uid)?, 0);
+                put(format!("INTERNALDATE \"{}\"", date.imap()));
+            }
+            Item::SaveDate => put(format!("SAVEDATE \"{}\"", DateTime::from_unix(m.save_date, 0).imap())),
+            Item::EmailId => put(format!("EMAILID ({})", email_id(selected, m.uid))),
+            Item::ThreadId => put(format!("THREADID ({})", thread_id(view.header()))),
+            Item::Flags => {
+                put("FLAGS ".into());
+                selected.write_flags(out, m);
+            }
+            _ => return self.content(item, out, view),
+        }
+        Ok(())
+    }
+
+    /// Items made from the message's octets.
+    fn content(&self, item: &Item, out: &mut Vec<u8>, view: &View<'_>) -> Result<(), Fault> {
+        let section = |text: SectionText| Section { path: Vec::new(), text };
+        match item {
+            Item::Envelope => {
+                out.extend_from_slice(b"ENVELOPE ");
+                envelope(out, view.header());
+            }
+            Item::Body | Item::BodyStructure => {
+                let extended = *item == Item::BodyStructure;
+                out.extend_from_slice(if extended { b"BODYSTRUCTURE " } else { b"BODY " });
+                body_structure(out, view.bytes(), view.structure(), extended);
+            }
+            Item::Rfc822 => named(out, "RFC822", view, &section(SectionText::All)),
+            Item::Rfc822Header => named(out, "RFC822.HEADER", view, &section(SectionText::Header)),
+            Item::Rfc822Text => named(out, "RFC822.TEXT", view, &section(SectionText::Text)),
+            Item::Section { section, partial, .. } => {
+                out.extend_from_slice(b"BODY");
+                write_section(out, section);
+                write_origin(out, *partial);
+                out.push(b' ');
+                view.section(out, section, *partial);
+            }
+            Item::Preview { .. } => {
+                out.extend_from_slice(b"PREVIEW ");
+                write::string(out, preview(view).as_bytes());
+            }
+            Item::Binary { path, partial, .. } => return binary(out, view, path, *partial),
+            Item::BinarySize(path) => return binary_size(out, view, path),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn named(out: &mut Vec<u8>, name: &str, view: &View<'_>, section: &Section) {
+    out.extend_from_slice(name.as_bytes());
+    out.push(b' ');
+    view.section(out, section, None);
+}
+
+fn write_path(out: &mut Vec<u8>, path: &[u32]) {
+    let numbers: Vec<String> = path.iter().map(u32::to_string).collect();
+    out.extend_from_slice(numbers.join(".").as_bytes());
+}
+
+/// The section as the client wrote it, names in the same order.
+fn write_section(out: &mut Vec<u8>, section: &Section) {
+    out.push(b'[');
+    write_path(out, &section.path);
+    let dot = !section.path.is_empty() && section.text != SectionText::All;
+    if dot {
+        out.push(b'.');
+    }
+    match &section.text {
+        SectionText::All => {}
+        SectionText::Header => out.extend_from_slice(b"HEADER"),
+        SectionText::Text => out.extend_from_slice(b"TEXT"),
+        SectionText::Mime => out.extend_from_slice(b"MIME"),
+        SectionText::Fields(names) => write_names(out, "HEADER.FIELDS", names),
+        SectionText::FieldsNot(names) => write_names(out, "HEADER.FIELDS.NOT", names),
+    }
+    out.push(b']');
+}
+
+fn write_names(out: &mut Vec<u8>, word: &str, names: &[Vec<u8>]) {
+    out.extend_from_slice(word.as_bytes());
+    for (index, name) in names.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b" (" } else { b" " });
+        write::astring(out, name);
+    }
+    out.push(b')');
+}
+
+fn write_origin(out: &mut Vec<u8>, partial: Option<(u32, u32)>) {
+    if let Some((from, _)) = partial {
+        out.extend_from_slice(format!("<{from}>").as_bytes());
+    }
+}
+
+fn binary(out: &mut Vec<u8>, view: &View<'_>, path: &[u32], partial: Option<(u32, u32)>) -> Result<(), Fault> {
+    out.extend_from_slice(b"BINARY[");
+    write_path(out, path);
+    out.push(b']');
+    write_origin(out, partial);
+    out.push(b' ');
+    let bytes = match view.binary(path) {
+        Ok(bytes) => bytes,
+        Err(BinaryError::NoPart) => {
+            out.extend_from_slice(b"NIL");
+            return Ok(());
+        }
+        Err(BinaryError::UnknownCte) => return Err(Fault::UnknownCte),
+    };
+    let (from, count) = partial.map_or((0, usize::MAX), |(f, c)| (f as usize, c as usize));
+    let from = from.min(bytes.len());
+    let piece = &bytes[from..from.saturating_add(count).min(bytes.len())];
+    if piece.contains(&0) {
+        out.extend_from_slice(format!("~{{{}}}\r\n", piece.len()).as_bytes());
+        out.extend_from_slice(piece);
+    } else {
+        write::literal(out, piece);
+    }
+    Ok(())
+}
+
+fn binary_size(out: &mut Vec<u8>, view: &View<'_>, path: &[u32]) -> Result<(), Fault> {
+    let size = match view.binary(path) {
+        Ok(bytes) => bytes.len(),
+        Err(BinaryError::NoPart) => 0,
+        Err(BinaryError::UnknownCte) => return Err(Fault::UnknownCte),
+    };
+    out.extend_from_slice(b"BINARY.SIZE[");
+    write_path(out, path);
+    out.extend_from_slice(format!("] {size}").as_bytes());
+    Ok(())
+}
+
+/// RFC 8474 5.1: the base name identifies the message wherever it is copied or moved by a link of the same name;
+/// hashed, because an id may only hold letters, digits, `-` and `_`.
+pub(super) fn email_id(selected: &Selected, uid: u32) -> String {
+    let base = selected.mailbox.base_name(uid).unwrap_or_default();
+    format!("M{:016x}{:08x}", penny_maildir::name::hash(&base), base.len())
+}
+
+/// RFC 8474 5.2: the root of the references names the thread.
+pub(super) fn thread_id(header: &[u8]) -> String {
+    let message = penny_imap::thread::Message::read(0, header, 0);
+    match message.references.into_iter().next().or(message.id) {
+        Some(root) => format!("T{:016x}", penny_maildir::name::hash(&root)),
+        None => "NIL".into(),
+    }
+}

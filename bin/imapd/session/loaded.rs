@@ -1,0 +1,71 @@
+//! Messages read from the disk.
+//!
+//! Invariants  a header is read without the body behind it where only the header is wanted
+use penny_maildir::Error;
+use penny_maildir::mailbox::Mailbox;
+use std::io::Read;
+
+/// Octets read first when only the header is wanted; most headers fit.
+const HEAD: usize = 8 * 1024;
+
+/// How much of a message is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Header,
+    Whole,
+}
+
+/// Reads a whole message.
+pub fn read_message(mailbox: &mut Mailbox, uid: u32) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    read_part(mailbox, uid, Part::Whole, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a message or its header (with its empty line) into a buffer that may be used again.
+pub fn read_part(mailbox: &mut Mailbox, uid: u32, part: Part, bytes: &mut Vec<u8>) -> Result<(), Error> {
+    bytes.clear();
+    let mut file = mailbox.open_message(uid)?;
+    let failed = |e| Error::Io { what: "read a message of", path: mailbox.maildir().path().to_path_buf(), source: e };
+    match part {
+        Part::Whole => file.read_to_end(bytes).map(drop).map_err(failed),
+        Part::Header => read_header(&mut file, bytes).map_err(failed),
+    }
+}
+
+fn read_header(file: &mut std::fs::File, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut step = HEAD;
+    loop {
+        let from = bytes.len();
+        let got = file.by_ref().take(step as u64).read_to_end(bytes)?;
+        // an empty line may lie across two reads
+        if let Some(end) = header_end(bytes, from.saturating_sub(3)) {
+            bytes.truncate(end);
+            return Ok(());
+        }
+        if got < step {
+            return Ok(());
+        }
+        step *= 2;
+    }
+}
+
+/// The end of the empty line that ends the header.
+fn header_end(bytes: &[u8], from: usize) -> Option<usize> {
+    if bytes.starts_with(b"\n") {
+        return Some(1);
+    }
+    if bytes.starts_with(b"\r\n") {
+        return Some(2);
+    }
+    let mut at = from;
+    while let Some(n) = bytes[at..].iter().position(|&b| b == b'\n') {
+        let next = at + n + 1;
+        match bytes.get(next..) {
+            Some([b'\n', ..]) => return Some(next + 1),
+            Some([b'\r', b'\n', ..]) => return Some(next + 2),
+            _ => at = next,
+        }
+    }
+    None
+}

@@ -1,0 +1,47 @@
+//! GETQUOTA and GETQUOTAROOT.
+//!
+//! Standards   RFC 9208 4.1, 5
+//! Invariants  there is one root, named by the empty string: the user's whole mail
+use super::Session;
+use super::answer::Answer;
+use penny_imap::command::Name;
+use penny_imap::{Code, write};
+
+impl Session {
+    pub(super) fn get_quota(&mut self, root: &[u8]) -> Answer {
+        if !root.is_empty() || !self.store.quota().is_active() {
+            return Answer::no(Code::NonExistent, "No such quota root");
+        }
+        self.tell_quota()
+    }
+
+    fn tell_quota(&mut self) -> Answer {
+        match self.store.quota().usage() {
+            Ok((usage, limits)) => {
+                let storage = limits.storage.map(|l| format!("STORAGE {} {}", usage.storage.div_ceil(1024), l / 1024));
+                let messages = limits.messages.map(|l| format!("MESSAGE {} {l}", usage.messages));
+                let all: Vec<String> = storage.into_iter().chain(messages).collect();
+                self.untagged(&format!("QUOTA \"\" ({})", all.join(" ")));
+                Answer::ok("QUOTA completed")
+            }
+            Err(e) => Answer::of(&e),
+        }
+    }
+
+    pub(super) fn get_quota_root(&mut self, name: &Name) -> Answer {
+        let folder = match self.folder(name) {
+            Ok(folder) => folder,
+            Err(no) => return no,
+        };
+        if !self.store.exists(&folder) {
+            return Answer::no(Code::NonExistent, "No such mailbox");
+        }
+        let shown = self.shown(&folder);
+        let active = self.store.quota().is_active();
+        let out = &mut self.conn.out;
+        out.extend_from_slice(b"* QUOTAROOT ");
+        write::astring(out, shown.as_bytes());
+        out.extend_from_slice(if active { b" \"\"\r\n" } else { b"\r\n" });
+        if active { self.tell_quota() } else { Answer::ok("GETQUOTAROOT completed") }
+    }
+}

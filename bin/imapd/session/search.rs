@@ -1,0 +1,218 @@
+//! SEARCH.
+//!
+//! Standards   RFC 3501 6.4.4, 7.2.5; RFC 4731 (ESEARCH), 5182 (SAVE), 7162 3.1.5 (MODSEQ), 9394 (PARTIAL)
+use super::Session;
+use super::answer::Answer;
+use super::fetch::{cut, email_id, thread_id};
+use super::loaded::{Part, read_part};
+use super::selected::Selected;
+use penny_imap::command::{Key, SearchArgs, SearchReturn};
+use penny_imap::render::View;
+use penny_imap::search::{Facts, Program, Resolve, Source};
+use penny_imap::{Code, NumberSet, SequenceSet};
+use penny_maildir::Message;
+use penny_maildir::mailbox::Mailbox;
+
+impl Session {
+    pub(super) fn search(&mut self, tag: &str, args: &SearchArgs) -> Answer {
+        let found = match self.find(args) {
+            Ok(found) => found,
+            Err(no) => return no,
+        };
+        let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
+        let modseq = Program::uses_modseq(&args.key).then(|| found.iter().filter_map(|&u| selected.mailbox.get(u)).map(|m| m.modseq).max()).flatten();
+        match &args.ret {
+            None => {
+                let numbers = in_numbers(selected, &found, args.uid);
+                plain(&mut self.conn.out, "SEARCH", &numbers, modseq);
+            }
+            Some(ret) => {
+                let hits = in_numbers(selected, &found, args.uid);
+                if ret.save {
+                    selected.saved = saved(ret, &found);
+                }
+                if !ret.save || ret.min || ret.max || ret.count || ret.all || ret.partial.is_some() {
+                    let modseq = modseq.map(|all| returned_modseq(selected, ret, &found).unwrap_or(all));
+                    esearch(&mut self.conn.out, tag, args.uid, ret, &hits, modseq, true);
+                }
+            }
+        }
+        Answer::ok("SEARCH completed")
+    }
+
+    /// The UIDs that fulfil a search, rising.
+    pub(super) fn find(&mut self, args: &SearchArgs) -> Result<Vec<u32>, Answer> {
+        if args.bad_charset {
+            return Err(Answer::no(Code::BadCharset, "Charset not known"));
+        }
+        self.enabled.condstore |= Program::uses_modseq(&args.key);
+        let Some(selected) = &mut self.selected else { return Err(Answer::bad("Select a mailbox first")) };
+        if has_bad_number(selected, &args.key) {
+            return Err(Answer::bad("No such message"));
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+        let program = Program::new(&args.key, &mut Names { selected }, now);
+        let uids: Vec<u32> = match program.candidates() {
+            Some(set) => selected.seq.iter().filter(|&u| set.contains(u)).collect(),
+            None => selected.seq.iter().collect(),
+        };
+        let mut file = Vec::new();
+        Ok(uids.into_iter().filter(|&uid| matches(&program, selected, uid, &mut file)).collect())
+    }
+}
+
+/// RFC 3501 9: a message number that does not exist is an error.
+fn has_bad_number(selected: &Selected, key: &Key) -> bool {
+    match key {
+        Key::Set(set) => selected.has_bad_number(set),
+        Key::And(keys) => keys.iter().any(|k| has_bad_number(selected, k)),
+        Key::Or(a, b) => has_bad_number(selected, a) || has_bad_number(selected, b),
+        Key::Not(k) => has_bad_number(selected, k),
+        _ => false,
+    }
+}
+
+struct Names<'a> {
+    selected: &'a Selected,
+}
+
+impl Resolve for Names<'_> {
+    fn set(&mut self, set: &SequenceSet, uid: bool) -> NumberSet {
+        match set {
+            SequenceSet::Saved => self.selected.saved.clone(),
+            ranges if uid => ranges.resolve(self.selected.seq.last_uid().unwrap_or(0)).unwrap_or_default(),
+            ranges => NumberSet::from_numbers(self.selected.uids(ranges, false).into_iter()),
+        }
+    }
+
+    fn keyword(&mut self, name: &str) -> u64 {
+        self.selected.mailbox.keyword_set(&[name]).0
+    }
+}
+
+fn matches(program: &Program, selected: &mut Selected, uid: u32, file: &mut Vec<u8>) -> bool {
+    let Some(message) = selected.mailbox.get(uid) else { return false };
+    let id = if program.needs_email_id() { email_id(selected, uid) } else { String::new() };
+    let facts = Facts {
+        uid,
+        flags: message.flags.0,
+        keywords: message.keywords.0,
+        recent: message.recent,
+        modseq: message.modseq,
+        email_id: id.as_bytes(),
+    };
+    let part = program.needs_body().then_some(Part::Whole).unwrap_or(Part::Header);
+    let mut source = Disk { mailbox: &mut selected.mailbox, message, part, file: std::mem::take(file), loaded: None };
+    let hit = program.matches(&facts, &mut source);
+    *file = source.file;
+    hit
+}
+
+/// A message on disk, read at most once.
+struct Disk<'a> {
+    mailbox: &'a mut Mailbox,
+    message: Message,
+    part: Part,
+    file: Vec<u8>,
+    loaded: Option<bool>,
+}
+
+impl Source for Disk<'_> {
+    fn size(&mut self) -> Option<u64> {
+        self.mailbox.virtual_size(self.message.uid).ok()
+    }
+
+    fn internal_date(&mut self) -> Option<i64> {
+        self.mailbox.internal_date(self.message.uid).ok()
+    }
+
+    fn save_date(&mut self) -> Option<i64> {
+        Some(self.message.save_date)
+    }
+
+    fn thread_id(&mut self) -> Option<Vec<u8>> {
+        self.with_message(&mut |view| thread_id(view.header()).into_bytes())
+    }
+
+    fn look(&mut self, at: &mut dyn FnMut(&View<'_>) -> bool) -> bool {
+        self.with_message(&mut |view| at(view)).unwrap_or(false)
+    }
+}
+
+impl Disk<'_> {
+    fn with_message<T>(&mut self, at: &mut dyn FnMut(&View<'_>) -> T) -> Option<T> {
+        if self.loaded.is_none() {
+            self.loaded = Some(read_part(self.mailbox, self.message.uid, self.part, &mut self.file).is_ok());
+        }
+        (self.loaded == Some(true)).then(|| at(&View::new(&self.file)))
+    }
+}
+
+pub(super) fn in_numbers(selected: &Selected, uids: &[u32], uid: bool) -> Vec<u32> {
+    if uid { uids.to_vec() } else { uids.iter().filter_map(|&u| selected.seq.seq(u)).collect() }
+}
+
+/// `* SEARCH 1 2 3 (MODSEQ 5)`
+pub(super) fn plain(out: &mut Vec<u8>, word: &str, numbers: &[u32], modseq: Option<u64>) {
+    out.extend_from_slice(b"* ");
+    out.extend_from_slice(word.as_bytes());
+    for n in numbers {
+        out.push(b' ');
+        out.extend_from_slice(n.to_string().as_bytes());
+    }
+    if let Some(m) = modseq {
+        out.extend_from_slice(format!(" (MODSEQ {m})").as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// RFC 5182 2.1: with MIN or MAX alone only those are saved.
+pub(super) fn saved(ret: &SearchReturn, uids: &[u32]) -> NumberSet {
+    if (ret.min || ret.max) && !ret.all && !ret.count {
+        let ends = ret.min.then(|| uids.first()).flatten().into_iter().chain(ret.max.then(|| uids.last()).flatten());
+        return NumberSet::from_numbers(ends.copied());
+    }
+    NumberSet::from_numbers(uids.iter().copied())
+}
+
+/// RFC 4731 3.2: the modseq of what is returned: of MIN and MAX alone, of theirs only.
+fn returned_modseq(selected: &Selected, ret: &SearchReturn, uids: &[u32]) -> Option<u64> {
+    if ret.all || ret.count || !(ret.min || ret.max) {
+        return None;
+    }
+    saved(&SearchReturn { all: false, count: false, ..ret.clone() }, uids).iter().filter_map(|u| selected.mailbox.get(u)).map(|m| m.modseq).max()
+}
+
+/// `* ESEARCH (TAG "x") UID MIN 1 MAX 9 COUNT 3 ALL 1,5,9`; `sorted` hits may be written as ranges.
+pub(super) fn esearch(out: &mut Vec<u8>, tag: &str, uid: bool, ret: &SearchReturn, hits: &[u32], modseq: Option<u64>, sorted: bool) {
+    let list = |numbers: &[u32]| {
+        if sorted {
+            NumberSet::from_numbers(numbers.iter().copied()).to_string()
+        } else {
+            super::copy::runs(numbers)
+        }
+    };
+    let mut line = format!("* ESEARCH (TAG {}){}", penny_imap::write::quoted_text(tag), if uid { " UID" } else { "" });
+    if let (true, Some(first)) = (ret.min, hits.first()) {
+        line.push_str(&format!(" MIN {first}"));
+    }
+    if let (true, Some(last)) = (ret.max, hits.last()) {
+        line.push_str(&format!(" MAX {last}"));
+    }
+    if ret.count {
+        line.push_str(&format!(" COUNT {}", hits.len()));
+    }
+    if ret.all && !hits.is_empty() {
+        line.push_str(&format!(" ALL {}", list(hits)));
+    }
+    if let Some((first, last)) = ret.partial {
+        let window = cut(hits, (first, last));
+        let text = if window.is_empty() { "NIL".to_owned() } else { list(&window) };
+        line.push_str(&format!(" PARTIAL ({first}:{last} {text})"));
+    }
+    if let Some(m) = modseq {
+        line.push_str(&format!(" MODSEQ {m}"));
+    }
+    line.push_str("\r\n");
+    out.extend_from_slice(line.as_bytes());
+}

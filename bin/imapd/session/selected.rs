@@ -1,0 +1,166 @@
+//! The selected mailbox as this client knows it, and telling the client what changed.
+//!
+//! Standards   RFC 3501 5.2, 7.3, 7.4; RFC 7162 3.2.10 (VANISHED)
+//! Invariants  1. sequence numbers change only by what the client was told   2. expunged messages stay readable until then
+use super::Session;
+use penny_imap::NumberSet;
+use penny_imap::flag::write_flags;
+use penny_imap::set::SequenceSet;
+use penny_maildir::mailbox::Mailbox;
+use penny_maildir::{FolderName, Message, SeqMap};
+
+/// An open mailbox.
+pub struct Selected {
+    pub mailbox: Mailbox,
+    pub name: FolderName,
+    /// Message numbers as the client knows them.
+    pub seq: SeqMap,
+    pub read_only: bool,
+    /// UIDs that are gone and not told yet, sorted.
+    gone: Vec<u32>,
+    /// The saved search result (RFC 5182).
+    pub saved: NumberSet,
+}
+
+impl Selected {
+    pub fn new(mailbox: Mailbox, name: FolderName, read_only: bool) -> Selected {
+        let seq = mailbox.seq_map();
+        Selected { mailbox, name, seq, read_only, gone: Vec::new(), saved: NumberSet::default() }
+    }
+
+    /// The UIDs that a set names, of messages the client knows; rising.
+    pub fn uids(&self, set: &SequenceSet, uid: bool) -> Vec<u32> {
+        let mut out = Vec::new();
+        let max = if uid { self.seq.last_uid().unwrap_or(0) } else { self.seq.len() };
+        match set.resolve(max) {
+            None => out.extend(self.saved.iter().filter(|&u| self.seq.seq(u).is_some())),
+            Some(numbers) if uid => {
+                for &(low, high) in numbers.ranges() {
+                    self.push_uid_range(low, high, &mut out);
+                }
+            }
+            Some(numbers) => {
+                for &(low, high) in numbers.ranges() {
+                    out.extend((low..=high.min(self.seq.len())).filter_map(|n| self.seq.uid(n)));
+                }
+            }
+        }
+        out
+    }
+
+    fn push_uid_range(&self, low: u32, high: u32, out: &mut Vec<u32>) {
+        let Some(mut seq) = self.seq.seq_from(low) else { return };
+        while let Some(uid) = self.seq.uid(seq).filter(|&u| u <= high) {
+            out.push(uid);
+            seq += 1;
+        }
+    }
+
+    /// Whether a set of message numbers names one that does not exist (RFC 3501 9: an error, unlike unknown UIDs).
+    pub fn has_bad_number(&self, set: &SequenceSet) -> bool {
+        let max = self.seq.len();
+        // `*` in an empty mailbox names nothing
+        set.resolve(max).is_some_and(|n| n.last().is_some_and(|l| l > max) || n.first() == Some(0))
+    }
+
+    /// FLAGS of a message, with its keywords by name.
+    pub fn write_flags(&self, out: &mut Vec<u8>, message: &Message) {
+        let names: Vec<String> = self.mailbox.keyword_names(message.keywords).collect();
+        write_flags(out, message.flags.0, names.iter().map(String::as_str), message.recent);
+    }
+
+    /// `* n FETCH (UID u FLAGS (...) MODSEQ (m))`
+    pub fn tell_flags(&self, out: &mut Vec<u8>, uid: u32, condstore: bool) {
+        let (Some(seq), Some(message)) = (self.seq.seq(uid), self.mailbox.get(uid)) else { return };
+        out.extend_from_slice(format!("* {seq} FETCH (UID {uid} FLAGS ").as_bytes());
+        self.write_flags(out, &message);
+        if condstore {
+            out.extend_from_slice(format!(" MODSEQ ({})", message.modseq).as_bytes());
+        }
+        out.extend_from_slice(b")\r\n");
+    }
+
+    /// `* FLAGS (...)` and PERMANENTFLAGS.
+    pub fn tell_flag_list(&self, out: &mut Vec<u8>) {
+        let names: Vec<&str> = self.mailbox.keywords().iter().flatten().map(String::as_str).collect();
+        let mut list = Vec::new();
+        write_flags(&mut list, 31, names.iter().copied(), false);
+        out.extend_from_slice(b"* FLAGS ");
+        out.extend_from_slice(&list);
+        out.extend_from_slice(b"\r\n* OK [PERMANENTFLAGS ");
+        if self.read_only {
+            out.extend_from_slice(b"()] Read-only mailbox\r\n");
+        } else {
+            list.pop();
+            out.extend_from_slice(&list);
+            out.extend_from_slice(b" \\*)] Limited\r\n");
+        }
+    }
+
+    /// Takes messages out of the numbering and tells it; `qresync` by VANISHED.
+    pub fn tell_expunged(&mut self, out: &mut Vec<u8>, uids: &[u32], qresync: bool) {
+        if uids.is_empty() {
+            return;
+        }
+        if qresync {
+            let known = NumberSet::from_numbers(uids.iter().copied().filter(|&u| self.seq.seq(u).is_some()));
+            if !known.is_empty() {
+                out.extend_from_slice(format!("* VANISHED {known}\r\n").as_bytes());
+            }
+            self.seq.remove_all(uids);
+        } else {
+            // from the end, so that each number is the one the client has at that moment
+            for &uid in uids.iter().rev() {
+                if let Some(seq) = self.seq.remove(uid) {
+                    out.extend_from_slice(format!("* {seq} EXPUNGE\r\n").as_bytes());
+                }
+            }
+        }
+        self.mailbox.forget(uids);
+        if !self.saved.is_empty() {
+            self.saved = NumberSet::from_numbers(self.saved.iter().filter(|u| uids.binary_search(u).is_err()));
+        }
+    }
+
+    fn hold_back(&mut self, uids: Vec<u32>) {
+        self.gone.extend(uids);
+        self.gone.sort_unstable();
+        self.gone.dedup();
+    }
+}
+
+impl Session {
+    /// Tells the client what others did. Gives a text when the session cannot go on.
+    pub(super) fn sync(&mut self, expunges: bool) -> Option<String> {
+        let enabled = self.enabled;
+        let selected = self.selected.as_mut()?;
+        let changes = match selected.mailbox.refresh() {
+            Ok(changes) => changes,
+            Err(penny_maildir::Error::FolderGone | penny_maildir::Error::NoFolder(_)) => {
+                return Some("The selected mailbox has been deleted".into());
+            }
+            Err(e) => {
+                penny_base::log::warning("refresh", None, &[("user", &self.owner.user), ("why", &e)]);
+                return None;
+            }
+        };
+        let out = &mut self.conn.out;
+        if changes.keywords {
+            selected.tell_flag_list(out);
+        }
+        selected.hold_back(changes.expunged);
+        if expunges {
+            let gone = std::mem::take(&mut selected.gone);
+            selected.tell_expunged(out, &gone, enabled.qresync);
+        }
+        if !changes.new.is_empty() {
+            changes.new.iter().for_each(|&uid| selected.seq.push(uid));
+            let recent = selected.mailbox.status().recent;
+            out.extend_from_slice(format!("* {} EXISTS\r\n* {recent} RECENT\r\n", selected.seq.len()).as_bytes());
+        }
+        for uid in changes.flags {
+            selected.tell_flags(out, uid, enabled.condstore);
+        }
+        None
+    }
+}

@@ -1,0 +1,89 @@
+//! SORT and THREAD.
+//!
+//! Standards   RFC 5256, RFC 5957, RFC 5267 3 (ESORT)
+use super::Session;
+use super::answer::Answer;
+use super::loaded::{Part, read_part};
+use super::search::{esearch, in_numbers, plain, saved};
+use super::selected::Selected;
+use penny_imap::command::search::{SortKey, ThreadArgs};
+use penny_imap::command::SortArgs;
+use penny_imap::search::Program;
+use penny_imap::sort::{Needs, Value, compare, header_value};
+use penny_imap::thread::{Message, thread};
+
+impl Session {
+    pub(super) fn sort(&mut self, tag: &str, args: &SortArgs) -> Answer {
+        let found = match self.find(&args.search) {
+            Ok(found) => found,
+            Err(no) => return no,
+        };
+        let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
+        let sorted = order(selected, &args.order, &found);
+        let numbers = in_numbers(selected, &sorted, args.search.uid);
+        let modseq = Program::uses_modseq(&args.search.key)
+            .then(|| found.iter().filter_map(|&u| selected.mailbox.get(u)).map(|m| m.modseq).max())
+            .flatten();
+        match &args.search.ret {
+            None => plain(&mut self.conn.out, "SORT", &numbers, modseq),
+            Some(ret) => {
+                if ret.save {
+                    selected.saved = saved(ret, &found);
+                }
+                if !ret.save || ret.min || ret.max || ret.count || ret.all || ret.partial.is_some() {
+                    esearch(&mut self.conn.out, tag, args.search.uid, ret, &numbers, modseq, false);
+                }
+            }
+        }
+        Answer::ok("SORT completed")
+    }
+
+    pub(super) fn thread(&mut self, args: &ThreadArgs) -> Answer {
+        let found = match self.find(&args.search) {
+            Ok(found) => found,
+            Err(no) => return no,
+        };
+        let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
+        let numbers = in_numbers(selected, &found, args.search.uid);
+        let mut buffer = Vec::new();
+        let mut messages = Vec::with_capacity(found.len());
+        for (uid, number) in found.into_iter().zip(numbers) {
+            let date = selected.mailbox.internal_date(uid).unwrap_or(0);
+            if read_part(&mut selected.mailbox, uid, Part::Header, &mut buffer).is_ok() {
+                messages.push(Message::read(number, &buffer, date));
+            }
+        }
+        let out = &mut self.conn.out;
+        out.extend_from_slice(b"* THREAD");
+        if !messages.is_empty() {
+            out.push(b' ');
+            thread(out, args.algorithm, &messages);
+        }
+        out.extend_from_slice(b"\r\n");
+        Answer::ok("THREAD completed")
+    }
+}
+
+/// The UIDs in the order asked for.
+fn order(selected: &mut Selected, keys: &[(SortKey, bool)], uids: &[u32]) -> Vec<u32> {
+    let headers = keys.iter().any(|(k, _)| k.needs() == Needs::Header);
+    let mut buffer = Vec::new();
+    let mut rows: Vec<(Vec<Value>, u32)> = Vec::with_capacity(uids.len());
+    for &uid in uids {
+        if headers && read_part(&mut selected.mailbox, uid, Part::Header, &mut buffer).is_err() {
+            buffer.clear();
+        }
+        let values = keys.iter().map(|(key, _)| value(selected, *key, uid, &buffer)).collect();
+        rows.push((values, uid));
+    }
+    rows.sort_by(|a, b| compare(keys, &a.0, &b.0).then(a.1.cmp(&b.1)));
+    rows.into_iter().map(|r| r.1).collect()
+}
+
+fn value(selected: &mut Selected, key: SortKey, uid: u32, header: &[u8]) -> Value {
+    match key.needs() {
+        Needs::Size => Value::Number(selected.mailbox.virtual_size(uid).map_or(0, |s| i64::try_from(s).unwrap_or(i64::MAX))),
+        Needs::Arrival => Value::Number(selected.mailbox.internal_date(uid).unwrap_or(0)),
+        Needs::Header => header_value(key, header, selected.mailbox.internal_date(uid).unwrap_or(0)),
+    }
+}

@@ -1,0 +1,58 @@
+//! STORE.
+//!
+//! Standards   RFC 3501 6.4.6, RFC 7162 3.1.3 (UNCHANGEDSINCE, MODIFIED)
+use super::Session;
+use super::answer::Answer;
+use penny_imap::command::{StoreArgs, StoreOp};
+use penny_imap::{Code, NumberSet};
+use penny_maildir::{FlagOp, FlagSet, Flags, Stored};
+
+impl Session {
+    pub(super) fn store_flags(&mut self, args: &StoreArgs) -> Answer {
+        self.enabled.condstore |= args.unchanged_since.is_some(); // RFC 7162 3.1
+        let condstore = self.enabled.condstore;
+        let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
+        if selected.read_only {
+            return Answer::no(Code::ReadOnly, "Mailbox is read-only");
+        }
+        if !args.uid && selected.has_bad_number(&args.set) {
+            return Answer::bad("No such message");
+        }
+        let uids = selected.uids(&args.set, args.uid);
+        let op = match args.op {
+            StoreOp::Set => FlagOp::Set,
+            StoreOp::Add => FlagOp::Add,
+            StoreOp::Remove => FlagOp::Remove,
+        };
+        let set = FlagSet { flags: Flags(args.flags.system), keywords: args.flags.keywords.clone() };
+        let keywords_before = selected.mailbox.keywords().iter().flatten().count();
+        let stored = match selected.mailbox.store(&uids, op, &set, args.unchanged_since) {
+            Ok(stored) => stored,
+            Err(e) => return Answer::of(&e),
+        };
+        if selected.mailbox.keywords().iter().flatten().count() != keywords_before {
+            selected.tell_flag_list(&mut self.conn.out);
+        }
+        if !args.silent {
+            stored.done.iter().for_each(|&uid| selected.tell_flags(&mut self.conn.out, uid, condstore));
+        } else if condstore {
+            for &uid in &stored.changed {
+                let (Some(seq), Some(m)) = (selected.seq.seq(uid), selected.mailbox.get(uid)) else { continue };
+                self.conn.out.extend_from_slice(format!("* {seq} FETCH (UID {uid} MODSEQ ({}))\r\n", m.modseq).as_bytes());
+            }
+        }
+        let number = |uid: u32| if args.uid { Some(uid) } else { selected.seq.seq(uid) };
+        answer(&stored, NumberSet::from_numbers(stored.modified.iter().filter_map(|&u| number(u))))
+    }
+}
+
+fn answer(stored: &Stored, modified: NumberSet) -> Answer {
+    if !modified.is_empty() {
+        return Answer::ok_with(Code::Modified(modified), "Conditional STORE failed for some");
+    }
+    match (stored.gone.is_empty(), stored.done.is_empty()) {
+        (true, _) => Answer::ok("STORE completed"),
+        (false, false) => Answer::ok_with(Code::ExpungeIssued, "STORE completed, some messages have been expunged"),
+        (false, true) => Answer::no(Code::ExpungeIssued, "The messages have been expunged"),
+    }
+}
