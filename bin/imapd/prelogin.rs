@@ -39,14 +39,23 @@ struct Prelogin {
 enum Next {
     Go,
     /// Authenticated; the session answers this tag.
-    Enter { tag: String, user: String },
+    Enter {
+        tag: String,
+        user: String,
+    },
     Leave,
 }
 
 type Flow = Result<Next, Failure>;
 
 /// Speaks until login or end.
-pub fn serve(config: Config, spawn: Spawn, login: Login, peer: Peer, starttls: Option<StartTls>) -> Result<Outcome, Failure> {
+pub fn serve(
+    config: Config,
+    spawn: Spawn,
+    login: Login,
+    peer: Peer,
+    starttls: Option<StartTls>,
+) -> Result<Outcome, Failure> {
     let limit = Duration::from_secs(config.imapd.login_timeout.0);
     let mut talk = Prelogin {
         conn: Conn::open().map_err(io)?,
@@ -282,7 +291,8 @@ impl Prelogin {
         if let Err(e) = handed {
             log::warning("session", None, &[("user", &user), ("why", &e)]);
             let code = if e.to_string().starts_with("LIMIT") { Code::Limit } else { Code::Unavailable };
-            let text = if code == Code::Limit { "Too many sessions of this user" } else { "The mailbox is not available now" };
+            let text =
+                if code == Code::Limit { "Too many sessions of this user" } else { "The mailbox is not available now" };
             self.status(&tag, "NO", Some(code), text);
             self.status("*", "BYE", None, text);
             self.conn.flush().map_err(io)?;

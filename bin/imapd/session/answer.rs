@@ -46,7 +46,11 @@ impl Answer {
             other => {
                 log::error("store", None, &[("why", other)]);
                 let full = other.status() == "4.3.1";
-                if full { Answer::no(Code::Limit, "Out of storage") } else { Answer::no(Code::Unavailable, "Temporary failure") }
+                if full {
+                    Answer::no(Code::Limit, "Out of storage")
+                } else {
+                    Answer::no(Code::Unavailable, "Temporary failure")
+                }
             }
         }
     }
@@ -57,10 +61,6 @@ impl Answer {
             Error::NoFolder(_) => Answer::no(Code::TryCreate, "No such mailbox"),
             other => Answer::of(other),
         }
-    }
-
-    pub fn is_ok(&self) -> bool {
-        self.word == "OK"
     }
 
     pub fn write(&self, out: &mut Vec<u8>, tag: &str) {

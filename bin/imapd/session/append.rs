@@ -55,7 +55,12 @@ impl Session {
     }
 
     /// Writes one message to the target's tmp/.
-    fn prepare(&mut self, target: &Mailbox, message: AppendMessage, spools: &mut [Option<Spool>]) -> Result<(Prepared, FlagSet), Answer> {
+    fn prepare(
+        &mut self,
+        target: &Mailbox,
+        message: AppendMessage,
+        spools: &mut [Option<Spool>],
+    ) -> Result<(Prepared, FlagSet), Answer> {
         if message.utf8 {
             return Err(Answer::bad("ENABLE UTF8=ACCEPT first"));
         }
@@ -89,7 +94,7 @@ impl Session {
                 spools.get_mut(number).and_then(Option::take).ok_or_else(|| Answer::bad("Literal lost"))?
             }
         };
-        if spool.nul {
+        if spool.has_wrong_nul() {
             return Err(Answer::bad("NUL in a literal; use literal8"));
         }
         spool.copy_to(out).map_err(|e| io_answer(&e))
@@ -122,7 +127,7 @@ impl Session {
         url_section(&bytes, &section, &mut wire).ok_or_else(bad)?;
         let from = from.min(wire.len());
         let piece = &wire[from..from.saturating_add(count).min(wire.len())];
-        let mut spool = Spool::new(self.store.root().tmp_dir(), true);
+        let mut spool = Spool::new(self.store.root().tmp_dir(), false);
         spool.write(piece);
         spool.copy_to(out).map_err(|e| io_answer(&e))
     }
@@ -141,7 +146,13 @@ impl Session {
             Err(no) => return no,
         };
         let uids = NumberSet::from_numbers(done.uids.iter().copied());
-        penny_imap::write::status(&mut self.conn.out, "*", "OK", Some(&Code::AppendUid(done.uidvalidity, uids)), "Replacement");
+        penny_imap::write::status(
+            &mut self.conn.out,
+            "*",
+            "OK",
+            Some(&Code::AppendUid(done.uidvalidity, uids)),
+            "Replacement",
+        );
         let _ = self.sync(true);
         let qresync = self.enabled.qresync;
         let Some(selected) = &mut self.selected else { return Answer::ok("REPLACE completed") };
@@ -174,6 +185,7 @@ fn url_section(message: &[u8], section: &Section, out: &mut Vec<u8>) -> Option<(
 fn io_answer(e: &std::io::Error) -> Answer {
     penny_base::log::error("append", None, &[("why", e)]);
     match e.kind() {
+        std::io::ErrorKind::InvalidData => Answer::no(Code::UnknownCte, "NUL where nothing can be re-coded"),
         std::io::ErrorKind::StorageFull => Answer::no(Code::Limit, "Out of storage"),
         std::io::ErrorKind::QuotaExceeded => Answer::no(Code::OverQuota, "Quota exceeded"),
         _ => Answer::no(Code::Unavailable, "Temporary failure"),

@@ -27,7 +27,11 @@ impl Session {
             Ok(target) => target,
             Err(e) => return Answer::of_target(&e),
         };
-        let copied = if is_move { selected.mailbox.move_to(&uids, &mut target) } else { selected.mailbox.copy(&uids, &mut target) };
+        let copied = if is_move {
+            selected.mailbox.move_to(&uids, &mut target)
+        } else {
+            selected.mailbox.copy(&uids, &mut target)
+        };
         let copied = match copied {
             Ok(copied) => copied,
             Err(e) => return Answer::of_target(&e),
@@ -35,7 +39,11 @@ impl Session {
         let done = if is_move { "MOVE completed" } else { "COPY completed" };
         if copied.pairs.is_empty() {
             // RFC 4315 3: no COPYUID when nothing was copied
-            return if copied.gone.is_empty() { Answer::ok(done) } else { Answer::no(Code::ExpungeIssued, "The messages have been expunged") };
+            return if copied.gone.is_empty() {
+                Answer::ok(done)
+            } else {
+                Answer::no(Code::ExpungeIssued, "The messages have been expunged")
+            };
         }
         if !is_move {
             return Answer::ok_with(copy_uid(&copied), done);

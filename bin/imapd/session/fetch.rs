@@ -33,7 +33,7 @@ impl From<Error> for Fault {
 impl Session {
     pub(super) fn fetch(&mut self, args: &FetchArgs) -> Result<Answer, Failure> {
         if args.items.contains(&Item::ModSeq) || args.changed_since.is_some() {
-            self.enabled.condstore = true; // RFC 7162 3.1
+            self.condstore();
         }
         if args.vanished && !self.enabled.qresync {
             return Ok(Answer::bad("ENABLE QRESYNC first"));
@@ -58,7 +58,8 @@ impl Session {
             Err(e) => return Ok(Answer::of(&e)),
         };
         let items = wanted_items(args, condstore);
-        let mut job = Job { items: &items, part: items.iter().filter_map(needed).max(), buffer: Vec::new(), uid: args.uid };
+        let mut job =
+            Job { items: &items, part: items.iter().filter_map(needed).max(), buffer: Vec::new(), uid: args.uid };
         let mut fault = None;
         for uid in uids {
             let extra = seen.binary_search(&uid).is_ok();
@@ -149,8 +150,17 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// `* n FETCH (...)`; nothing is written of a message that cannot be read.
-    fn one(&mut self, selected: &mut Selected, out: &mut Vec<u8>, uid: u32, seen: bool, condstore: bool) -> Result<(), Fault> {
-        let (Some(seq), Some(message)) = (selected.seq.seq(uid), selected.mailbox.get(uid)) else { return Err(Fault::Gone) };
+    fn one(
+        &mut self,
+        selected: &mut Selected,
+        out: &mut Vec<u8>,
+        uid: u32,
+        seen: bool,
+        condstore: bool,
+    ) -> Result<(), Fault> {
+        let (Some(seq), Some(message)) = (selected.seq.seq(uid), selected.mailbox.get(uid)) else {
+            return Err(Fault::Gone);
+        };
         let mut bytes = std::mem::take(&mut self.buffer);
         if let Some(part) = self.part {
             read_part(&mut selected.mailbox, uid, part, &mut bytes)?;
@@ -190,7 +200,14 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn item(&self, item: &Item, selected: &mut Selected, out: &mut Vec<u8>, m: &Message, view: &View<'_>) -> Result<(), Fault> {
+    fn item(
+        &self,
+        item: &Item,
+        selected: &mut Selected,
+        out: &mut Vec<u8>,
+        m: &Message,
+        view: &View<'_>,
+    ) -> Result<(), Fault> {
         let mut put = |text: String| out.extend_from_slice(text.as_bytes());
         match item {
             Item::Uid => put(format!("UID {}", m.uid)),

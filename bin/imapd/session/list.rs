@@ -38,7 +38,11 @@ impl Session {
             Ok(listing) => listing,
             Err(e) => return Answer::of(&e),
         };
-        if args.lsub { self.lsub(&listing) } else { self.list_entries(args, &listing) }
+        if args.lsub {
+            self.lsub(&listing)
+        } else {
+            self.list_entries(args, &listing)
+        }
         Answer::ok(if args.lsub { "LSUB completed" } else { "LIST completed" })
     }
 
@@ -57,7 +61,10 @@ impl Session {
         let mut entries: BTreeMap<FolderName, Entry> = BTreeMap::new();
         for folder in self.store.list()? {
             let children = folder.children || (folder.name.is_inbox() && self.inbox_has_children());
-            entries.insert(folder.name, Entry { exists: true, selectable: folder.selectable, children, ..Entry::default() });
+            entries.insert(
+                folder.name,
+                Entry { exists: true, selectable: folder.selectable, children, ..Entry::default() },
+            );
         }
         for name in self.store.subscriptions()? {
             entries.entry(name).or_default().subscribed = true;
@@ -79,8 +86,12 @@ impl Session {
 
     /// Parents of subscribed folders that no pattern shows (RFC 5258 3.5; LSUB with % in RFC 3501 6.3.9).
     fn mark_parents(&self, listing: &mut Listing) {
-        let hidden: Vec<FolderName> =
-            listing.entries.iter().filter(|(n, e)| e.subscribed && !self.matches(listing, n)).map(|(n, _)| n.clone()).collect();
+        let hidden: Vec<FolderName> = listing
+            .entries
+            .iter()
+            .filter(|(n, e)| e.subscribed && !self.matches(listing, n))
+            .map(|(n, _)| n.clone())
+            .collect();
         for name in hidden {
             let mut parent = name.parent();
             while let Some(above) = parent {

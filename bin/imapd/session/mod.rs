@@ -93,7 +93,8 @@ impl Session {
         let style = NameStyle { separator, prefix: config.imapd.prefix.clone() };
         let (storage, messages) = owner.quota(&config);
         let limits = (storage.is_some() || messages.is_some()).then_some(penny_maildir::Limits { storage, messages });
-        let options = StoreOptions { style: style.clone(), encoding: DiskEncoding::Mutf7, limits, ..StoreOptions::default() };
+        let options =
+            StoreOptions { style: style.clone(), encoding: DiskEncoding::Mutf7, limits, ..StoreOptions::default() };
         let fresh = !penny_maildir::Maildir::is_at(&owner.maildir);
         let store = Store::open_or_create(&owner.maildir, options).map_err(|e| store_failure(&e))?;
         let session = Session {
@@ -308,7 +309,9 @@ impl Session {
             Command::GetQuota(root) => self.get_quota(&root),
             Command::GetQuotaRoot(name) => self.get_quota_root(&name),
             Command::SetQuota { .. } => Answer::no(Code::NoPerm, "Quota is set by the administrator"),
-            Command::StartTls | Command::Login { .. } | Command::Authenticate { .. } => Answer::bad("Already logged in"),
+            Command::StartTls | Command::Login { .. } | Command::Authenticate { .. } => {
+                Answer::bad("Already logged in")
+            }
             command => return self.in_mailbox(tag, command),
         })
     }
@@ -339,8 +342,11 @@ impl Session {
         let mut on = Vec::new();
         for word in words {
             match word.as_str() {
-                "CONDSTORE" => self.enabled.condstore = true,
-                "QRESYNC" => (self.enabled.condstore, self.enabled.qresync) = (true, true),
+                "CONDSTORE" => self.condstore(),
+                "QRESYNC" => {
+                    self.condstore();
+                    self.enabled.qresync = true;
+                }
                 _ => continue,
             }
             on.push(word.as_str());
@@ -348,6 +354,17 @@ impl Session {
         let line = format!("ENABLED {}", on.join(" "));
         self.untagged(line.trim_end());
         Answer::ok("ENABLE completed")
+    }
+
+    /// A CONDSTORE-enabling command was given (RFC 7162 3.1): the client learns where it starts from.
+    fn condstore(&mut self) {
+        if std::mem::replace(&mut self.enabled.condstore, true) {
+            return;
+        }
+        if let Some(selected) = &self.selected {
+            let code = Code::HighestModSeq(selected.mailbox.status().highest_modseq);
+            write::status(&mut self.conn.out, "*", "OK", Some(&code), "CONDSTORE enabled");
+        }
     }
 
     /// The folder a client names.

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::fetch::{cut, email_id, thread_id};
 use super::loaded::{Part, read_part};
 use super::selected::Selected;
-use penny_imap::command::{Key, SearchArgs, SearchReturn};
+use penny_imap::command::{SearchArgs, SearchReturn};
 use penny_imap::render::View;
 use penny_imap::search::{Facts, Program, Resolve, Source};
 use penny_imap::{Code, NumberSet, SequenceSet};
@@ -20,7 +20,9 @@ impl Session {
             Err(no) => return no,
         };
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
-        let modseq = Program::uses_modseq(&args.key).then(|| found.iter().filter_map(|&u| selected.mailbox.get(u)).map(|m| m.modseq).max()).flatten();
+        let modseq = Program::uses_modseq(&args.key)
+            .then(|| found.iter().filter_map(|&u| selected.mailbox.get(u)).map(|m| m.modseq).max())
+            .flatten();
         match &args.ret {
             None => {
                 let numbers = in_numbers(selected, &found, args.uid);
@@ -45,11 +47,10 @@ impl Session {
         if args.bad_charset {
             return Err(Answer::no(Code::BadCharset, "Charset not known"));
         }
-        self.enabled.condstore |= Program::uses_modseq(&args.key);
-        let Some(selected) = &mut self.selected else { return Err(Answer::bad("Select a mailbox first")) };
-        if has_bad_number(selected, &args.key) {
-            return Err(Answer::bad("No such message"));
+        if Program::uses_modseq(&args.key) {
+            self.condstore();
         }
+        let Some(selected) = &mut self.selected else { return Err(Answer::bad("Select a mailbox first")) };
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
         let program = Program::new(&args.key, &mut Names { selected }, now);
         let uids: Vec<u32> = match program.candidates() {
@@ -58,17 +59,6 @@ impl Session {
         };
         let mut file = Vec::new();
         Ok(uids.into_iter().filter(|&uid| matches(&program, selected, uid, &mut file)).collect())
-    }
-}
-
-/// RFC 3501 9: a message number that does not exist is an error.
-fn has_bad_number(selected: &Selected, key: &Key) -> bool {
-    match key {
-        Key::Set(set) => selected.has_bad_number(set),
-        Key::And(keys) => keys.iter().any(|k| has_bad_number(selected, k)),
-        Key::Or(a, b) => has_bad_number(selected, a) || has_bad_number(selected, b),
-        Key::Not(k) => has_bad_number(selected, k),
-        _ => false,
     }
 }
 
@@ -101,7 +91,7 @@ fn matches(program: &Program, selected: &mut Selected, uid: u32, file: &mut Vec<
         modseq: message.modseq,
         email_id: id.as_bytes(),
     };
-    let part = program.needs_body().then_some(Part::Whole).unwrap_or(Part::Header);
+    let part = if program.needs_body() { Part::Whole } else { Part::Header };
     let mut source = Disk { mailbox: &mut selected.mailbox, message, part, file: std::mem::take(file), loaded: None };
     let hit = program.matches(&facts, &mut source);
     *file = source.file;
@@ -180,17 +170,25 @@ fn returned_modseq(selected: &Selected, ret: &SearchReturn, uids: &[u32]) -> Opt
     if ret.all || ret.count || !(ret.min || ret.max) {
         return None;
     }
-    saved(&SearchReturn { all: false, count: false, ..ret.clone() }, uids).iter().filter_map(|u| selected.mailbox.get(u)).map(|m| m.modseq).max()
+    saved(&SearchReturn { all: false, count: false, ..ret.clone() }, uids)
+        .iter()
+        .filter_map(|u| selected.mailbox.get(u))
+        .map(|m| m.modseq)
+        .max()
 }
 
 /// `* ESEARCH (TAG "x") UID MIN 1 MAX 9 COUNT 3 ALL 1,5,9`; `sorted` hits may be written as ranges.
-pub(super) fn esearch(out: &mut Vec<u8>, tag: &str, uid: bool, ret: &SearchReturn, hits: &[u32], modseq: Option<u64>, sorted: bool) {
+pub(super) fn esearch(
+    out: &mut Vec<u8>,
+    tag: &str,
+    uid: bool,
+    ret: &SearchReturn,
+    hits: &[u32],
+    modseq: Option<u64>,
+    sorted: bool,
+) {
     let list = |numbers: &[u32]| {
-        if sorted {
-            NumberSet::from_numbers(numbers.iter().copied()).to_string()
-        } else {
-            super::copy::runs(numbers)
-        }
+        if sorted { NumberSet::from_numbers(numbers.iter().copied()).to_string() } else { super::copy::runs(numbers) }
     };
     let mut line = format!("* ESEARCH (TAG {}){}", penny_imap::write::quoted_text(tag), if uid { " UID" } else { "" });
     if let (true, Some(first)) = (ret.min, hits.first()) {

@@ -70,7 +70,7 @@ impl Session {
 
     pub(super) fn tell_status(&mut self, shown: &str, status: &Status, items: &[StatusItem]) {
         if items.contains(&StatusItem::HighestModSeq) {
-            self.enabled.condstore = true; // RFC 7162 3.1: an enabling command
+            self.condstore();
         }
         let limit = self.config.imapd.append_limit.0;
         let words: Vec<String> = items.iter().map(|item| status_word(*item, status, limit)).collect();
@@ -121,7 +121,9 @@ fn resync(out: &mut Vec<u8>, selected: &Selected, q: &QResync) {
     let wanted = |uid: u32| known.as_ref().is_none_or(|k| k.contains(uid));
     let mut gone = vanished(selected, q.modseq, known.as_ref());
     if let Some(from) = first_difference(selected, q) {
-        gone = NumberSet::from_ranges(gone.ranges().iter().map(|&(low, high)| (low.max(from), high)).filter(|r| r.0 <= r.1));
+        gone = NumberSet::from_ranges(
+            gone.ranges().iter().map(|&(low, high)| (low.max(from), high)).filter(|r| r.0 <= r.1),
+        );
     }
     if !gone.is_empty() {
         out.extend_from_slice(format!("* VANISHED (EARLIER) {gone}\r\n").as_bytes());

@@ -6,8 +6,8 @@ use super::answer::Answer;
 use super::loaded::{Part, read_part};
 use super::search::{esearch, in_numbers, plain, saved};
 use super::selected::Selected;
-use penny_imap::command::search::{SortKey, ThreadArgs};
 use penny_imap::command::SortArgs;
+use penny_imap::command::search::{SortKey, ThreadArgs};
 use penny_imap::search::Program;
 use penny_imap::sort::{Needs, Value, compare, header_value};
 use penny_imap::thread::{Message, thread};
@@ -82,7 +82,9 @@ fn order(selected: &mut Selected, keys: &[(SortKey, bool)], uids: &[u32]) -> Vec
 
 fn value(selected: &mut Selected, key: SortKey, uid: u32, header: &[u8]) -> Value {
     match key.needs() {
-        Needs::Size => Value::Number(selected.mailbox.virtual_size(uid).map_or(0, |s| i64::try_from(s).unwrap_or(i64::MAX))),
+        Needs::Size => {
+            Value::Number(selected.mailbox.virtual_size(uid).map_or(0, |s| i64::try_from(s).unwrap_or(i64::MAX)))
+        }
         Needs::Arrival => Value::Number(selected.mailbox.internal_date(uid).unwrap_or(0)),
         Needs::Header => header_value(key, header, selected.mailbox.internal_date(uid).unwrap_or(0)),
     }

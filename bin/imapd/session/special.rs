@@ -43,9 +43,11 @@ impl Session {
         let mut all = SpecialUse::default();
         let written = self.read_special_use();
         for (attribute, usual) in USUAL {
-            let named: Vec<FolderName> = written.iter().filter(|(a, _)| a == attribute).map(|(_, f)| f.clone()).collect();
+            let named: Vec<FolderName> =
+                written.iter().filter(|(a, _)| a == attribute).map(|(_, f)| f.clone()).collect();
             let candidates = usual.iter().filter_map(|n| FolderName::from_parts(&[n]).ok());
-            let found: Vec<FolderName> = if named.is_empty() { candidates.filter(|f| exists(f)).take(1).collect() } else { named };
+            let found: Vec<FolderName> =
+                if named.is_empty() { candidates.filter(|f| exists(f)).take(1).collect() } else { named };
             all.of.extend(found.into_iter().filter(|f| exists(f)).map(|f| (f, attribute.to_owned())));
         }
         all

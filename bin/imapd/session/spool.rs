@@ -1,10 +1,11 @@
 //! Message data on its way from the client to a mailbox.
 //!
-//! Invariants  1. at most [`MEMORY_MAX`] octets in memory, the rest in an unnamed file of the user's tmp/
-//!             2. CRLF becomes LF, a lone CR stays
+//! Invariants  1. at most [`MEMORY_MAX`] octets of text in memory, the rest in an unnamed file of the user's tmp/; a literal8 is kept
+//!                in memory, for its parts have to be looked at
+//!             2. CRLF becomes LF, a lone CR stays; a literal8 has its binary parts re-coded
 //! Failures    kept until the command is executed: the client has to finish its literal first
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::path::PathBuf;
 
 /// Larger messages go through a file.
@@ -18,8 +19,7 @@ pub struct Spool {
     error: Option<io::Error>,
     /// The last octet was a CR, held back until the next is known.
     cr: bool,
-    /// A NUL in a literal that may hold none.
-    pub nul: bool,
+    nul: bool,
     binary: bool,
 }
 
@@ -30,7 +30,11 @@ impl Spool {
 
     /// Takes a piece.
     pub fn write(&mut self, bytes: &[u8]) {
-        self.nul |= !self.binary && bytes.contains(&0);
+        self.nul |= bytes.contains(&0);
+        if self.binary {
+            self.memory.extend_from_slice(bytes);
+            return;
+        }
         let mut rest = bytes;
         while let Some(at) = rest.iter().position(|&b| b == b'\r') {
             self.put_text(&rest[..at]);
@@ -40,7 +44,7 @@ impl Spool {
         }
         self.put_text(rest);
         if self.memory.len() > MEMORY_MAX {
-            self.to_file();
+            self.move_out();
         }
     }
 
@@ -60,14 +64,14 @@ impl Spool {
         }
     }
 
-    fn to_file(&mut self) {
-        if let Err(e) = self.try_to_file() {
+    fn move_out(&mut self) {
+        if let Err(e) = self.write_out() {
             self.error.get_or_insert(e);
         }
         self.memory.clear();
     }
 
-    fn try_to_file(&mut self) -> io::Result<()> {
+    fn write_out(&mut self) -> io::Result<()> {
         if self.file.is_none() {
             self.file = Some(penny_sys::fs::tmpfile(&self.dir, 0o600)?);
         }
@@ -77,15 +81,24 @@ impl Spool {
         }
     }
 
+    /// A NUL stands in a literal that may hold none (RFC 3501 9).
+    pub fn has_wrong_nul(&self) -> bool {
+        self.nul && !self.binary
+    }
+
     /// Copies all of it.
     pub fn copy_to(mut self, out: &mut impl Write) -> io::Result<()> {
+        if self.binary {
+            let stored = penny_mime::recode::store_form(&self.memory);
+            return out.write_all(&stored.ok_or(io::ErrorKind::InvalidData)?);
+        }
         self.put_cr();
         if let Some(e) = self.error {
             return Err(e);
         }
         if let Some(mut file) = self.file {
             file.rewind()?;
-            io::copy(&mut file.by_ref(), out)?;
+            io::copy(&mut file, out)?;
         }
         out.write_all(&self.memory)
     }

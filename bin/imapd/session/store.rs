@@ -9,7 +9,9 @@ use penny_maildir::{FlagOp, FlagSet, Flags, Stored};
 
 impl Session {
     pub(super) fn store_flags(&mut self, args: &StoreArgs) -> Answer {
-        self.enabled.condstore |= args.unchanged_since.is_some(); // RFC 7162 3.1
+        if args.unchanged_since.is_some() {
+            self.condstore();
+        }
         let condstore = self.enabled.condstore;
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         if selected.read_only {
@@ -38,7 +40,9 @@ impl Session {
         } else if condstore {
             for &uid in &stored.changed {
                 let (Some(seq), Some(m)) = (selected.seq.seq(uid), selected.mailbox.get(uid)) else { continue };
-                self.conn.out.extend_from_slice(format!("* {seq} FETCH (UID {uid} MODSEQ ({}))\r\n", m.modseq).as_bytes());
+                self.conn
+                    .out
+                    .extend_from_slice(format!("* {seq} FETCH (UID {uid} MODSEQ ({}))\r\n", m.modseq).as_bytes());
             }
         }
         let number = |uid: u32| if args.uid { Some(uid) } else { selected.seq.seq(uid) };

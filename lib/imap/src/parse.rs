@@ -117,7 +117,8 @@ impl<'a> Cursor<'a> {
     /// astring = 1*ASTRING-CHAR / string
     pub fn astring(&mut self) -> Parse<Vec<u8>> {
         match self.peek() {
-            Some(b'"' | b'{' | b'~') => self.string(),
+            Some(b'"' | b'{') => self.string(),
+            Some(b'~') if self.at_literal8() => self.string(),
             _ => Ok(self.one_or_more(|b| is_astring_char(b) || b >= 0x80, "Missing string")?.to_vec()),
         }
     }
@@ -186,7 +187,7 @@ impl<'a> Cursor<'a> {
 
     /// Whether the string that is next is a literal8.
     pub fn at_literal8(&self) -> bool {
-        self.peek() == Some(b'~')
+        self.rest().starts_with(b"~{")
     }
 
     /// number, up to 32 bits.

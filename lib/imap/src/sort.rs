@@ -110,10 +110,10 @@ mod tests {
         let h =
             b"Date: Thu, 01 Jan 1970 01:00:00 +0100\nSubject: Re: X\nFrom: =?utf-8?Q?=C3=84?= <Zed@b>\nTo: g: a@b;\n\n";
         assert_eq!(header_value(SortKey::Date, h, 9), Value::Number(0));
-        assert_eq!(header_value(SortKey::Subject, h, 9), Value::Text("x".into()));
-        assert_eq!(header_value(SortKey::From, h, 9), Value::Text("zed".into()));
-        assert_eq!(header_value(SortKey::DisplayFrom, h, 9), Value::Text("ä".into()));
-        assert_eq!(header_value(SortKey::To, h, 9), Value::Text("g".into()));
+        assert_eq!(header_value(SortKey::Subject, h, 9), Value::Text("X".into()));
+        assert_eq!(header_value(SortKey::From, h, 9), Value::Text("ZED".into()));
+        assert_eq!(header_value(SortKey::DisplayFrom, h, 9), Value::Text("Ä".into()));
+        assert_eq!(header_value(SortKey::To, h, 9), Value::Text("G".into()));
         assert_eq!(header_value(SortKey::Cc, h, 9), Value::Text(String::new()));
         assert_eq!(header_value(SortKey::Date, b"\n", 9), Value::Number(9));
     }

@@ -104,7 +104,15 @@ mod tests {
         let u = MessageUrl::parse(b"/;UID=7/;SECTION=1.2.MIME/;PARTIAL=5.10").unwrap();
         assert_eq!((u.mailbox, u.partial, u.section.unwrap().path), (None, Some((5, 10)), vec![1, 2]));
         assert_eq!(MessageUrl::parse(b"/a%20b/;uid=1").unwrap().mailbox.as_deref(), Some("a b"));
-        for bad in ["imap://host/x/;UID=1", "//host/x;UID=1", "/x", "/x/;UID=a", "/x/;UID=1/;SECTION=FOO", "/x/;UID=1 rest", "/%zz/;UID=1"] {
+        for bad in [
+            "imap://host/x/;UID=1",
+            "//host/x;UID=1",
+            "/x",
+            "/x/;UID=a",
+            "/x/;UID=1/;SECTION=FOO",
+            "/x/;UID=1 rest",
+            "/%zz/;UID=1",
+        ] {
             assert_eq!(MessageUrl::parse(bad.as_bytes()), None, "{bad}");
         }
     }

@@ -18,6 +18,7 @@ pub mod header;
 pub mod msgid;
 pub mod param;
 pub mod qp;
+pub mod recode;
 pub mod structure;
 pub mod token;
 pub mod word;

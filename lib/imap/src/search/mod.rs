@@ -7,8 +7,8 @@ mod text;
 
 pub use text::{Needle, fold};
 
-use crate::command::search::{DateOf, DateOp};
 use crate::command::Key;
+use crate::command::search::{DateOf, DateOp};
 use crate::render::View;
 use crate::set::{NumberSet, SequenceSet};
 

@@ -3,18 +3,16 @@
 //! Standards   RFC 3501 6.4.4 (HEADER, BODY, TEXT; strings match without case), RFC 5051 in spirit (Unicode upper case)
 //! Invariants  linear in the message; bodies are decoded, attachments that are no text are not looked at
 //! # Notes
-//! ASCII needles against ASCII-compatible text are searched in a lower-case copy of the bytes; everything else is
+//! ASCII needles against ASCII-compatible text are searched in an upper-case copy of the bytes; everything else is
 //! converted to UTF-8 and folded, which costs about ten times more.
 use crate::render::View;
 use penny_mime::{Encoding, Fields, Part, address, charset, decode_header, header::unfold};
 use std::borrow::Cow;
 
-/// Folds text so that equal means "the same but for case": upper case, then lower case (so that `ß` and `SS` meet).
+/// Folds text so that equal means "the same but for case": upper case as i;unicode-casemap wants it, so that `_` and `[` sort
+/// behind the letters (RFC 5051 2.3, RFC 4790 9.2).
 pub fn fold(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    if text.is_ascii() { text.to_ascii_uppercase() } else { text.chars().flat_map(char::to_uppercase).collect() }
 }
 
 /// A text to look for.
@@ -43,7 +41,7 @@ impl Needle {
 
     /// Whether bytes in an ASCII-compatible charset hold an ASCII needle.
     fn in_ascii_compatible(&self, bytes: &[u8]) -> bool {
-        self.empty || self.finder.find(&bytes.to_ascii_lowercase()).is_some()
+        self.empty || self.finder.find(&bytes.to_ascii_uppercase()).is_some()
     }
 }
 
@@ -157,6 +155,6 @@ mod tests {
     #[test]
     fn folding() {
         assert_eq!(fold("ÄÖ ß"), fold("äö SS"));
-        assert_eq!(fold("ABC"), "abc");
+        assert_eq!(fold("abc"), "ABC");
     }
 }

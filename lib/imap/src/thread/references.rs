@@ -36,13 +36,9 @@ fn link(messages: &[Message]) -> Forest {
         }
         // (1.B.2) the last reference is the parent, whatever was guessed before
         if let Some(p) = previous.filter(|&p| forest.parent(node) != Some(p)) {
-            let before = forest.parent(node);
+            // the guess goes even where the new link would make a loop
             forest.orphan(node);
-            if !forest.adopt(p, node)
-                && let Some(b) = before
-            {
-                forest.adopt(b, node);
-            }
+            forest.adopt(p, node);
         }
     }
     // (2)
