@@ -143,16 +143,14 @@ pub fn words(line: &[u8]) -> Vec<u8> {
     let mut rest = line;
     let mut after_word = false;
     while let Some(&c) = rest.first() {
-        if c == b'=' {
-            if let Some((text, tail)) = encoded_word(rest) {
-                if after_word {
-                    out.truncate(out.trim_ascii_end().len());
-                }
-                out.extend_from_slice(&text);
-                rest = tail;
-                after_word = true;
-                continue;
+        if let Some((text, tail)) = (c == b'=').then(|| encoded_word(rest)).flatten() {
+            if after_word {
+                out.truncate(out.trim_ascii_end().len());
             }
+            out.extend_from_slice(&text);
+            rest = tail;
+            after_word = true;
+            continue;
         }
         after_word &= c.is_ascii_whitespace();
         out.push(c);

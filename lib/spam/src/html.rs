@@ -201,12 +201,10 @@ impl Walk<'_> {
     }
 
     fn close_anchor(&mut self) {
-        if let Some((href, start)) = self.anchor.take() {
-            if self.out.links.len() < MAX_LINKS {
-                let text = self.out.visible.get(start..).unwrap_or(b"").trim_ascii();
-                let text = text.get(..300).unwrap_or(text).to_vec();
-                self.out.links.push(Link { href, text });
-            }
+        if let Some((href, start)) = self.anchor.take().filter(|_| self.out.links.len() < MAX_LINKS) {
+            let text = self.out.visible.get(start..).unwrap_or(b"").trim_ascii();
+            let text = text.get(..300).unwrap_or(text).to_vec();
+            self.out.links.push(Link { href, text });
         }
     }
 

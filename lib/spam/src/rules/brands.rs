@@ -23,7 +23,7 @@ const fn spoken(names: &'static str, domains: &'static str) -> Brand {
 }
 
 /// The list. `domains` are matched as the label before the public suffix.
-pub static BRANDS: &[Brand] = &[
+pub const BRANDS: &[Brand] = &[
     brand("paypal|pay pal", "paypal|paypal-corp"),
     spoken("amazon|amazon prime|amazon com", "amazon|amazonses|amazonaws|primevideo|amazonsellerservices"),
     brand("netflix", "netflix|netflixmail"),

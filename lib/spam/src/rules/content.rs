@@ -1,6 +1,7 @@
 //! Rules about the words of the message.
 
-use super::phrases::{THEMES, Theme};
+use super::index::{self, Index};
+use super::phrases::THEMES;
 use super::{Facts, Hit, has_words};
 
 /// Octets of text that phrase rules read.
@@ -13,60 +14,25 @@ pub fn check(f: &mut Facts<'_, '_>) {
     conversation(f);
 }
 
-/// One slot of the index: a theme and one of its phrases.
-type Slot = (u8, &'static str);
-
-/// Phrases by a hash of their first word; chains are short.
-struct Index {
-    buckets: Vec<Vec<Slot>>,
-}
-
-const BUCKETS: usize = 1024;
-
-fn bucket(word: &[u8]) -> usize {
-    word.iter().fold(0x811c_9dc5u32, |h, &b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193)) as usize % BUCKETS
-}
-
-impl Index {
-    fn new(themes: &'static [Theme]) -> Index {
-        let mut buckets = vec![Vec::new(); BUCKETS];
-        for (n, theme) in themes.iter().enumerate() {
-            for phrase in theme.phrases.split('|') {
-                let first = phrase.split(' ').next().unwrap_or("");
-                if let Some(b) = buckets.get_mut(bucket(first.as_bytes())) {
-                    b.push((n as u8, phrase));
-                }
-            }
-        }
-        Index { buckets }
+/// The phrases of each theme.
+pub const SOURCES: [&str; THEMES.len()] = {
+    let mut out = [""; THEMES.len()];
+    let mut n = 0;
+    while n < THEMES.len() {
+        out[n] = THEMES[n].phrases;
+        n += 1;
     }
+    out
+};
 
-    /// Every phrase of a folded text, each once.
-    fn find(&self, text: &str) -> Vec<Slot> {
-        let mut out: Vec<Slot> = Vec::new();
-        let bytes = text.as_bytes();
-        let starts = bytes.iter().enumerate().filter(|(_, c)| **c == b' ').map(|(i, _)| i + 1);
-        for at in starts {
-            let rest = bytes.get(at..).unwrap_or(b"");
-            let word = rest.split(|&c| c == b' ').next().unwrap_or(b"");
-            for slot in self.buckets.get(bucket(word)).into_iter().flatten() {
-                let phrase = slot.1.as_bytes();
-                if rest.starts_with(phrase) && rest.get(phrase.len()) == Some(&b' ') && !out.contains(slot) {
-                    out.push(*slot);
-                }
-            }
-        }
-        out
-    }
-}
+/// All phrases by their first word.
+pub static INDEX: Index<{ index::count(&SOURCES) }> = Index::new(&SOURCES);
 
 fn themes(f: &mut Facts<'_, '_>) {
-    let index = Index::new(THEMES);
     let body = f.body.text.get(..PHRASE_TEXT).unwrap_or(&f.body.text);
-    let mut found = index.find(&format!("{}{}{body}", f.name.text, f.subject.text));
-    found.sort_by_key(|s| s.0);
+    let found = INDEX.find(&SOURCES, &format!("{}{}{body}", f.name.text, f.subject.text));
     for (n, theme) in THEMES.iter().enumerate() {
-        let phrases: Vec<&str> = found.iter().filter(|s| usize::from(s.0) == n).map(|s| s.1).collect();
+        let phrases: Vec<&str> = found.iter().filter(|s| s.0 == n).map(|s| s.1).collect();
         if phrases.is_empty() {
             continue;
         }

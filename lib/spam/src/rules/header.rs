@@ -3,6 +3,7 @@
 //! Standards   RFC 5322 3.6 (fields), RFC 8601 (Authentication-Results)
 
 use super::brands::{BRANDS, Brand};
+use super::index::{self, Index};
 use super::{CERTAIN, Facts, has_words, mailbox, text, url};
 
 /// Runs them.
@@ -83,12 +84,24 @@ fn name_is_address(f: &mut Facts<'_, '_>, domain: &str) {
     }
 }
 
-/// The brand a folded text names, unless `domain` is its own.
-fn false_brand<'b>(folded: &str, domain: &str) -> Option<(&'b str, &'b Brand)> {
-    BRANDS.iter().find_map(|brand| {
-        let name = brand.names.split('|').find(|n| has_words(folded, n))?;
-        (!owns(brand, domain)).then_some((name, brand))
-    })
+/// The names of each brand.
+const NAMES: [&str; BRANDS.len()] = {
+    let mut out = [""; BRANDS.len()];
+    let mut n = 0;
+    while n < BRANDS.len() {
+        out[n] = BRANDS[n].names;
+        n += 1;
+    }
+    out
+};
+
+static NAME_INDEX: Index<{ index::count(&NAMES) }> = Index::new(&NAMES);
+
+/// The brand a folded text names, unless `domain` is its own. A longer name wins: "apple pay" over "apple".
+fn false_brand(folded: &str, domain: &str) -> Option<&'static str> {
+    let found = NAME_INDEX.find(&NAMES, folded);
+    let (brand, name) = found.into_iter().max_by_key(|f| f.1.len())?;
+    BRANDS.get(brand).filter(|b| !owns(b, domain)).map(|_| name)
 }
 
 /// The domain is the brand's own: its registrable label is listed.
@@ -102,20 +115,26 @@ fn impersonation(f: &mut Facts<'_, '_>) {
     if domain.is_empty() || f.list {
         return;
     }
-    if let Some((name, _)) = false_brand(&f.name.text, &domain) {
+    if let Some(name) = false_brand(&f.name.text, &domain) {
         f.hit_with("FALSE_NAME", 2.6, format!("calls itself \"{name}\" but writes from {domain}"));
-    } else if let Some((name, _)) = false_brand(&f.subject.text, &domain).filter(|_| !f.reply) {
+    } else if let Some(name) = false_brand(&f.subject.text, &domain).filter(|_| !f.reply) {
         f.hit_with("BRAND_IN_SUBJECT", 0.7, format!("speaks of \"{name}\" in the subject but comes from {domain}"));
     }
     let label = url::label(&domain).to_owned();
-    let own_of = BRANDS.iter().filter(|b| b.in_host).find(|b| {
-        b.names.split('|').any(|n| !n.contains(' ') && n.len() > 4 && domain.contains(n)) && !owns(b, &domain)
-    });
-    if let Some(brand) = own_of {
-        let name = brand.names.split('|').next().unwrap_or("");
+    if let Some(name) = brand_in_host(&domain) {
         f.hit_with("LOOKALIKE_DOMAIN", 2.6, format!("comes from {domain}, which is not {name}'s ({label})"));
     }
     role_name(f, &domain);
+}
+
+/// The brand whose name is part of a host that is not its own.
+pub fn brand_in_host(host: &str) -> Option<&'static str> {
+    BRANDS.iter().filter(|b| b.in_host).find_map(|brand| {
+        let mut names = brand.names.split('|').filter(|n| n.len() > 4 && !n.contains(' '));
+        let bytes = host.as_bytes();
+        let named = names.any(|n| bytes.windows(n.len()).any(|w| w == n.as_bytes()));
+        (named && !owns(brand, host)).then(|| brand.names.split('|').next().unwrap_or(""))
+    })
 }
 
 /// A display name such as "IT Support" from an outside or free address.

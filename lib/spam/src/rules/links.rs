@@ -1,6 +1,5 @@
 //! Rules about links: where they lead against what they show, and the company they keep.
 
-use super::brands::BRANDS;
 use super::{Facts, header, mailbox, url};
 
 /// Runs them.
@@ -71,10 +70,14 @@ fn shape(f: &mut Facts<'_, '_>) {
         "invoice",
         "track",
     ];
-    let lure = f.links.iter().find_map(|(u, _)| {
-        let foreign = u.domain() != url::registrable(&f.from_domain);
-        LURES.iter().find(|l| foreign && (u.rest.contains(**l) || u.host.contains(**l)))
-    });
+    let own = url::registrable(&f.from_domain);
+    let mut foreign = String::new();
+    for (u, _) in f.links.iter().filter(|(u, _)| u.domain() != own) {
+        foreign.push_str(&u.host);
+        foreign.push_str(&u.rest);
+        foreign.push(' ');
+    }
+    let lure = LURES.iter().find(|l| memchr::memmem::find(foreign.as_bytes(), l.as_bytes()).is_some());
     if let Some(lure) = lure {
         f.hit_with("LINK_LURE", 0.4, format!("a link to another site has \"{lure}\" in it"));
     }
@@ -163,13 +166,9 @@ fn strangers(f: &mut Facts<'_, '_>) {
 }
 
 fn false_brand_host(f: &mut Facts<'_, '_>) {
-    let found = f.links.iter().find_map(|(u, _)| {
-        let brand = BRANDS.iter().filter(|b| b.in_host).find(|b| {
-            b.names.split('|').any(|n| !n.contains(' ') && n.len() > 4 && u.host.contains(n))
-                && !header::owns(b, &u.host)
-        })?;
-        Some((brand.names.split('|').next().unwrap_or(""), u.host.clone()))
-    });
+    let mut hosts: Vec<&str> = f.links.iter().map(|(u, _)| u.host.as_str()).filter(|h| !h.is_empty()).collect();
+    hosts.dedup();
+    let found = hosts.iter().find_map(|h| Some((header::brand_in_host(h)?, (*h).to_owned())));
     if let Some((name, host)) = found.filter(|_| !f.list) {
         f.hit_with("LINK_FALSE_BRAND", 2.0, format!("links to {host}, which is not {name}'s"));
     }

@@ -10,6 +10,7 @@ pub mod brands;
 pub mod content;
 pub mod file;
 pub mod header;
+pub mod index;
 pub mod links;
 pub mod phrases;
 pub mod structure;

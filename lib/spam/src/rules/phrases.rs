@@ -16,7 +16,7 @@ pub struct Theme {
 }
 
 /// All themes.
-pub static THEMES: &[Theme] = &[
+pub const THEMES: &[Theme] = &[
     Theme {
         name: "ACCOUNT_THREAT",
         why: "threatens that an account is blocked, limited or about to be closed",

@@ -20,11 +20,9 @@ pub struct Url {
 impl Url {
     /// Takes a link apart; `None` without a scheme or a host where one is needed.
     pub fn parse(bytes: &[u8]) -> Option<Url> {
-        let text: String = String::from_utf8_lossy(bytes.get(..1000).unwrap_or(bytes))
-            .chars()
-            .filter(|c| !c.is_control()) // browsers drop tabs and newlines inside an address
-            .flat_map(char::to_lowercase)
-            .collect();
+        let mut text = String::from_utf8_lossy(bytes.get(..1000).unwrap_or(bytes)).into_owned();
+        text.retain(|c| !c.is_control()); // browsers drop tabs and newlines inside an address
+        text.make_ascii_lowercase();
         let text = text.trim();
         let (scheme, rest) = text.split_once(':')?;
         let good = scheme.len() < 20 && !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric());
