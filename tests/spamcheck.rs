@@ -389,6 +389,30 @@ fn explanations_name_words_and_rules() {
 }
 
 #[test]
+fn learning_hooks_teach_the_users_table() {
+    let dir = TempDir::new();
+    let bin = program!("spamcheck");
+    let path = format!("{}:/usr/bin:/bin", bin.parent().unwrap().display());
+    let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc");
+    let hook = |name: &str, arg: &str, mail: &str| {
+        Run::new("/bin/sh").env("HOME", dir.path()).env("PATH", &path).arg(etc.join(name)).arg(arg).stdin(mail).run()
+    };
+    hook("learn-imap.sh", "spam", &note("pills", 1)).expect_code(0);
+    hook("learn-imap.sh", "ham", &note("minutes", 1)).expect_code(0);
+    hook("learn-imap.sh", "eggs", "").expect_code(64);
+    hook("learn-sieve.sh", "spam", &note("pills", 2)).expect_code(0);
+    run(&dir, &["--stats"], "").expect_out("learned: 1 ham, 2 spam");
+    let maildir = dir.maildir("Maildir");
+    let (junk, sent) = (dir.maildir("Maildir/.Junk"), dir.maildir("Maildir/.Sent"));
+    std::fs::write(maildir.join("cur/1:2,S"), note("minutes", 7)).unwrap();
+    std::fs::write(maildir.join("cur/2:2,"), note("minutes", 8)).unwrap();
+    std::fs::write(junk.join("cur/3:2,"), note("pills", 7)).unwrap();
+    std::fs::write(sent.join("cur/4:2,S"), "To: bob@y.example\n\nhi\n").unwrap();
+    hook("learn-cron.sh", maildir.to_str().unwrap(), "").expect_code(0);
+    run(&dir, &["--stats"], "").expect_out("learned: 2 ham, 3 spam");
+}
+
+#[test]
 fn any_bytes_get_a_verdict() {
     let dir = TempDir::new();
     let db = trained(&dir);

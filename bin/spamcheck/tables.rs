@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The site's table when nothing else is said.
-const SITE: &str = "/var/lib/pennypost/spam/site";
+const SITE: &str = "/var/lib/pennypost/filter/spam/site";
 
 /// Candidates, best first.
 pub fn candidates(o: &Options) -> Vec<PathBuf> {
@@ -108,6 +108,8 @@ fn context(o: &Options) -> Context {
         helo: var("HELO"),
         client_name: var("REMOTE_NAME"),
         block_lists: var("DNSBL").unwrap_or_default(),
+        fields: var("FIELDS").unwrap_or_default(),
+        login: var("AUTH_USER").is_some_and(|u| !u.is_empty()),
         known: false,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::index::{self, Index};
 use super::phrases::THEMES;
-use super::{Facts, Hit, has_words};
+use super::{Facts, Hit, has_words, header};
 
 /// Octets of text that phrase rules read.
 const PHRASE_TEXT: usize = 6000;
@@ -10,6 +10,7 @@ const PHRASE_TEXT: usize = 6000;
 /// Runs them.
 pub fn check(f: &mut Facts<'_, '_>) {
     themes(f);
+    bait(f);
     disguise(f);
     conversation(f);
 }
@@ -43,6 +44,21 @@ fn themes(f: &mut Facts<'_, '_>) {
             weight: theme.weight * (1.0 + 0.5 * more),
             why: format!("{} (\"{shown}\")", theme.why).into(),
         });
+    }
+}
+
+/// Talk of accounts, or a well-known name, while every link leads away from the author's domain.
+fn bait(f: &mut Facts<'_, '_>) {
+    if !f.has("LINKS_ELSEWHERE") {
+        return;
+    }
+    const TALK: [&str; 4] = ["ACCOUNT_THREAT", "VERIFY_REQUEST", "MAILBOX_TRICK", "SECURITY_ALARM"];
+    if TALK.iter().any(|t| f.has(t)) {
+        f.hit("ACCOUNT_BAIT", 1.0, "talks about an account while its links lead somewhere else");
+    }
+    let named = header::foreign_brand(f);
+    if let Some(name) = named.filter(|_| !f.has("FALSE_NAME")) {
+        f.hit_with("BRAND_BAIT", 0.9, format!("speaks of \"{name}\" while its links lead somewhere else"));
     }
 }
 

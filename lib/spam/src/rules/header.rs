@@ -5,6 +5,7 @@
 use super::brands::{BRANDS, Brand};
 use super::index::{self, Index};
 use super::{CERTAIN, Facts, has_words, mailbox, text, url};
+use crate::view::fields;
 
 /// Runs them.
 pub fn check(f: &mut Facts<'_, '_>) {
@@ -108,6 +109,16 @@ fn false_brand(folded: &str, domain: &str) -> Option<&'static str> {
 pub fn owns(brand: &Brand, domain: &str) -> bool {
     let label = url::label(domain);
     domain.split('.').next_back() == Some("gov") || brand.domains.split('|').any(|d| d == label)
+}
+
+/// A brand the text names, when neither the author nor any link is its own.
+pub fn foreign_brand(f: &Facts<'_, '_>) -> Option<&'static str> {
+    const START: usize = 2000;
+    let start = f.body.text.get(..START).unwrap_or(&f.body.text);
+    let found = NAME_INDEX.find(&NAMES, start);
+    let strange = |brand: &Brand| !owns(brand, &f.from_domain) && f.links.iter().all(|(u, _)| !owns(brand, &u.host));
+    let all = found.iter().filter_map(|(b, name)| Some((BRANDS.get(*b)?, *name)));
+    all.filter(|(brand, _)| strange(brand)).max_by_key(|f| f.1.len()).map(|f| f.1)
 }
 
 fn impersonation(f: &mut Facts<'_, '_>) {
@@ -272,15 +283,14 @@ impl Facts<'_, '_> {
 
 /// Results our own verifier wrote; anybody else's are not believed.
 fn authentication(f: &mut Facts<'_, '_>) {
-    let ours: Vec<String> = f
-        .message
-        .all("authentication-results")
-        .filter_map(|v| {
-            let text = String::from_utf8_lossy(v).to_lowercase();
-            let id = text.split([';', ' ']).next().unwrap_or("").to_owned();
-            f.context.authserv_ids.iter().any(|ours| ours.eq_ignore_ascii_case(&id)).then_some(text)
-        })
-        .collect();
+    let trusted = fields(f.context.fields.as_bytes());
+    let trusted = trusted.iter().filter(|x| x.name.eq_ignore_ascii_case(b"authentication-results"));
+    let mut ours: Vec<String> = trusted.map(|x| String::from_utf8_lossy(&x.value).to_lowercase()).collect();
+    ours.extend(f.message.all("authentication-results").filter_map(|v| {
+        let text = String::from_utf8_lossy(v).to_lowercase();
+        let id = text.split([';', ' ']).next().unwrap_or("").to_owned();
+        f.context.authserv_ids.iter().any(|ours| ours.eq_ignore_ascii_case(&id)).then_some(text)
+    }));
     let says = |what: &str| ours.iter().any(|t| t.contains(what));
     let (dmarc_fail, spf_fail, dkim_fail) = (says("dmarc=fail"), says("spf=fail"), says("dkim=fail"));
     let (dmarc_pass, spf_soft) = (says("dmarc=pass"), says("spf=softfail"));
@@ -314,6 +324,9 @@ fn good_marks(f: &mut Facts<'_, '_>) {
     }
     if f.list {
         f.hit("MAILING_LIST", -1.5, "came through a mailing list");
+    }
+    if f.context.login {
+        f.hit("LOGGED_IN", -2.0, "was sent by a user who logged in");
     }
     if f.message.field("list-unsubscribe").is_some() && !f.list {
         f.hit("UNSUBSCRIBE_FIELD", -0.6, "can be unsubscribed from by its header");

@@ -123,7 +123,7 @@ impl<const N: usize> Index<N> {
             let (at, source) = (usize::from(slot.at), usize::from(slot.source));
             let phrase = sources.get(source).and_then(|s| s.get(at..at + usize::from(slot.length))).unwrap_or("");
             let here = rest.starts_with(phrase.as_bytes()) && rest.get(phrase.len()) == Some(&b' ');
-            if here && !phrase.is_empty() && !out.iter().any(|f| *f == (source, phrase)) {
+            if here && !phrase.is_empty() && !out.contains(&(source, phrase)) {
                 out.push((source, phrase));
             }
         }

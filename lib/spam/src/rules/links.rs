@@ -97,7 +97,7 @@ fn hosts(f: &mut Facts<'_, '_>) {
         f.hit_with("LINK_ODD_TLD", 1.6, format!("links to {host}, a kind of domain mostly used by junk"));
     }
     if let Some(host) = find(f, &url::is_redirector) {
-        f.hit_with("LINK_REDIRECTED", 0.9, format!("links through {host} to somewhere else"));
+        f.hit_with("LINK_REDIRECTED", 0.6, format!("links through {host} to somewhere else"));
     }
     if let Some(host) = find(f, &|u| url::looks_random(url::label(&u.host))) {
         f.hit_with("LINK_RANDOM_HOST", 0.7, format!("links to {host}, which looks made up"));
@@ -134,7 +134,7 @@ fn recipient_in_link(f: &mut Facts<'_, '_>) {
             "a link to a foreign site carries the recipient's address, ready to fill in a page",
         );
     } else if here && !f.list {
-        f.hit("RECIPIENT_IN_LINK", 0.7, "a link to a foreign site carries the recipient's address");
+        f.hit("RECIPIENT_IN_LINK", 0.5, "a link to a foreign site carries the recipient's address");
     }
 }
 
@@ -155,7 +155,12 @@ fn base64_of(text: &str) -> String {
 fn strangers(f: &mut Facts<'_, '_>) {
     let own = url::registrable(&f.from_domain);
     let web: Vec<&url::Url> = f.links.iter().map(|(u, _)| u).filter(|u| !u.host.is_empty()).collect();
-    if f.html && !web.is_empty() && !f.list && !f.reply && web.iter().all(|u| u.domain() != own) {
+    if f.html
+        && !web.is_empty()
+        && !f.list
+        && !f.reply
+        && web.iter().all(|u| u.domain() != own && !url::is_tracker(&u.host))
+    {
         let first = web.first().map_or("", |u| u.domain()).to_owned();
         let single = web.iter().all(|u| u.domain() == first);
         f.hit("LINKS_ELSEWHERE", 0.9, "no link leads to the sender's own domain");

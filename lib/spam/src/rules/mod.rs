@@ -49,6 +49,10 @@ pub struct Context {
     pub client_name: Option<String>,
     /// Answers of block lists: `zone=answer` separated by white space.
     pub block_lists: String,
+    /// Header fields that filters of ours before this one added.
+    pub fields: String,
+    /// The client logged in.
+    pub login: bool,
     /// The author is a known correspondent.
     pub known: bool,
 }

@@ -94,7 +94,7 @@ fn attachments(f: &mut Facts<'_, '_>) {
         f.hit_with("ATTACHED_PROGRAM", 2.0, format!("brings a program: {name}"));
     }
     if let Some(name) = page.filter(|_| !f.list) {
-        f.hit_with("ATTACHED_PAGE", 1.4, format!("brings a web page as a file: {name}"));
+        f.hit_with("ATTACHED_PAGE", 2.0, format!("brings a web page as a file: {name}"));
     }
     if let Some(name) = macros {
         f.hit_with("ATTACHED_MACROS", 1.2, format!("brings a document with macros: {name}"));

@@ -77,6 +77,15 @@ fn only_our_own_authentication_results_count() {
 }
 
 #[test]
+fn fields_of_our_own_filters_count() {
+    let mail = format!("{HEAD}From: a@b.example\nTo: c@d.example\nSubject: x\n\nhi\n");
+    let fields = "Authentication-Results: mx; spf=fail\n\tsmtp.mailfrom=b.example\n".into();
+    let context = Context { fields, login: true, ..Context::default() };
+    let hits = check(&Message::read(mail.as_bytes()), &context);
+    assert!(["SPF_FAIL", "LOGGED_IN"].iter().all(|n| hits.iter().any(|h| h.name == *n)));
+}
+
+#[test]
 fn mailboxes() {
     assert_eq!(mailbox(b"\"A B\" <X@Y.z>"), ("A B".into(), "x@y.z".into()));
     assert_eq!(mailbox(b"x@y.z (A B)"), ("A B".into(), "x@y.z".into()));

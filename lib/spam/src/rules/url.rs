@@ -407,6 +407,53 @@ pub fn is_odd_tld(host: &str) -> bool {
     is_under(host, ODD_TLDS)
 }
 
+/// Hosts through which mailing services count clicks for honest senders.
+const TRACKERS: &[&str] = &[
+    "sendgrid.net",
+    "list-manage.com",
+    "mailchimp.com",
+    "mandrillapp.com",
+    "awstrack.me",
+    "hubspotlinks.com",
+    "hubspotemail.net",
+    "exacttarget.com",
+    "exct.net",
+    "mailgun.org",
+    "mailgun.com",
+    "sparkpostmail.com",
+    "rs6.net",
+    "constantcontact.com",
+    "sendibt2.com",
+    "sendibt3.com",
+    "brevo.com",
+    "mailjet.com",
+    "mjt.lu",
+    "klaviyomail.com",
+    "customeriomail.com",
+    "pstmrk.it",
+    "createsend.com",
+    "cmail19.com",
+    "cmail20.com",
+    "mailerlite.com",
+    "getresponse.com",
+    "intercom-mail.com",
+    "iterable.com",
+    "braze.com",
+    "responsys.net",
+    "eloqua.com",
+    "marketo.com",
+    "mktomail.com",
+    "substack.com",
+    "safelinks.protection.outlook.com",
+    "urldefense.com",
+    "urldefense.proofpoint.com",
+];
+
+/// Counts clicks or checks links for others.
+pub fn is_tracker(host: &str) -> bool {
+    is_under(host, TRACKERS)
+}
+
 /// An open redirector of a well-known site, by host and path.
 pub fn is_redirector(url: &Url) -> bool {
     let paths: [(&str, &str); 14] = [
