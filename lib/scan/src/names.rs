@@ -57,7 +57,6 @@ const RUNS: &[&str] = &[
     "shb",
     "shs",
     "sys",
-    "url",
     "vb",
     "vbe",
     "vbs",
@@ -76,6 +75,8 @@ const SCRIPTS: &[&str] = &[
 ];
 /// Extensions of shortcuts.
 const LINKS: &[&str] = &["lnk", "library-ms", "search-ms", "searchconnector-ms", "website", "desktop"];
+/// Extensions of files that only point somewhere.
+const POINTERS: &[&str] = &["url"];
 /// Extensions of disk images.
 const IMAGES: &[&str] = &["iso", "img", "vhd", "vhdx", "udf", "nrg", "toast"];
 /// Extensions that a name pretends to have when it hides another behind them.
@@ -185,9 +186,13 @@ fn readings(name: &str) -> Vec<String> {
 fn classes(reading: &str, name: &str, out: &mut Vec<(Class, String)>) {
     let Some(e) = extension(reading) else { return };
     let e = e.as_str();
-    for (list, class) in
-        [(SCRIPTS, Class::Script), (LINKS, Class::Link), (IMAGES, Class::DiskImage), (RUNS, Class::Extension)]
-    {
+    for (list, class) in [
+        (SCRIPTS, Class::Script),
+        (POINTERS, Class::Active),
+        (LINKS, Class::Link),
+        (IMAGES, Class::DiskImage),
+        (RUNS, Class::Extension),
+    ] {
         if list.contains(&e) {
             out.push((class, format!("extension .{e}: {}", shown(name))));
             return;

@@ -15,9 +15,14 @@ pub type Places = [(Marker, usize)];
 /// Most guesses tried of one kind in one object; more is a trouble.
 const GUESSES: usize = 256;
 
+/// Most data: addresses decoded of one object: pages with hundreds of pictures are common.
+const PICTURES: usize = 5000;
+/// Largest text searched for literals.
+const SCRIPT_MAX: usize = 32 << 20;
+
 /// Opens an object.
 pub fn open(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
-    by_kind(kind, data, places, sink);
+    by_kind(kind, data, sink);
     if kind.is_text() && kind != Kind::Mail {
         in_text(kind, data, places, sink);
     }
@@ -26,7 +31,7 @@ pub fn open(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
     }
 }
 
-fn by_kind(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
+fn by_kind(kind: Kind, data: &[u8], sink: &mut dyn Sink) {
     match kind {
         Kind::Mail => mime::flat::read(data, sink),
         Kind::Tnef => mime::tnef::read(data, sink),
@@ -34,6 +39,18 @@ fn by_kind(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
             format::stream::read(kind, data, false, sink);
         }
         Kind::Tar => format::tar::read(data, sink),
+        Kind::Cpio => format::cpio::read(data, sink),
+        Kind::Ar => format::ar::read(data, sink),
+        Kind::Iso => format::iso::read(data, sink),
+        Kind::SevenZip => format::sevenz::read(data, false, sink),
+        Kind::Rar => format::rar::read(data, false, sink),
+        Kind::Cab => format::cab::read(data, false, sink),
+        Kind::Arj => format::arj::read(data, false, sink),
+        Kind::Lha => format::lha::read(data, false, sink),
+        Kind::Ole2 => format::ole::read(data, false, sink),
+        Kind::Pdf => format::pdf::read(data, sink),
+        Kind::Flash => format::flash::read(data, sink),
+        Kind::Szdd => format::szdd::read(data, sink),
         Kind::Pe if format::pe::is_program(data) => sink.class(Class::Executable, "Windows program"),
         Kind::Elf => sink.class(Class::Executable, "ELF program"),
         Kind::MachO => sink.class(Class::Executable, "Mach-O program"),
@@ -43,12 +60,15 @@ fn by_kind(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
         Kind::Foreign => sink.trouble(Trouble::Unsupported, "an archive format without a reader"),
         _ => {}
     }
-    let _ = places;
 }
 
 /// Places of one marker.
 fn of(places: &Places, marker: Marker) -> impl Iterator<Item = usize> + '_ {
     places.iter().filter(move |(m, _)| *m == marker).map(|(_, at)| *at)
+}
+
+fn has(places: &Places, marker: Marker) -> bool {
+    of(places, marker).next().is_some()
 }
 
 /// Calls `f` for each place of a marker, within reason.
@@ -70,13 +90,36 @@ fn in_text(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
     each(places, Marker::Uu, sink, |at, s| mime::uu::read(data, at, s));
     each(places, Marker::Yenc, sink, |at, s| mime::yenc::read(data, at, s));
     each(places, Marker::BinHex, sink, |at, s| mime::binhex::read(data, at, s));
-    let _ = kind;
+    let readable = data.len() < SCRIPT_MAX;
+    if has(places, Marker::Base64) {
+        let mut n = 0;
+        for at in of(places, Marker::Base64) {
+            n += 1;
+            if sink.done() || n > PICTURES {
+                break;
+            }
+            format::html::data_uri(data, at, sink);
+        }
+        if n > PICTURES {
+            sink.trouble(Trouble::Limit, "too many data: addresses");
+        }
+    }
+    let builds = has(places, Marker::Smuggle);
+    if (builds || has(places, Marker::Decode) || kind == Kind::Script) && readable {
+        let octets = format::html::literals(data, sink);
+        if builds && octets > 0 {
+            sink.class(Class::Smuggling, "a script that builds a file of its own text");
+        }
+    }
 }
+
+/// A reader that is asked whether an archive begins here.
+type Guess = fn(&[u8], bool, &mut dyn Sink);
 
 /// Formats that begin somewhere inside.
 fn embedded(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
-    let has = |m| of(places, m).next().is_some();
-    if kind == Kind::Zip || has(Marker::ZipLocal) || has(Marker::ZipEnd) || has(Marker::ZipCentral) {
+    let zip = [Marker::ZipLocal, Marker::ZipEnd, Marker::ZipCentral];
+    if kind == Kind::Zip || zip.into_iter().any(|m| has(places, m)) {
         format::zip::read(data, places, sink);
     }
     let streams = [
@@ -93,6 +136,39 @@ fn embedded(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
             }
         });
     }
+    let archives: [(Marker, usize, Guess); 6] = [
+        (Marker::SevenZip, 0, format::sevenz::read),
+        (Marker::Rar4, 0, format::rar::read),
+        (Marker::Rar5, 0, format::rar::read),
+        (Marker::Cab, 0, format::cab::read),
+        (Marker::Arj, 0, format::arj::read),
+        (Marker::Lha, 2, format::lha::read),
+    ];
+    for (marker, back, read) in archives {
+        let mut known = 0;
+        each(places, marker, sink, |at, s| {
+            // members of one archive are marked too: one reading of it is enough
+            let start = at.saturating_sub(back);
+            if start > 0 && (marker != Marker::Lha || (kind != Kind::Lha && known == 0)) {
+                read(data.get(start..).unwrap_or_default(), true, s);
+                known += 1;
+            }
+        });
+    }
+    each(places, Marker::Ole2, sink, |at, s| {
+        if at > 0 {
+            format::ole::read(data.get(at..).unwrap_or_default(), true, s);
+        }
+    });
+    if kind != Kind::Pdf {
+        // one reading from the first header takes in all that follow
+        if let Some(at) = of(places, Marker::Pdf).next() {
+            format::pdf::read(data.get(at..).unwrap_or_default(), sink);
+        }
+    }
+    each(places, Marker::ObjData, sink, |at, s| format::rtf::object(data, at, s));
+    each(places, Marker::OneNote, sink, |at, s| format::onenote::object(data, at, s));
+    each(places, Marker::Vba, sink, |at, s| format::vba::read(data, at, s));
     each(places, Marker::Tnef, sink, |at, s| {
         if at > 0 && kind == Kind::Data {
             mime::tnef::read(data.get(at..).unwrap_or_default(), s);

@@ -33,20 +33,6 @@ impl<'a> Field<'a> {
         Cow::Owned(self.value.iter().copied().filter(|c| !matches!(c, b'\r' | b'\n' | 0)).collect())
     }
 
-    /// What follows a continuation line of blanks only, if there is one.
-    pub fn blank_line(&self) -> Option<&'a [u8]> {
-        let mut at = 0;
-        while let Some(n) = memchr::memchr(b'\n', self.value.get(at..)?) {
-            at += n + 1;
-            let rest = self.value.get(at..)?;
-            let len = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            if len < rest.len() && rest.get(..len)?.trim_ascii().is_empty() {
-                return rest.get(len + 1..);
-            }
-        }
-        None
-    }
-
     /// Whether the raw value holds a NUL.
     pub fn has_nul(&self) -> bool {
         memchr::memchr(0, self.value).is_some()
@@ -102,12 +88,5 @@ mod tests {
         assert_eq!(name_of(b"Content-Type : x").unwrap(), b"content-type");
         assert_eq!(name_of(b"Con\0tent-Type: x").unwrap(), b"content-type");
         assert!(name_of(b"no colon").is_none() && name_of(b"two words: x").is_none());
-    }
-
-    #[test]
-    fn a_blank_continuation_is_seen() {
-        let f = Field::parse(b"A: b\n  \n rest\n more").unwrap();
-        assert_eq!(f.blank_line(), Some(&b" rest\n more"[..]));
-        assert_eq!(Field::parse(b"A: b\n c").unwrap().blank_line(), None);
     }
 }

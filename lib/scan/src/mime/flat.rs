@@ -45,6 +45,8 @@ fn line_at(data: &[u8], start: usize) -> Line {
 struct Header<'a> {
     fields: Vec<Field<'a>>,
     body: usize,
+    /// Behind the first line of blanks in it.
+    blank: Option<usize>,
 }
 
 struct Walk<'a, 's> {
@@ -117,7 +119,7 @@ impl<'a> Walk<'a, '_> {
             at = line.next;
             header = if closing {
                 self.nest = self.nest.saturating_sub(1);
-                Header { fields: Vec::new(), body: at }
+                Header { fields: Vec::new(), body: at, blank: None }
             } else {
                 self.header(at)
             };
@@ -137,16 +139,21 @@ impl<'a> Walk<'a, '_> {
         let mut fields = Vec::new();
         let mut at = start;
         let mut odd = 0;
+        let mut blank = None;
         while at < self.data.len() {
             let line = line_at(self.data, at);
             let text = self.data.get(line.start..line.end).unwrap_or_default();
             if text.is_empty() {
-                return Header { fields, body: line.next };
+                return Header { fields, body: line.next, blank };
             }
             if self.delimiter(line).is_some() {
-                return Header { fields, body: at };
+                return Header { fields, body: at, blank };
             }
             let end = self.folded(line);
+            let last = self.data.get(end.start..end.end).unwrap_or_default();
+            if blank.is_none() && last.trim_ascii().is_empty() {
+                blank = Some(end.next);
+            }
             match Field::parse(self.data.get(line.start..end.end).unwrap_or_default()) {
                 Some(f) if fields.len() < FIELDS_MAX => fields.push(f),
                 Some(_) => {}
@@ -154,12 +161,12 @@ impl<'a> Walk<'a, '_> {
             }
             if odd > 20 && fields.is_empty() {
                 // no header at all: everything is body
-                return Header { fields, body: start };
+                return Header { fields, body: start, blank };
             }
             at = end.next;
         }
         // a header that never ends may as well be a body
-        Header { body: if fields.is_empty() { start } else { self.data.len() }, fields }
+        Header { body: if fields.is_empty() { start } else { self.data.len() }, fields, blank }
     }
 
     /// The last line of the field that begins with `line`.
@@ -265,9 +272,7 @@ impl<'a> Walk<'a, '_> {
 
     /// The reading in which a line of blanks ends the header: the rest of the header is body too.
     fn blankish(&mut self, header: &Header<'a>, end: usize) {
-        let Some(first) = header.fields.iter().find_map(|f| f.blank_line()) else { return };
-        let base = self.data.as_ptr() as usize;
-        let Some(at) = (first.as_ptr() as usize).checked_sub(base) else { return };
+        let Some(at) = header.blank else { return };
         let body = self.data.get(at..end.max(at)).unwrap_or_default();
         part::part(&header.fields, body, self.sink);
     }

@@ -1,0 +1,104 @@
+//! The coders of a 7z folder joined into one reader.
+//!
+//! Standards   7-Zip's Methods.txt
+//! Limits      dictionaries and PPMd models up to 64 MiB; eight coders in a row
+
+use super::sevenz::{Bad, Coder, Folder};
+use super::stream::{DICTIONARY_MAX, Zstd};
+use lzma_rust2::filter::{bcj::BcjReader, bcj2::Bcj2Reader, delta::DeltaReader};
+use std::io::{BufReader, Read};
+
+type Boxed<'a> = Box<dyn Read + 'a>;
+
+/// A reader of what the folder gives.
+pub fn reader<'a>(folder: &Folder, packed: &[&'a [u8]]) -> Result<Boxed<'a>, Bad> {
+    let main = (0..folder.coders.len()).find(|o| folder.bonds.iter().all(|b| b.1 != *o)).ok_or(Bad::Damaged)?;
+    build(folder, packed, main, 0)
+}
+
+fn build<'a>(folder: &Folder, packed: &[&'a [u8]], at: usize, depth: usize) -> Result<Boxed<'a>, Bad> {
+    let coder = folder.coders.get(at).filter(|_| depth < 8).ok_or(Bad::Damaged)?;
+    let first: usize = folder.coders.iter().take(at).map(|c| c.inputs).sum();
+    let mut inputs = Vec::new();
+    for stream in first..first + coder.inputs {
+        let bond = folder.bonds.iter().find(|b| b.0 == stream);
+        inputs.push(match bond {
+            Some((_, output)) => build(folder, packed, *output, depth + 1)?,
+            None => {
+                let n = folder.packed.iter().position(|p| *p == stream).ok_or(Bad::Damaged)?;
+                Box::new(*packed.get(n).ok_or(Bad::Damaged)?)
+            }
+        });
+    }
+    let size = folder.sizes.get(at).copied().unwrap_or(0);
+    let out = decoder(coder, inputs, size)?;
+    Ok(Box::new(out.take(size)))
+}
+
+fn decoder<'a>(coder: &Coder, mut inputs: Vec<Boxed<'a>>, size: u64) -> Result<Boxed<'a>, Bad> {
+    let p = &coder.properties;
+    if coder.id == [3, 3, 1, 0x1b] {
+        return if inputs.len() == 4 { Ok(Box::new(Bcj2Reader::new(inputs, size))) } else { Err(Bad::Damaged) };
+    }
+    let input = inputs.pop().filter(|_| coder.inputs == 1).ok_or(Bad::Damaged)?;
+    Ok(match coder.id.as_slice() {
+        [0] => input,
+        [3, 1, 1] => lzma(p, input, size)?,
+        [0x21] => Box::new(lzma_rust2::Lzma2Reader::new(BufReader::new(input), lzma2_dictionary(p)?, None)),
+        [3] => Box::new(DeltaReader::new(input, usize::from(p.first().copied().unwrap_or(0)) + 1)),
+        [4] | [3, 3, 1, 3] => Box::new(BcjReader::new_x86(input, 0)),
+        [5] | [3, 3, 2, 5] => Box::new(BcjReader::new_ppc(input, 0)),
+        [6] | [3, 3, 4, 1] => Box::new(BcjReader::new_ia64(input, 0)),
+        [7] | [3, 3, 5, 1] => Box::new(BcjReader::new_arm(input, 0)),
+        [8] | [3, 3, 7, 1] => Box::new(BcjReader::new_arm_thumb(input, 0)),
+        [9] | [3, 3, 8, 5] => Box::new(BcjReader::new_sparc(input, 0)),
+        [0xa] => Box::new(BcjReader::new_arm64(input, 0)),
+        [0xb] => Box::new(BcjReader::new_riscv(input, 0)),
+        [3, 4, 1] => ppmd(p, input)?,
+        [4, 1, 8] => Box::new(flate2::bufread::DeflateDecoder::new(BufReader::new(input))),
+        [4, 1, 9] => Box::new(deflate64::Deflate64Decoder::new(input)),
+        [4, 2, 2] => Box::new(bzip2::bufread::MultiBzDecoder::new(BufReader::new(input))),
+        [4, 0xf7, 0x11, 1] => zstd(input)?,
+        [6, 0xf1, 7, 1] => return Err(Bad::Encrypted),
+        _ => return Err(Bad::Unsupported),
+    })
+}
+
+fn dictionary(p: &[u8]) -> Result<u32, Bad> {
+    let bytes = p.get(1..5).and_then(|b| b.first_chunk::<4>()).ok_or(Bad::Damaged)?;
+    Ok(u32::from_le_bytes(*bytes))
+}
+
+fn lzma<'a>(p: &[u8], input: Boxed<'a>, size: u64) -> Result<Boxed<'a>, Bad> {
+    let props = *p.first().ok_or(Bad::Damaged)?;
+    // no more of a dictionary can be used than the output has octets
+    let wanted = u64::from(dictionary(p)?).min(size.max(4096));
+    let dictionary = u32::try_from(wanted).ok().filter(|d| *d <= DICTIONARY_MAX).ok_or(Bad::Unsupported)?;
+    let r = lzma_rust2::LzmaReader::new_with_props(BufReader::new(input), size, props, dictionary.max(4096), None);
+    Ok(Box::new(r.map_err(|_| Bad::Damaged)?))
+}
+
+fn lzma2_dictionary(p: &[u8]) -> Result<u32, Bad> {
+    let bits = u32::from(*p.first().ok_or(Bad::Damaged)?);
+    let size = if bits >= 40 { u32::MAX } else { (2 | (bits & 1)) << (bits / 2 + 11) };
+    if size <= DICTIONARY_MAX { Ok(size) } else { Err(Bad::Unsupported) }
+}
+
+fn ppmd<'a>(p: &[u8], input: Boxed<'a>) -> Result<Boxed<'a>, Bad> {
+    let order = u32::from(*p.first().ok_or(Bad::Damaged)?);
+    let memory = dictionary(p)?;
+    if memory > DICTIONARY_MAX {
+        return Err(Bad::Unsupported);
+    }
+    let r = ppmd_rust::Ppmd7Decoder::new(BufReader::new(input), order, memory);
+    Ok(Box::new(r.map_err(|_| Bad::Damaged)?))
+}
+
+/// The zstd reader wants a slice; what is packed is no larger than the archive.
+fn zstd<'a>(mut input: Boxed<'a>) -> Result<Boxed<'a>, Bad> {
+    let mut held = Vec::new();
+    input.by_ref().take(u64::from(DICTIONARY_MAX)).read_to_end(&mut held).map_err(|_| Bad::Damaged)?;
+    let mut out = Vec::new();
+    Zstd::new(&held).take(u64::from(DICTIONARY_MAX)).read_to_end(&mut out).map_err(|_| Bad::Damaged)?;
+    Ok(Box::new(std::io::Cursor::new(out)))
+}
