@@ -12,9 +12,6 @@ pub fn run(args: &Args, dir: &Path, folders: &[String], repair: bool, read: bool
     let store = args.store(dir)?;
     let plan = Plan { repair: repair && !args.dry_run, read };
     let mut open = 0;
-    if folders.is_empty() {
-        open += report(args, &check_tree(&store, plan)?)?;
-    }
     let mut names = args.folders(&store, folders)?;
     if folders.is_empty() {
         // Half-made folders have no cur/ and are in no list.
@@ -22,6 +19,10 @@ pub fn run(args: &Args, dir: &Path, folders: &[String], repair: bool, read: bool
     }
     for name in names {
         open += report(args, &check_folder(&store, &name, plan)?)?;
+    }
+    if folders.is_empty() {
+        // Last, for mending folders changes what the quota should say.
+        open += report(args, &check_tree(&store, plan)?)?;
     }
     Ok(u8::from(open > 0))
 }
