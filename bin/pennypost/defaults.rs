@@ -5,8 +5,9 @@ use penny_base::{Failure, Outcome};
 use std::fmt::Write as _;
 use std::io::Write;
 
-pub fn run() -> Result<Outcome, Failure> {
-    std::io::stdout().lock().write_all(text().as_bytes()).map_err(|e| Failure::io("standard output", &e))?;
+pub fn run(man: bool) -> Result<Outcome, Failure> {
+    let text = if man { crate::page::text() } else { text() };
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Failure::io("standard output", &e))?;
     Ok(Outcome::Done)
 }
 

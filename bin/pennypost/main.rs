@@ -2,6 +2,7 @@
 
 mod check;
 mod defaults;
+mod page;
 mod dkim;
 mod report;
 mod route;
@@ -34,7 +35,11 @@ enum Command {
         show: bool,
     },
     /// Print the configuration file with every default written out in comments.
-    Defaults,
+    Defaults {
+        /// Print the page pennypost.toml(5) instead.
+        #[arg(long)]
+        man: bool,
+    },
     /// Show DMARC aggregate and TLS reports as tables: XML, JSON, gzip, zip, or the mail they came in.
     Report {
         /// Files; - is standard input.
@@ -69,7 +74,7 @@ fn work() -> Result<Outcome, Failure> {
     let file = Config::file(arguments.config.as_deref());
     match arguments.command {
         Command::Check { write, show } => check::run(&file, write, show),
-        Command::Defaults => defaults::run(),
+        Command::Defaults { man } => defaults::run(man),
         Command::Report { file } => report::run(&file),
         Command::Dkim { action } => dkim::run(&file, &action),
         Command::Route { address } => route::run(&Config::load(Some(&file))?, &address),
