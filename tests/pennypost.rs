@@ -13,7 +13,7 @@ fn run(directory: &std::path::Path, arguments: &[&str]) -> Output {
 }
 
 fn directory(config: &str, tables: &[(&str, &str)]) -> penny_testkit::TempDir {
-    let dir = penny_testkit::TempDir::new("pennypost");
+    let dir = penny_testkit::TempDir::new();
     let libexec = program("pennypost").parent().expect("a directory").to_path_buf();
     let paths = format!(
         "{config}\n[paths]\nrun = \"{0}/run\"\ntables = \"{0}\"\nlibexec = \"{1}\"\n",
@@ -58,8 +58,11 @@ fn mistakes_in_tables_have_lines() {
 
 #[test]
 fn a_route_is_explained() {
-    let tables =
-        [("users", "joe@example.test:{PLAIN}x\n"), ("aliases", "team: joe, out@far.test\n"), ("routes", "far.test smtp:[192.0.2.1]:2525 auth=u:secret\n")];
+    let tables = [
+        ("users", "joe@example.test:{PLAIN}x\n"),
+        ("aliases", "team: joe, out@far.test\n"),
+        ("routes", "far.test smtp:[192.0.2.1]:2525 auth=u:secret\n"),
+    ];
     let dir = directory("hostname = \"mx.example.test\"\n[mail]\nhome = \"/mail/%u\"", &tables);
     let out = run(dir.path(), &["route", "joe+x@example.test", "team@example.test", "a@far.test"]);
     let text = String::from_utf8_lossy(&out.stdout).into_owned();

@@ -2,8 +2,8 @@
 
 mod check;
 mod defaults;
-mod page;
 mod dkim;
+mod page;
 mod report;
 mod route;
 
