@@ -25,8 +25,8 @@ fn c29_rubbish_on_local_sockets() {
         b"run\0x".to_vec(),
         b"kill\0-1".to_vec(),
         vec![b'x'; 300_000],
-        b"run\01\0checkauth\00:0\0root\0\00\00".to_vec(),
-        b"run\01\0/bin/sh\0-\0\0\00\00".to_vec(),
+        ["run", "1", "checkauth", "0:0", "root", "", "0", "0"].join("\0").into_bytes(),
+        ["run", "1", "/bin/sh", "-", "", "", "0", "0"].join("\0").into_bytes(),
     ];
     for bytes in &rubbish {
         for name in ["lookup", "enqueue"] {
