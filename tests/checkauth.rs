@@ -82,7 +82,7 @@ fn acting_as_another_user_is_refused() {
 fn mechanisms_follow_the_stored_passwords() {
     assert_eq!(run(&place("", USERS), "MECHS\n"), "MECHS PLAIN LOGIN\n");
     let keys = place(
-        "",
+        "[auth]\nmechanisms = [\"PLAIN\", \"LOGIN\", \"SCRAM-SHA-256\", \"SCRAM-SHA-256-PLUS\"]\n",
         "ann:{PLAIN}secret:1:1::::\nuser:{SCRAM-SHA-256}4096,c2FsdA==,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:1:1::::\n",
     );
     assert_eq!(run(&keys, "MECHS\n"), "MECHS PLAIN LOGIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS\n");

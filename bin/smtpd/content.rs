@@ -123,7 +123,7 @@ impl Session {
         if let Some((rule, reply)) = trouble {
             self.mail = Some(mail); // for the log line
             self.log_refusal(rule, &reply);
-            self.mail = None;
+            self.forget_mail();
             self.answer_content(reply, count);
             return Ok(());
         }
@@ -147,8 +147,16 @@ impl Session {
         }
     }
 
-    fn judge_and_take(&mut self, mail: Mail, mut incoming: Incoming, facts: Content) -> std::io::Result<()> {
+    fn judge_and_take(&mut self, mut mail: Mail, mut incoming: Incoming, facts: Content) -> std::io::Result<()> {
         self.flush()?; // replies to what came before need not wait for the filters
+        if let Some(reply) = self.milters_message(&mut mail, &mut incoming.spool) {
+            let count = mail.recipients.len();
+            self.mail = Some(mail);
+            self.log_refusal("milter", &reply);
+            self.mail = None;
+            self.answer_content(reply, count);
+            return Ok(());
+        }
         let verdicts = match self.run_filters(&mail, &mut incoming.spool) {
             Ok(verdicts) => verdicts,
             Err(reply) => {

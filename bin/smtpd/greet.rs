@@ -17,7 +17,15 @@ impl Session {
             return self.flush().map(|_| ());
         }
         self.begin_background();
-        self.machine.greet(&Reply::plain(220, self.banner()));
+        let refused = self.milters_connect();
+        if let Some(reply) = &refused {
+            self.log_refusal("milter-connect", reply);
+        }
+        // RFC 5321 3.1: a refused session is told so in the opening
+        let refused = refused.map(|r| {
+            if r.code() < 500 { Reply::new(421, "4.7.0", r.text()) } else { Reply::new(554, "5.7.1", r.text()) }
+        });
+        self.machine.greet(&refused.unwrap_or_else(|| Reply::plain(220, self.banner())));
         self.flush().map(|_| ())
     }
 
@@ -45,6 +53,9 @@ impl Session {
         self.client.helo = name;
         self.forwarded_ip = None;
         self.client.extended = verb != HelloVerb::Helo;
+        if let Some(reply) = self.milters_helo() {
+            return self.refuse("milter-helo", reply);
+        }
         self.refresh_offer();
         let greeting = format!("greets {}", self.client_text());
         self.machine.accept_hello(&greeting);

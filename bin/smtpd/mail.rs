@@ -78,7 +78,7 @@ impl Session {
             Ok(()) => self.answer(Reply::new(250, "2.1.0", "sender OK")),
             Err((rule, reply)) => {
                 self.refuse(rule, reply);
-                self.mail = None;
+                self.forget_mail();
             }
         }
     }
@@ -97,7 +97,8 @@ impl Session {
     fn judge_sender(&mut self) -> Result<(), (&'static str, Reply)> {
         self.judge_submitter()?;
         self.judge_hold()?;
-        self.check_message_rate()
+        self.check_message_rate()?;
+        self.milters_mail().map_or(Ok(()), |reply| Err(("milter-mail", reply)))
     }
 
     /// RFC 4865 5: a hold beyond what was announced, or in the past, is refused.

@@ -15,6 +15,7 @@ mod greet;
 mod header;
 mod lmtp;
 mod mail;
+mod milter;
 mod network;
 mod offer;
 mod options;

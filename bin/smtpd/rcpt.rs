@@ -35,6 +35,9 @@ impl Session {
 
     fn accept_recipient(&mut self, path: &ForwardPath, params: RcptParams, local: Option<String>) {
         let address = address_text(path);
+        if let Some(reply) = self.milters_rcpt(path, &address, &params) {
+            return self.refuse("milter-rcpt", reply);
+        }
         let filters = self.filters_for(path, &address);
         let Some(mail) = self.mail.as_mut() else {
             return self.answer(Reply::new(503, "5.5.1", "MAIL first"));

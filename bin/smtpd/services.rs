@@ -2,6 +2,7 @@
 
 use crate::dns::Dns;
 use crate::door::PolicyServer;
+use crate::milter::Milter;
 use penny_base::services::{Lookup, Spawn};
 use penny_base::{Config, Failure};
 use penny_queue::client::Enqueue;
@@ -19,6 +20,8 @@ pub struct Services {
     pub dns: Option<Dns>,
     /// Policy servers.
     pub policy: Vec<PolicyServer>,
+    /// Milters.
+    pub milters: Vec<Milter>,
 }
 
 impl Services {
@@ -30,6 +33,13 @@ impl Services {
         let s = &config.smtpd;
         let asks = s.resolve_clients || s.need_client_name || s.check_sender_domain || !s.dnsbl.is_empty();
         let dns = (role == Role::Mx && asks).then(|| Dns::open(&config.remote.resolver));
-        Ok(Services { lookup, spawn, enqueue, dns, policy: PolicyServer::connect_all(config) })
+        Ok(Services {
+            lookup,
+            spawn,
+            enqueue,
+            dns,
+            policy: PolicyServer::connect_all(config),
+            milters: Milter::connect_all(config, role),
+        })
     }
 }

@@ -242,6 +242,7 @@ impl Session {
 
     /// The transaction is over or given up: one place forgets all of it.
     pub fn forget_mail(&mut self) {
+        self.milters_abort();
         self.mail = None;
         self.incoming = None;
     }

@@ -13,7 +13,7 @@ mod rates;
 mod stranger;
 
 use dnsbl::List;
-pub use policy::PolicyServer;
+pub use policy::{PolicyServer, connect};
 pub use stranger::Background;
 
 use crate::network::in_any;

@@ -40,9 +40,10 @@ enum Action {
 impl PolicyServer {
     /// Connects to all configured servers; one that is not there is noticed when it is needed.
     pub fn connect_all(config: &Config) -> Vec<PolicyServer> {
+        let limit = config.smtpd.policy_timeout.duration();
         let connect = |name: &String| {
-            let stream =
-                connect(name).map_err(|e| log::warning("policy-unreachable", None, &[("server", name), ("why", &e)]));
+            let stream = connect(name, limit)
+                .map_err(|e| log::warning("policy-unreachable", None, &[("server", name), ("why", &e)]));
             PolicyServer { name: name.clone(), stream: stream.ok() }
         };
         config.smtpd.policy.iter().map(connect).collect()
@@ -72,14 +73,20 @@ impl PolicyServer {
 }
 
 /// `unix:PATH` or `inet:ADDRESS:PORT`.
-pub fn connect(name: &str) -> io::Result<File> {
-    if let Some(path) = name.strip_prefix("unix:") {
-        return Ok(OwnedFd::from(UnixStream::connect(path)?).into());
+pub fn connect(name: &str, limit: Duration) -> io::Result<File> {
+    let limit = Some(limit.max(Duration::from_secs(1)));
+    if let Some(path) = name.strip_prefix("unix:").or_else(|| name.strip_prefix("local:")) {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(limit)?;
+        stream.set_write_timeout(limit)?;
+        return Ok(OwnedFd::from(stream).into());
     }
     let place = name.strip_prefix("inet:").unwrap_or(name);
     let address = place.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
     let stream = TcpStream::connect_timeout(&address, CONNECT)?;
     stream.set_nodelay(true)?;
+    stream.set_read_timeout(limit)?;
+    stream.set_write_timeout(limit)?;
     Ok(OwnedFd::from(stream).into())
 }
 
