@@ -181,6 +181,21 @@ fn maildir_and_mbox_are_learned() {
 }
 
 #[test]
+fn train_mixes_both_heaps() {
+    let dir = TempDir::new();
+    let db = dir.join("db").display().to_string();
+    corpus(&dir, 210);
+    let (ham, spam) = (dir.join("minutes"), dir.join("pills"));
+    let args = ["--db", &db, "--train", "-v", "--in-ham", ham.to_str().unwrap(), "--in-spam", spam.to_str().unwrap()];
+    run(&dir, &args, "").expect_code(0).expect_out("learned from 420 messages");
+    run(&dir, &["--db", &db, "--stats"], "").expect_out("learned: 210 ham, 210 spam");
+    run(&dir, &["--db", &db], note("pills", 900)).expect_code(0);
+    run(&dir, &["--db", &db], note("minutes", 900)).expect_code(1);
+    run(&dir, &["--db", &db, "--train"], "").expect_code(3);
+    run(&dir, &["--db", &db, "--train", "--in-ham", "/nonexistent"], "").expect_code(3).expect_err("/nonexistent");
+}
+
+#[test]
 fn replay_scores_before_it_learns() {
     let dir = TempDir::new();
     let db = dir.join("db").display().to_string();

@@ -13,6 +13,8 @@ pub enum Action {
     Learn(bool),
     /// Learn whom the user writes to.
     LearnSent,
+    /// Learn two heaps of mail mixed.
+    Train,
     /// Judge and learn a labelled list.
     Replay,
     /// Show the table, and measure on labelled mail.
@@ -52,9 +54,9 @@ pub struct Options {
     pub ham_cut: Option<f64>,
     /// Our own names in Authentication-Results.
     pub authserv_ids: Vec<String>,
-    /// Labelled mail for --stats.
+    /// Labelled mail for --train and --stats.
     pub ham: Vec<PathBuf>,
-    /// Labelled mail for --stats.
+    /// Labelled mail for --train and --stats.
     pub spam: Vec<PathBuf>,
     /// Where to draw the ROC curve.
     pub svg: Option<PathBuf>,
@@ -70,6 +72,7 @@ usage: spamcheck [options] [file ...]          judge stdin or files
   --tables DIR         per-user tables DIR/users/ADDRESS and the site's DIR/site
   -s, --spam           learn as spam
   -n, --ham            learn as ham
+  --train              learn --in-ham and --in-spam, mixed
   --sent               learn whom the user writes to, from sent mail
   -b, --bulk           read file names from stdin
   -p, --pass           copy the message to stdout with X-Spamcheck: on top
@@ -77,8 +80,8 @@ usage: spamcheck [options] [file ...]          judge stdin or files
   -v, --explain        say why
   --replay             read `ham PATH` or `spam PATH`: judge, print, then learn
   --stats              show the table; with --in-ham and --in-spam measure it
-  --in-ham PATH        labelled ham for --stats
-  --in-spam PATH       labelled spam for --stats
+  --in-ham PATH        ham for --train and --stats
+  --in-spam PATH       spam for --train and --stats
   --svg FILE           draw the ROC curve of --stats
   --rules FILE         the site's own rules
   --no-rules           leave the rules out
@@ -132,6 +135,7 @@ fn flag(o: &mut Options, name: &str) -> Result<bool, String> {
         "--spam" => act(o, Action::Learn(true))?,
         "--ham" => act(o, Action::Learn(false))?,
         "--sent" => act(o, Action::LearnSent)?,
+        "--train" => act(o, Action::Train)?,
         "--replay" => act(o, Action::Replay)?,
         "--stats" => act(o, Action::Stats)?,
         "--help" => o.action = Action::Help,
@@ -149,7 +153,7 @@ fn flag(o: &mut Options, name: &str) -> Result<bool, String> {
 
 fn act(o: &mut Options, action: Action) -> Result<(), String> {
     if o.action != Action::Classify && o.action != action {
-        return Err("only one of --spam, --ham, --sent, --replay and --stats".into());
+        return Err("only one of --spam, --ham, --train, --sent, --replay and --stats".into());
     }
     o.action = action;
     Ok(())

@@ -72,6 +72,38 @@ fn failed(tally: &mut Tally, path: &Path, e: &dyn std::fmt::Display) {
     let _ = writeln!(io::stderr(), "spamcheck: {}: {e}", output::one_line(&path.to_string_lossy())); // counted too
 }
 
+/// Learns two heaps of mail mixed, so that neither is learned last.
+pub fn train(o: &Options) -> anyhow::Result<u8> {
+    let gather = |paths: &[std::path::PathBuf]| -> anyhow::Result<Vec<labelled::Place>> {
+        let all: anyhow::Result<Vec<_>> = paths.iter().map(|p| labelled::places(p)).collect();
+        Ok(all?.into_iter().flatten().collect())
+    };
+    let (ham, spam) = (gather(&o.ham)?, gather(&o.spam)?);
+    anyhow::ensure!(
+        !ham.is_empty() && !spam.is_empty(),
+        "--train wants --in-ham PATH and --in-spam PATH with mail in both"
+    );
+    let mut writer = writer(o)?;
+    let mut engine = Engine::default();
+    let (mut h, mut s, mut learned) = (ham.iter(), spam.iter(), 0u64);
+    loop {
+        // the heap of which the smaller share is done goes on
+        let spam_next = s.len() * ham.len() >= h.len() * spam.len();
+        let Some(place) = (if spam_next { s.next() } else { h.next() }) else {
+            break;
+        };
+        if let Some(bytes) = place.read()? {
+            engine.learn(&bytes, &mut writer.table, spam_next);
+            learned += 1;
+        }
+    }
+    writer.commit()?;
+    if o.explain {
+        writeln!(io::stdout().lock(), "learned from {learned} messages")?;
+    }
+    Ok(0)
+}
+
 /// Learns the recipients of sent mail as known correspondents.
 pub fn sent(o: &Options) -> anyhow::Result<u8> {
     let mut writer = writer(o)?;

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     };
     match run(&options, filter) {
         Ok(code) => ExitCode::from(code),
-        Err(e) => trouble(&e.to_string(), filter),
+        Err(e) => trouble(&format!("{e:#}"), filter),
     }
 }
 
@@ -39,6 +39,7 @@ fn run(o: &Options, filter: bool) -> anyhow::Result<u8> {
         Action::Version => output::version(),
         Action::Learn(spam) => learn::run(o, spam),
         Action::LearnSent => learn::sent(o),
+        Action::Train => learn::train(o),
         Action::Replay => replay::run(o),
         Action::Stats => stats::run(o),
         Action::Classify if filter => classify::filter(o),
