@@ -287,8 +287,101 @@ fn only_admins_change_things() {
         return;
     }
     // a stranger, if we can become one: the request goes through a helper under another uid
-    let socket = post.dir.join("run/qrun");
+    let socket = post.dir.join("run/qrun/socket");
     let script = "import socket,sys\ns=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);s.sendall(b'remove\\tall\\n');print(s.recv(99).decode())";
     let out = penny_testkit::Run::new("/usr/bin/python3").args(["-c", script]).arg(&socket).uid(54_399, 54_399).run();
     out.expect_out("ERR\tnot permitted");
+}
+
+/// A post that sends everything for far.test to `sink`.
+fn relaying(queue_keys: &str, sink: &penny_testkit::Sink) -> Post {
+    let post = Post::new(queue_keys, "[remote]\ntimeout = \"5s\"\nidle = \"3s\"");
+    post.table("routes", &format!("far.test smtp:[127.0.0.1]:{} tls=none\n", sink.port()));
+    post.up()
+}
+
+#[test]
+fn mail_for_others_goes_out_over_few_connections() {
+    let sink = penny_testkit::Sink::start();
+    let post = relaying("", &sink);
+    for n in 0..30 {
+        post.send("ann@example.test", &["a@far.test", "b@far.test"], &format!("number {n}"));
+    }
+    let mails = sink.wait(30);
+    assert!(mails.iter().all(|m| m.rcpts.len() == 2), "one transaction for both");
+    post.wait_empty();
+    assert!(sink.connections() <= 10, "{} connections for 30 messages", sink.connections());
+}
+
+#[test]
+fn refusals_of_others_come_back_with_their_words() {
+    let sink = penny_testkit::Sink::builder()
+        .script(|l| l.contains("no@").then(|| "550 5.1.1 nobody here by that name".into()))
+        .start();
+    let post = relaying("", &sink);
+    post.send("ann@example.test", &["yes@far.test", "no@far.test"], "x");
+    let bounce = &post.wait_mails("ann", 1)[0];
+    for part in
+        ["Remote-MTA: dns; 127.0.0.1", "Diagnostic-Code: smtp; 550 5.1.1 nobody here by that name", "Action: failed"]
+    {
+        assert!(bounce.contains(part), "no {part} in\n{bounce}");
+    }
+    assert!(!bounce.contains("rfc822; yes@far.test"));
+    post.wait_empty();
+    assert_eq!(sink.mails().len(), 1);
+}
+
+#[test]
+fn a_dead_host_is_left_alone_and_holds_nobody_else() {
+    let sink = penny_testkit::Sink::start();
+    let post = Post::new("retry_min = \"2s\"\nretry_max = \"2s\"", "[remote]\nconnect_timeout = \"1s\"");
+    let dead = penny_testkit::free_port();
+    post.table("routes", &format!("far.test smtp:[127.0.0.1]:{}\ndead.test smtp:[127.0.0.1]:{dead}\n", sink.port()));
+    let post = post.up();
+    for n in 0..40 {
+        post.send("flood@example.test", &["x@dead.test"], &format!("dead {n}"));
+    }
+    post.send("ann@example.test", &["joe@example.test", "b@far.test"], "alive");
+    sink.wait(1);
+    post.wait_mails("joe", 1);
+    until("all put off", || post.files("cur").len() == 40 && post.control("status")[0].contains("\"active\":0"));
+    let list = post.control("list\tdomain=dead.test");
+    assert_eq!(list.last().unwrap(), "OK\t40");
+    assert!(list.iter().any(|l| l.contains("Connection refused")), "{}", list[0]);
+    let summary = post.control("summary").join("\n");
+    assert!(summary.contains("\"domain\":\"dead.test\",\"recipients\":40"), "{summary}");
+    assert_eq!(post.control("remove\tdomain=dead.test").last().unwrap(), "OK\t40");
+    post.wait_empty();
+}
+
+#[test]
+fn a_message_to_hundreds_is_one_entry_and_some_transactions() {
+    let sink = penny_testkit::Sink::start();
+    let post = relaying("", &sink);
+    let to: Vec<String> = (0..350).map(|n| format!("user{n}@far.test")).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    post.send("ann@example.test", &to, "to all");
+    let mails = sink.wait(4);
+    post.wait_empty();
+    assert_eq!(mails.iter().map(|m| m.rcpts.len()).sum::<usize>(), 350);
+    assert_eq!(sink.mails().len(), 4, "100 recipients a transaction");
+}
+
+#[test]
+fn success_is_reported_by_whoever_has_the_duty() {
+    let plain = penny_testkit::Sink::start();
+    let post = relaying("", &plain);
+    let wish = |post: &Post| {
+        let recipients = vec![recipient("a@far.test", "NOTIFY=SUCCESS,FAILURE")];
+        post.send_as(Envelope { sender: sender("ann@example.test", ""), recipients, ..Envelope::default() }, "x")
+    };
+    wish(&post);
+    assert!(post.wait_mails("ann", 1)[0].contains("Action: relayed"));
+    post.wait_empty();
+    let knows = penny_testkit::Sink::builder().extensions(&["DSN", "PIPELINING"]).start();
+    let post = relaying("", &knows);
+    wish(&post);
+    assert_eq!(knows.wait(1)[0].rcpts, ["RCPT TO:<a@far.test> NOTIFY=SUCCESS,FAILURE"]);
+    post.wait_empty();
+    assert!(post.mails("ann").is_empty());
 }

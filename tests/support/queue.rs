@@ -88,7 +88,7 @@ impl Post {
         if matches!(name, "enqueue" | "lookup") {
             run = run.arg("--serve");
         }
-        let socket = self.dir.join("run").join(name);
+        let socket = self.dir.join("run").join(name).join("socket");
         let _ = std::fs::remove_file(&socket);
         self.services.push((name.to_owned(), run.spawn()));
         until(&format!("socket of {name}"), || socket.exists());
@@ -112,7 +112,7 @@ impl Post {
     }
 
     pub fn send_as(&self, envelope: Envelope, body: &str) -> Name {
-        let stream = UnixStream::connect(self.dir.join("run/enqueue")).unwrap();
+        let stream = UnixStream::connect(self.dir.join("run/enqueue/socket")).unwrap();
         let mut enqueue = Enqueue::over(stream).unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let arrival = if envelope.arrival.0 == 0 { (now.as_secs(), now.subsec_micros()) } else { envelope.arrival };
@@ -154,7 +154,7 @@ impl Post {
 
     /// One request to qrun: the answer lines, the last one `OK...` or `ERR...`.
     pub fn control(&self, request: &str) -> Vec<String> {
-        let mut stream = UnixStream::connect(self.dir.join("run/qrun")).unwrap();
+        let mut stream = UnixStream::connect(self.dir.join("run/qrun/socket")).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.write_all(format!("{request}\n").as_bytes()).unwrap();
         let mut lines = Vec::new();
