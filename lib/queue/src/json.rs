@@ -1,6 +1,10 @@
-//! JSON lines as `qctl` and scripts read them: a writer for flat objects and arrays of objects, nothing more.
+//! JSON lines as `qctl` and scripts read them: a writer for objects and arrays of objects, and a reader for these.
 //!
 //! Standard    RFC 8259; strings escape control characters, so that a line stays a line
+
+mod value;
+
+pub use value::Value;
 
 use std::fmt::Write as _;
 

@@ -7,6 +7,7 @@
 //! | [`envelope`] | the header block of an entry: the native envelope form of every program | no |
 //! | [`journal`] | outcomes of an entry so far, as lines | no |
 //! | [`active`] | an entry being worked on: what is left to do | no |
+//! | [`control`] | client of qrun's control socket | socket |
 //! | [`entry`] | where entries lie, and the order of calls between states | files |
 //! | [`name`] | entry names, never reused | no |
 //! | [`job`] | packets between qrun and remote | no |
@@ -19,6 +20,7 @@
 pub mod active;
 pub mod client;
 pub mod commit;
+pub mod control;
 pub mod entry;
 pub mod envelope;
 pub mod job;

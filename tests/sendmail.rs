@@ -1,0 +1,151 @@
+//! sendmail, mailq and newaliases as programs call them.
+
+#[path = "support/queue.rs"]
+mod support;
+
+use penny_testkit::{Output, Run, program};
+use support::{Post, until};
+
+fn sendmail(post: &Post) -> Run {
+    post.run(&program!("sendmail"))
+}
+
+fn send(post: &Post, args: &[&str], message: &str) -> Output {
+    sendmail(post).args(args).stdin(message).run()
+}
+
+/// The same program under another name.
+fn called(post: &Post, name: &str) -> Run {
+    let link = post.dir.join(name);
+    std::os::unix::fs::symlink(program!("sendmail"), &link).unwrap();
+    post.run(&link)
+}
+
+#[test]
+fn a_message_of_cron() {
+    let post = Post::new("", "").up();
+    let message = "From: \"(Cron Daemon)\" <root>\nTo: joe\nSubject: Cron job\nDate: Tue, 1 Jan 2030 00:00:00 +0000\n\nout\n.\nput\n";
+    send(&post, &["-FCronDaemon", "-i", "-B8BITMIME", "-oem", "joe@example.test"], message).expect_code(0);
+    let mail = &post.wait_mails("joe", 1)[0];
+    assert!(mail.contains("Received: by mx.example.test (sendmail, from uid "), "{mail}");
+    assert!(mail.contains("\n\nout\n.\nput\n") && mail.contains("Message-ID: <"), "{mail}");
+    assert_eq!(mail.matches("\nDate: ").count(), 1);
+}
+
+#[test]
+fn recipients_of_the_header_as_php_and_git_want_it() {
+    let post = Post::new("", "").up();
+    let message =
+        "To: Joe <joe@example.test>,\r\n ann@example.test\r\nBcc: bob@example.test\r\nSubject: x\r\n\r\nh\u{e9}llo\r\n";
+    send(&post, &["-t", "-i", "-f", "root@example.test"], message).expect_code(0);
+    for user in ["joe", "ann", "bob"] {
+        let mail = &post.wait_mails(user, 1)[0];
+        assert!(
+            !mail.to_lowercase().contains("bcc") && mail.contains("h\u{e9}llo\n") && !mail.contains('\r'),
+            "{mail}"
+        );
+        assert!(mail.contains("Return-Path: <root@example.test>"), "{mail}");
+    }
+    post.wait_empty();
+}
+
+#[test]
+fn a_dot_ends_the_message_unless_told_otherwise() {
+    let post = Post::new("", "").up();
+    send(&post, &["joe@example.test"], "Subject: x\n\nbefore\n.\nafter\n").expect_code(0);
+    let mail = &post.wait_mails("joe", 1)[0];
+    assert!(mail.ends_with("before\n"), "{mail}");
+}
+
+#[test]
+fn parameters_of_dsn_and_verp() {
+    let post = Post::new("", "").up();
+    let args = ["-N", "success", "-R", "hdrs", "-V", "id+1", "-f", "ann@example.test", "joe@example.test"];
+    send(&post, &args, "Subject: x\n\nbody\n").expect_code(0);
+    let report = &post.wait_mails("ann", 1)[0];
+    assert!(report.contains("Original-Envelope-Id: id+1") && report.contains("Action: delivered"), "{report}");
+    send(&post, &["-XV", "-f", "list@example.test", "joe@example.test", "bob@example.test"], "Subject: y\n\nx\n")
+        .expect_code(0);
+    let mail = &post.wait_mails("bob", 1)[0];
+    assert!(mail.contains("Return-Path: <list+bob=example.test@example.test>"), "{mail}");
+}
+
+#[test]
+fn exit_codes_tell_what_is_wrong() {
+    let post = Post::new("", "");
+    send(&post, &["joe@example.test"], "x\n").expect_code(75).expect_err("does not answer");
+    let post = post.up();
+    send(&post, &[], "x\n").expect_code(64);
+    send(&post, &["-t"], "Subject: x\n\n").expect_code(65);
+    send(&post, &["-bd"], "").expect_code(64);
+    send(&post, &["-N", "sometimes", "joe@example.test"], "x\n").expect_code(64);
+    send(&post, &["a@b@@c"], "x\n").expect_code(65);
+    assert!(post.files("cur").is_empty() && post.files("new").is_empty());
+}
+
+#[test]
+fn the_size_limit_is_that_of_smtp() {
+    let post = Post::new("", "[smtpd]\nmax_size = 1000000").up();
+    let big = format!("Subject: x\n\n{}", "0123456789abcde\n".repeat(100_000));
+    send(&post, &["joe@example.test"], &big).expect_code(65).expect_err("5.3.4");
+    let fits = format!("Subject: x\n\n{}", "0123456789abcde\n".repeat(30_000));
+    send(&post, &["joe@example.test"], &fits).expect_code(0);
+    post.wait_mails("joe", 1);
+}
+
+#[test]
+fn mailq_and_flush() {
+    let post = Post::new("retry_min = \"1h\"", "").up();
+    called(&post, "mailq").run().expect_code(0).expect_out("Mail queue is empty");
+    let dead = penny_testkit::free_port();
+    post.table("routes", &format!("dead.test smtp:[127.0.0.1]:{dead}\n"));
+    std::thread::sleep(std::time::Duration::from_millis(1200)); // lookup looks at its tables once a second
+    send(&post, &["-f", "ann@example.test", "x@dead.test"], "Subject: x\n\nx\n").expect_code(0);
+    until("a deferral", || post.files("log").len() == 1);
+    let out = sendmail(&post).arg("-bp").run();
+    out.expect_code(0).expect_out("Connection refused").expect_out("x@dead.test").expect_out("ann@example.test");
+    out.expect_out("-- 1 Kbytes in 1 Request.");
+    let sink = std::net::TcpListener::bind(("127.0.0.1", dead)).unwrap();
+    sendmail(&post).arg("-q").run().expect_code(0);
+    assert!(sink.accept().is_ok(), "tried at once");
+}
+
+#[test]
+fn addresses_and_aliases_can_be_looked_at() {
+    let mut post = Post::new("", "");
+    post.table("aliases", "team: joe, ann\n");
+    post = post.up();
+    let out = sendmail(&post).args(["-bv", "team@example.test"]).run();
+    out.expect_code(0).expect_out("local joe@example.test").expect_out("local ann@example.test");
+    sendmail(&post).args(["-bv", "nosuch@example.test"]).run().expect_code(67);
+    called(&post, "newaliases").run().expect_code(0);
+    post.table("aliases", "broken line\n");
+    sendmail(&post).arg("-bi").run().expect_code(65).expect_out("aliases:1:");
+}
+
+#[test]
+fn programs_that_call_it() {
+    let post = Post::new("", "").up();
+    let bin = program!("sendmail");
+    let python = "import subprocess,sys\nfrom email.message import EmailMessage\nm=EmailMessage()\nm['To']='joe@example.test'\nm['Subject']='py'\nm.set_content('text')\nsubprocess.run([sys.argv[1],'-t','-oi'],input=m.as_bytes(),check=True)\n";
+    if penny_testkit::have("programs_that_call_it", "python3") {
+        post.run("/usr/bin/python3".as_ref()).args(["-c", python]).arg(&bin).run().expect_code(0);
+        assert!(post.wait_mails("joe", 1)[0].contains("Subject: py"));
+    }
+    if penny_testkit::have("programs_that_call_it", "git") {
+        let dir = post.dir.path().display().to_string();
+        let script = format!(
+            "cd {dir} && mkdir g && cd g && git init -q . && git -c user.name=A -c user.email=ann@example.test commit -q --allow-empty -m one \
+             && git format-patch -q --root --always -1 && git -c sendemail.confirm=never -c user.name=A -c user.email=ann@example.test \
+             send-email --quiet --smtp-server={} --to=bob@example.test --suppress-cc=all *.patch",
+            bin.display()
+        );
+        let out = post.run("/bin/sh".as_ref()).args(["-c", &script]).env("HOME", &dir).run();
+        if out.err().contains("send-email' is not") || out.err().contains("not a git command") {
+            penny_testkit::skip("programs_that_call_it", "git send-email is not installed");
+        } else {
+            out.expect_code(0);
+            assert!(post.wait_mails("bob", 1)[0].contains("one"));
+        }
+    }
+}
