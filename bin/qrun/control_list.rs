@@ -41,7 +41,7 @@ pub struct Request {
 /// Verbs that change nothing.
 const READING: [&str; 4] = ["list", "show", "summary", "status"];
 /// Verbs for admins.
-const CHANGING: [&str; 6] = ["cat", "hold", "release", "retry", "remove", "bounce"];
+const CHANGING: [&str; 7] = ["cat", "hold", "release", "retry", "remove", "bounce", "requeue"];
 
 impl Request {
     /// Reads a request line.
@@ -278,6 +278,8 @@ impl Runner {
                 self.put_off(name.clone(), now());
                 Ok(())
             }
+            ("requeue", Place::Cur | Place::Held, None) => self.requeue(place, name),
+            ("requeue", Place::Cur, Some(slot)) => self.want(slot, Wanted::Requeue, awaited),
             ("remove", Place::Cur, None) => self.unqueue(name).and_then(|()| self.drop_entry(name, false)),
             ("remove", Place::Held, _) => self.drop_entry(name, true),
             ("remove", Place::New, _) => self.queue.take(name, true).and_then(|()| self.drop_entry(name, true)),
@@ -310,6 +312,16 @@ impl Runner {
         self.queue.set_due(name, true, now())?;
         self.queue.set_held(name, false)?;
         self.waiting.insert(now(), name.clone());
+        Ok(())
+    }
+
+    /// Aliases and routes are looked up again for what is left, at once.
+    fn requeue(&mut self, place: Place, name: &Name) -> io::Result<()> {
+        if place == Place::Held {
+            self.queue.set_held(name, false)?;
+        }
+        self.unqueue(name)?;
+        self.load_wanted(name.clone(), Wanted::Requeue);
         Ok(())
     }
 

@@ -32,6 +32,8 @@ pub enum Wanted {
     Remove,
     /// Fail what is left.
     Bounce,
+    /// Look aliases and routes up again.
+    Requeue,
 }
 
 /// An entry in memory.

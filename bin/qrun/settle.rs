@@ -133,6 +133,11 @@ impl Runner {
         match std::mem::replace(&mut entry.wanted, Wanted::Nothing) {
             Wanted::Remove => return self.remove_entry(slot),
             Wanted::Hold => return self.hold_entry(slot),
+            Wanted::Requeue => {
+                entry.active.requeue();
+                self.write_journal(slot);
+                return self.begin_round(slot);
+            }
             Wanted::Bounce => entry.active.fail_all(now(), "returned by the administrator"),
             Wanted::Nothing if now() >= entry.active.expires(self.times) => entry.active.expire(now()),
             Wanted::Nothing => {}

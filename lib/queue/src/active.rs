@@ -110,6 +110,16 @@ impl Active {
         }
     }
 
+    /// Makes recipients be expanded again, as aliases have changed. A recipient of whose results one is final keeps
+    /// them: the others would otherwise come back under other numbers.
+    pub fn requeue(&mut self) {
+        for rcpt in self.state.expanded.keys().copied().collect::<Vec<_>>() {
+            if self.state.expand_again(rcpt) {
+                self.lines.push_str(&journal::again(rcpt));
+            }
+        }
+    }
+
     /// Targets to be tried.
     pub fn open_targets(&self) -> Vec<Target> {
         let targets = self.state.expanded.iter().flat_map(|(rcpt, results)| {

@@ -4,7 +4,7 @@
 //!             `pennypost-journal: 1 <name> <size> <secs.usec>` first, then
 //!             `to <i>.<j> <kind> <value>`, `expanded <i> <n>`,
 //!             `done|later|fail <secs> <i>.<j> <x.y.z> <action> <mta or -> <text>`,
-//!             `report <secs> <name> <i>.<j>...`, `reported <secs> <name>`, `attempt <secs>`
+//!             `report <secs> <name> <i>.<j>...`, `reported <secs> <name>`, `attempt <secs>`, `again <i>`
 //! Invariants  1. append-only; a line counts when its LF is there
 //!             2. an expansion counts when its `expanded` line is there, outcomes come after it
 //!             3. `done` and `fail` are final: later lines for the same target are ignored
@@ -64,6 +64,11 @@ pub fn report(time: u64, name: &Name, targets: &[Target]) -> String {
 /// The line that says a report is committed.
 pub fn reported(time: u64, name: &Name) -> String {
     format!("reported {time} {name}\n")
+}
+
+/// Recipient `index` is to be expanded again; what is final of it stays.
+pub fn again(index: u32) -> String {
+    format!("again {index}\n")
 }
 
 /// A round of tries ended without settling the entry.

@@ -155,3 +155,19 @@ fn deliver_by_shortens_the_time() {
     assert_eq!(active("BY=60;N", &[("a@x", "")]).warns(TIMES), Some(5060));
     assert_eq!(active("", &[("a@x", "")]).warns(Times { delay_warning: 0, ..TIMES }), None);
 }
+
+#[test]
+fn requeued_recipients_are_expanded_again_unless_part_is_done() {
+    let mut a = active("", &[("a@x", ""), ("list@x", "")]);
+    a.resolve(0, vec![to(Kind::Local, "old@x")], 1);
+    a.resolve(1, vec![to(Kind::Local, "b@x"), to(Kind::Local, "c@x")], 1);
+    a.record(at(0, 0), deferral(2, "4.2.2", "full"));
+    a.record(at(1, 0), success(2, Action::Delivered, "ok"));
+    a.requeue();
+    assert_eq!(a.unresolved(), [0]);
+    a.resolve(0, vec![to(Kind::Local, "new@x")], 3);
+    let journal = a.take_lines();
+    let again = Active::new(name(), envelope("", &[("a@x", ""), ("list@x", "")]), journal.as_bytes()).unwrap();
+    assert_eq!(again.resolved(at(0, 0)).unwrap().value.as_str(), "new@x");
+    assert_eq!(again.open_targets(), [at(0, 0), at(1, 1)]);
+}

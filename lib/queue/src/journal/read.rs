@@ -100,6 +100,10 @@ impl State {
                 self.expanded.entry(index).or_insert(list);
                 Some(())
             }
+            "again" => {
+                self.expand_again(rest.parse().ok()?);
+                Some(())
+            }
             "report" => self.report(rest),
             "reported" => {
                 let (_, name) = timed(rest)?;
@@ -149,6 +153,16 @@ impl State {
         if !self.is_final(target) {
             self.outcomes.insert(target, outcome);
         }
+    }
+
+    /// Forgets the expansion of a recipient none of whose results is final.
+    pub fn expand_again(&mut self, rcpt: u32) -> bool {
+        let free = !self.outcomes.keys().any(|t| t.rcpt == rcpt && self.is_final(*t));
+        if free {
+            self.expanded.remove(&rcpt);
+            self.outcomes.retain(|t, _| t.rcpt != rcpt);
+        }
+        free
     }
 
     /// Whether nothing more will be tried for the target.
