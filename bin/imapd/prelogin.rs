@@ -184,6 +184,9 @@ impl Prelogin {
         if self.peer.tls.is_some() {
             return self.bad(tag, "TLS is active");
         }
+        if self.starttls.is_none() {
+            return self.bad(tag, "TLS is not available");
+        }
         if !self.reader.is_idle() {
             // RFC 9051 11.1 and the STARTTLS injection attacks: what was sent ahead in clear must not count later
             self.status(tag, "BAD", None, "Nothing may follow STARTTLS before TLS");

@@ -257,12 +257,7 @@ impl Session {
 
     fn command(&mut self, tagged: Tagged) -> Flow {
         let Tagged { tag, command } = tagged;
-        // more commands are here already: keep the folder lock for them
-        if !self.reader.pending().is_empty()
-            && let Some(selected) = &mut self.selected
-        {
-            selected.mailbox.hold();
-        }
+        self.hold_or_release(&command);
         match command {
             Command::Logout => {
                 self.untagged("BYE Logging out");
@@ -281,6 +276,21 @@ impl Session {
         }
         answer.write(&mut self.conn.out, &tag);
         Ok(Next::Go)
+    }
+
+    /// Commands that only touch the selected mailbox keep its lock while more of them are here already. All others may
+    /// open this or another mailbox, and two locks are never held at once.
+    fn hold_or_release(&mut self, command: &Command) {
+        let own = matches!(
+            command,
+            Command::Noop | Command::Fetch(_) | Command::Store(_) | Command::Search(_) | Command::Expunge(_)
+        );
+        if !own || self.reader.pending().is_empty() {
+            return self.release();
+        }
+        if let Some(selected) = &mut self.selected {
+            selected.mailbox.hold();
+        }
     }
 
     fn execute(&mut self, tag: &str, command: Command) -> Result<Answer, Failure> {

@@ -1,0 +1,492 @@
+//! imapd: sessions by dialogues; two sessions on one mailbox; IDLE; large messages; logins through spawn and checkauth;
+//! durability as strace sees it; hostile input.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use penny_testkit::run::Started;
+use penny_testkit::{Dialog, Player, Run, TempDir, dialog, have, program};
+
+struct Home {
+    /// The resident lookup of a test with logins; ends before its directory goes.
+    _lookup: Option<Started>,
+    dir: TempDir,
+}
+
+const CONFIG: &str = "[ids]\nlandlock = \"optional\"\n[imapd]\nappend_limit = \"1MiB\"\n";
+
+impl Home {
+    fn new() -> Self {
+        let h = Self { _lookup: None, dir: TempDir::new() };
+        h.dir.write("p.toml", CONFIG);
+        h.dir.maildir("home/Maildir");
+        h
+    }
+
+    fn with_mail() -> Self {
+        let h = Self::new();
+        for (name, text) in MAILS {
+            h.dir.write(Path::new("home/Maildir/new").join(name), text);
+        }
+        h
+    }
+
+    fn maildir(&self) -> PathBuf {
+        self.dir.join("home/Maildir")
+    }
+
+    fn session(&self) -> Run {
+        let run = Run::new(program!("imapd")).arg("-c").arg(self.dir.join("p.toml")).arg("--session");
+        run.env("USER", "joe").env("HOME", self.dir.join("home")).env("PENNYPOST_SHELL_OK", "1")
+    }
+
+    /// Runs a script through a pipe and gives what came out.
+    fn script(&self, script: &str) -> String {
+        let out = self.session().stdin(script).run();
+        assert_eq!(out.code, Some(0), "{}", out.describe());
+        out.out()
+    }
+
+    fn live(&self) -> Live {
+        let command = Command::new(program!("imapd"));
+        Live::start(command, &self.dir)
+    }
+}
+
+const MAILS: [(&str, &str); 3] = [
+    (
+        "1.a",
+        "From: Ann <ann@example.org>\nTo: joe@example.org\nSubject: one\nDate: Mon, 1 Jan 2024 10:00:00 +0000\nMessage-ID: <1@x>\n\nfirst body\n",
+    ),
+    (
+        "2.b",
+        "From: Bob <bob@example.org>\nSubject: =?utf-8?Q?gr=C3=BCn?=\nDate: Tue, 2 Jan 2024 10:00:00 +0000\nMessage-ID: <2@x>\nReferences: <1@x>\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\nR3LDvMOfZQ==\n--b\nContent-Type: image/png; name=a.png\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment; filename=a.png\n\nAAAA\n--b--\n",
+    ),
+    (
+        "3.c",
+        "From: Ann <ann@example.org>\nSubject: Re: one\nDate: Wed, 3 Jan 2024 10:00:00 +0000\nMessage-ID: <3@x>\nIn-Reply-To: <1@x>\n\nthird\n",
+    ),
+];
+
+/// A conversation that goes on while the test does other things.
+struct Live {
+    child: Child,
+    input: ChildStdin,
+    lines: Receiver<String>,
+}
+
+impl Live {
+    fn start(mut command: Command, dir: &TempDir) -> Live {
+        command.arg("-c").arg(dir.join("p.toml")).arg("--session");
+        command.env("USER", "joe").env("HOME", dir.join("home")).env("PENNYPOST_SHELL_OK", "1");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n') {
+                let Ok(line) = line else { return };
+                if send.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        let live = Live { child, input, lines };
+        live.until("* PREAUTH");
+        live
+    }
+
+    fn say(&mut self, text: &str) {
+        self.input.write_all(text.as_bytes()).unwrap();
+        self.input.write_all(b"\r\n").unwrap();
+    }
+
+    /// Lines up to the one that begins so.
+    fn until(&self, prefix: &str) -> Vec<String> {
+        let end = Instant::now() + Duration::from_secs(20);
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    seen.push(line);
+                    if seen.last().is_some_and(|l| l.starts_with(prefix)) {
+                        return seen;
+                    }
+                }
+                Err(_) => panic!("no line {prefix:?} after {seen:#?}"),
+            }
+        }
+    }
+
+    fn ask(&mut self, tag: &str, command: &str) -> String {
+        self.say(&format!("{tag} {command}"));
+        self.until(&format!("{tag} ")).join("\n")
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn dialogues() {
+    for file in dialog::files(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialog/imapd")) {
+        let h = Home::with_mail();
+        let code = Player::new().over_pipes(&h.session(), &Dialog::load(&file));
+        assert_eq!(code, Some(0), "{}", file.display());
+    }
+}
+
+#[test]
+fn two_sessions_see_each_other_only_where_the_protocol_allows() {
+    let h = Home::with_mail();
+    let (mut a, mut b) = (h.live(), h.live());
+    assert!(a.ask("a", "SELECT INBOX").contains("* 3 EXISTS"));
+    assert!(b.ask("a", "SELECT INBOX").contains("* 3 EXISTS"));
+    a.ask("b", "STORE 1 +FLAGS (\\Flagged \\Deleted)");
+    assert!(b.ask("b", "NOOP").contains("* 1 FETCH (UID 1 FLAGS (\\Flagged \\Deleted))"));
+    assert!(a.ask("c", "EXPUNGE").contains("* 1 EXPUNGE"));
+    // RFC 3501 7.4.1: no EXPUNGE during FETCH, STORE, SEARCH; numbers stay, the gone message still has its flags
+    for command in ["FETCH 1 FLAGS", "STORE 2 +FLAGS (x)", "SEARCH ALL"] {
+        let text = b.ask("c", command);
+        assert!(!text.contains("EXPUNGE\n") && !text.contains("BYE"), "{command}: {text}");
+    }
+    let text = b.ask("d", "FETCH 1 BODY[]");
+    assert!(text.contains("d NO [EXPUNGEISSUED]"), "{text}");
+    assert!(b.ask("e", "NOOP").contains("* 1 EXPUNGE"));
+    assert!(b.ask("f", "FETCH 1 UID").contains("* 1 FETCH (UID 2)"));
+}
+
+#[test]
+fn idle_tells_a_delivery_at_once() {
+    let h = Home::with_mail();
+    let mut s = h.live();
+    s.ask("a", "SELECT INBOX");
+    s.say("b IDLE");
+    s.until("+ idling");
+    let mut waits = Vec::new();
+    for n in 4..14 {
+        std::thread::sleep(Duration::from_millis(40));
+        h.dir.write(format!("home/Maildir/tmp/{n}.x"), "Subject: new\n\nx\n");
+        let start = Instant::now();
+        std::fs::rename(h.maildir().join(format!("tmp/{n}.x")), h.maildir().join(format!("new/{n}.x"))).unwrap();
+        s.until(&format!("* {n} EXISTS"));
+        waits.push(start.elapsed());
+    }
+    waits.sort();
+    // the budget is 20 ms; the median, because this machine does other things too
+    assert!(waits[5] < Duration::from_millis(20), "{waits:?}");
+    s.say("DONE");
+    s.until("b OK");
+}
+
+#[test]
+fn idle_tells_flags_and_expunges_of_others() {
+    let h = Home::with_mail();
+    let (mut a, mut b) = (h.live(), h.live());
+    a.ask("a", "SELECT INBOX");
+    b.ask("a", "SELECT INBOX");
+    a.say("b IDLE");
+    a.until("+ idling");
+    b.ask("b", "STORE 2 FLAGS (\\Deleted)");
+    a.until("* 2 FETCH (UID 2 FLAGS (\\Deleted");
+    b.ask("c", "EXPUNGE");
+    a.until("* 2 EXPUNGE");
+    a.say("DONE");
+    a.until("b OK");
+}
+
+#[test]
+fn messages_keep_their_octets() {
+    let h = Home::new();
+    let body: String = (0..60_000).map(|n| format!("line {n} .\r\n")).collect();
+    let message = format!("Subject: big\r\n\r\n{body}");
+    let out = h.script(&format!(
+        "a APPEND INBOX {{{}+}}\r\n{message}\r\nb SELECT INBOX\r\nc FETCH 1 (RFC822.SIZE BODY.PEEK[])\r\nd LOGOUT\r\n",
+        message.len()
+    ));
+    assert!(out.contains(&format!("RFC822.SIZE {}", message.len())));
+    assert!(out.contains(&format!("BODY[] {{{}}}\r\n{message})", message.len())));
+    let file = std::fs::read_dir(h.maildir().join("cur")).unwrap().next().unwrap().unwrap();
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), message.replace("\r\n", "\n"));
+}
+
+#[test]
+fn too_large_and_no_such_mailbox_are_refused_before_the_data() {
+    let h = Home::new();
+    let out = h.script(
+        "a APPEND INBOX {2000000}\r\nb APPEND nowhere {10}\r\nc APPEND nowhere {3+}\r\nabc\r\nd NOOP\r\ne APPEND INBOX {3}\r\na\0b\r\nf NOOP\r\n",
+    );
+    for want in ["a NO [TOOBIG]", "b NO [TRYCREATE]", "c NO [TRYCREATE]", "d OK", "e BAD", "f OK"] {
+        assert!(out.contains(want), "{want}: {out}");
+    }
+    assert_eq!(out.matches("\r\n+ ").count(), 1, "{out}");
+}
+
+#[test]
+fn uids_survive_and_are_never_reused() {
+    let h = Home::with_mail();
+    let out = h.script("a SELECT INBOX\r\nb UID STORE 3 +FLAGS (\\Deleted)\r\nc EXPUNGE\r\nd APPEND INBOX {11+}\r\nA: b\r\n\r\nxyz\r\ne LOGOUT\r\n");
+    assert!(out.contains("d OK [APPENDUID") && out.contains(" 4] APPEND"), "{out}");
+    std::fs::remove_file(h.maildir().join("pennypost.index")).unwrap();
+    let _ = std::fs::remove_file(h.maildir().join("pennypost.index.log"));
+    let out = h.script("a SELECT INBOX\r\nb UID FETCH 1:* (UID)\r\n");
+    assert!(out.contains("* 3 FETCH (UID 4)") && out.contains("[UIDNEXT 5]"), "{out}");
+}
+
+#[test]
+fn hostile_input_gets_answers_and_the_session_goes_on() {
+    let h = Home::with_mail();
+    let mut script = b"a SELECT INBOX\r\n\r\n\xff\xfe\r\n \r\nb\r\nb FETCH 1:99999999999 X\r\n".to_vec();
+    script.extend_from_slice(format!("c SEARCH {}\r\n", "(".repeat(5000)).as_bytes());
+    script.extend_from_slice(format!("d LOGIN {}\r\n", "x".repeat(200_000)).as_bytes());
+    script.extend_from_slice(
+        b"e FETCH 1 BODY[1.2.3.4.5.6.7.8.9.TEXT]<0.99999999>\r\nf LIST \"\" {999999999999999999999+}\r\ng NOOP\r\n",
+    );
+    let out = h.session().stdin(&script).run();
+    let text = out.out();
+    for want in ["b BAD", "c BAD", "d BAD", "e OK", "g OK"] {
+        assert!(text.contains(&format!("\r\n{want}")), "{want}: {text}");
+    }
+    assert!(text.contains("BODY[1.2.3.4.5.6.7.8.9.TEXT]<0> NIL"), "{text}");
+    // a stranger's flood of nonsense ends
+    let out = h.session().stdin("x\r\n".repeat(1000)).run();
+    assert!(out.out().contains("* BYE") && out.out().matches("BAD").count() < 100, "{}", out.describe());
+}
+
+#[test]
+fn quota_is_kept() {
+    let h = Home::new();
+    let big = "x".repeat(30_000);
+    let append = format!("APPEND INBOX {{{}+}}\r\nA: b\r\n\r\n{big}\r\n", big.len() + 8);
+    let run = h.session().env("PENNYPOST_QUOTA_KB", "40");
+    let out = run.stdin(format!("a {append}b GETQUOTAROOT INBOX\r\nc {append}d LOGOUT\r\n")).run().out();
+    assert!(out.contains("a OK [APPENDUID") && out.contains("c NO [OVERQUOTA]"), "{out}");
+    assert!(out.contains("* QUOTAROOT INBOX \"\"") && out.contains("* QUOTA \"\" (STORAGE 30 40)"), "{out}");
+}
+
+#[test]
+fn append_is_on_the_disk_before_it_is_told() {
+    if !have("append_is_on_the_disk_before_it_is_told", "strace") {
+        return;
+    }
+    let h = Home::new();
+    let trace = h.dir.join("trace");
+    let mut command = Command::new("strace");
+    command.args([
+        "-f",
+        "-y",
+        "-s",
+        "200",
+        "-e",
+        "trace=fsync,fdatasync,write,rename,renameat,renameat2,linkat,link",
+        "-o",
+    ]);
+    command.arg(&trace).arg(program!("imapd"));
+    let mut s = Live::start(command, &h.dir);
+    s.say("a APPEND INBOX {11+}\r\nA: b\r\n\r\nxyz");
+    s.until("a OK [APPENDUID");
+    drop(s);
+    let text = std::fs::read_to_string(&trace).unwrap();
+    let at = |what: &dyn Fn(&str) -> bool| text.lines().position(what).unwrap_or_else(|| panic!("{text}"));
+    let body = at(&|l| l.contains("write(") && l.contains("xyz") && l.contains("/tmp/"));
+    let synced = at(&|l| l.contains("sync(") && l.contains("Maildir/tmp/"));
+    let named = at(&|l| (l.contains("rename") || l.contains("link")) && l.contains("Maildir/cur/"));
+    let directory = at(&|l| l.contains("sync(") && l.contains("Maildir/cur>"));
+    let uid = at(&|l| l.contains("sync(") && l.contains("dovecot-uidlist"));
+    let told = at(&|l| l.contains("write(") && l.contains("APPENDUID"));
+    assert!(body < synced && synced < named && named < directory && directory < told && uid < told, "{text}");
+}
+
+/// A configuration in which `imapd` finds spawn, lookup and checkauth and one user, joe, password secret.
+fn with_login() -> (Home, Run) {
+    let mut h = Home::with_mail();
+    let meta = std::fs::metadata(h.dir.path()).unwrap();
+    let root = meta.uid() == 0;
+    let (uid, gid) = if root { (54_321, 54_321) } else { (meta.uid(), meta.gid()) };
+    let libexec = program!("spawn").parent().unwrap().display().to_string();
+    let d = h.dir.path().display();
+    let ids = ["tls", "lookup", "queue", "net", "mail", "out", "filter", "sign", "auth"];
+    let ids: String = ids.iter().enumerate().map(|(i, n)| format!("{n} = \"{0}:{0}\"\n", 54_001 + i)).collect();
+    let paths = format!(
+        "[paths]\nlibexec = \"{libexec}\"\nrun = \"{d}/run\"\nstate = \"{d}/state\"\ntables = \"{d}/tables\"\n"
+    );
+    h.dir.write("p.toml", format!("[ids]\nlandlock = \"optional\"\n{ids}{paths}"));
+    h.dir.write("tables/users", format!("joe:{{PLAIN}}secret:{uid}:{gid}::{d}/home:/bin/sh\n"));
+    std::fs::create_dir_all(h.dir.join("run")).unwrap();
+    std::fs::create_dir_all(h.dir.join("state")).unwrap();
+    if root {
+        Run::new("chmod").args(["-R", "a+rX"]).arg(h.dir.path()).run().expect_code(0);
+        Run::new("chown")
+            .args(["-R", "54002:54002"])
+            .args([h.dir.join("state"), h.dir.join("run")])
+            .run()
+            .expect_code(0);
+        Run::new("chown").args(["-R", "54321:54321"]).arg(h.dir.join("home")).run().expect_code(0);
+    }
+    let lookup = Run::new(program!("lookup")).arg("--serve").arg("-c").arg(h.dir.join("p.toml"));
+    let lookup = if root { lookup.uid(54_002, 54_002) } else { lookup };
+    h._lookup = Some(lookup.spawn());
+    let end = Instant::now() + Duration::from_secs(10);
+    while !h.dir.join("run/lookup").exists() {
+        assert!(Instant::now() < end, "lookup does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let run = Run::new(program!("imapd")).arg("-c").arg(h.dir.join("p.toml"));
+    (h, run)
+}
+
+#[test]
+fn a_login_from_a_pipe_reaches_the_users_mailbox() {
+    let (_h, run) = with_login();
+    let out = run
+        .stdin("x CAPABILITY\r\na LOGIN joe wrong\r\nb LOGIN \"joe\" {6+}\r\nsecret\r\nc SELECT INBOX\r\nd FETCH 1 BODY[HEADER.FIELDS (SUBJECT)]\r\ne LOGOUT\r\n")
+        .run();
+    let text = out.out();
+    for want in ["AUTH=PLAIN", "a NO [AUTHENTICATIONFAILED]", "b OK [CAPABILITY", "* 3 EXISTS", "Subject: one", "e OK"]
+    {
+        assert!(text.contains(want), "{want}: {}", out.describe());
+    }
+    assert!(!text.contains("LOGINDISABLED") && text.contains(" IDLE "), "{text}");
+}
+
+#[test]
+fn sasl_with_and_without_initial_response() {
+    let (_h, run) = with_login();
+    let plain = "AGpvZQBzZWNyZXQ=";
+    let out = run.clone().stdin(format!("a AUTHENTICATE PLAIN {plain}\r\nb SELECT INBOX\r\n")).run();
+    assert!(out.out().contains("* 3 EXISTS"), "{}", out.describe());
+    let script = format!(
+        "a AUTHENTICATE PLAIN\r\n*\r\nb AUTHENTICATE NONSENSE\r\nc AUTHENTICATE PLAIN !!\r\nd AUTHENTICATE PLAIN\r\n{plain}\r\ne SELECT INBOX\r\n"
+    );
+    let text = run.stdin(script).run().out();
+    for want in ["a BAD", "b NO", "d OK", "* 3 EXISTS"] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+}
+
+#[test]
+fn before_login_there_is_no_mailbox() {
+    let (_h, run) = with_login();
+    let out = run
+        .stdin(
+            "a SELECT INBOX\r\nb LIST \"\" *\r\nc APPEND INBOX {3+}\r\nabc\r\nd STARTTLS\r\ne ID NIL\r\nf LOGOUT\r\n",
+        )
+        .run();
+    let text = out.out();
+    for want in ["a BAD", "b BAD", "c BAD", "d BAD", "e OK", "* BYE"] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+    assert!(!text.contains("EXISTS"), "{text}");
+}
+
+#[test]
+fn a_password_in_clear_is_refused_from_afar() {
+    let (_h, run) = with_login();
+    let out = run
+        .env("TCPREMOTEIP", "192.0.2.1")
+        .stdin("a LOGIN joe secret\r\nb AUTHENTICATE PLAIN AGpvZQBzZWNyZXQ=\r\n")
+        .run();
+    let text = out.out();
+    assert!(text.contains("LOGINDISABLED") && !text.contains("AUTH=PLAIN"), "{text}");
+    assert!(text.contains("a NO [PRIVACYREQUIRED]") && text.contains("b NO [PRIVACYREQUIRED]"), "{text}");
+}
+
+#[test]
+fn python_imaplib_works() {
+    if !have("python_imaplib_works", "python3") {
+        return;
+    }
+    let h = Home::with_mail();
+    let code = "import imaplib,sys\nM=imaplib.IMAP4_stream(sys.argv[1])\nprint(M.select(),M.search(None,'SUBJECT','one'),M.fetch('1:*','(FLAGS)'),M.append('INBOX',None,None,b'A: b\\n\\nx'),M.noop(),M.logout())";
+    let command = format!("{} -c {} --session", program!("imapd").display(), h.dir.join("p.toml").display());
+    let out = Run::new("python3")
+        .args(["-c", code, &command])
+        .env("USER", "joe")
+        .env("HOME", h.dir.join("home"))
+        .env("PENNYPOST_SHELL_OK", "1")
+        .run();
+    assert!(out.out().contains("('OK', [b'3'") && out.out().contains("[b'1 3']"), "{}", out.describe());
+}
+
+#[test]
+fn mbsync_syncs_both_ways() {
+    if !have("mbsync_syncs_both_ways", "mbsync") {
+        return;
+    }
+    let h = Home::with_mail();
+    h.dir.maildir("local/INBOX");
+    let tunnel = format!(
+        "USER=joe HOME={} PENNYPOST_SHELL_OK=1 {} -c {} --session",
+        h.dir.join("home").display(),
+        program!("imapd").display(),
+        h.dir.join("p.toml").display()
+    );
+    let local = h.dir.join("local").display().to_string();
+    h.dir.write(
+        "mbsyncrc",
+        format!("IMAPStore far\nTunnel \"{tunnel}\"\n\nMaildirStore near\nPath {local}/\nInbox {local}/INBOX\nSubFolders Verbatim\n\nChannel c\nFar :far:\nNear :near:\nPatterns INBOX\nCreate Both\nExpunge Both\nSyncState *\n"),
+    );
+    let sync = || Run::new("mbsync").env("HOME", h.dir.path()).arg("-c").arg(h.dir.join("mbsyncrc")).arg("c").run();
+    let out = sync();
+    assert_eq!(out.code, Some(0), "{}", out.describe());
+    assert_eq!(penny_testkit::tmp::mails(h.dir.join("local/INBOX")).len(), 3);
+    h.dir.write("local/INBOX/new/9.local", "Subject: from here\n\nx\n");
+    let out = sync();
+    assert_eq!(out.code, Some(0), "{}", out.describe());
+    assert!(h.script("a SELECT INBOX\r\nb SEARCH SUBJECT \"from here\"\r\n").contains("* SEARCH 4"));
+}
+
+#[test]
+fn nothing_is_lost_when_sessions_die() {
+    let h = Home::new();
+    let mut stored = 0;
+    for round in 0..10u64 {
+        let mut s = h.live();
+        s.ask("a", "SELECT INBOX");
+        for n in 0..5 {
+            let message = format!("Subject: {round}.{n}\r\n\r\nx\r\n");
+            s.say(&format!("b APPEND INBOX {{{}+}}\r\n{message}", message.len()));
+            if n < 4 {
+                s.until("b OK");
+                stored += 1;
+            } else {
+                // killed somewhere in the middle of the last one
+                std::thread::sleep(Duration::from_micros(300 * round));
+            }
+        }
+        s.child.kill().unwrap();
+    }
+    let out = h.script("a SELECT INBOX\r\nb UID FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])\r\n");
+    let uids: Vec<&str> =
+        out.lines().filter_map(|l| l.split("(UID ").nth(1)).filter_map(|l| l.split(' ').next()).collect();
+    assert!(uids.len() >= stored, "{} of {stored}: {out}", uids.len());
+    let mut sorted = uids.clone();
+    sorted.dedup();
+    assert_eq!(sorted.len(), uids.len(), "a UID twice: {out}");
+    for round in 0..10 {
+        for n in 0..4 {
+            assert_eq!(out.matches(&format!("Subject: {round}.{n}\r\n")).count(), 1, "{round}.{n}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_peer_ends_the_session() {
+    let h = Home::with_mail();
+    let mut child = Command::new(program!("imapd"));
+    child.arg("-c").arg(h.dir.join("p.toml")).arg("--session").env("USER", "joe").env("HOME", h.dir.join("home"));
+    child.env("PENNYPOST_SHELL_OK", "1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = child.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"a SELECT INBOX\r\nb IDLE\r\n").unwrap();
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(text.contains("+ idling"));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
