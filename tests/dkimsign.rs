@@ -331,6 +331,36 @@ fn arc_both_ways_with_dkimpy() {
     assert_eq!(verdict(&site.server(), &signed(&out, &hop)).1, "pass", "{}", out.describe());
 }
 
+/// The standard form of the sealers' test suite: the same key, time and message give the same fields as dkimpy's, for a
+/// first seal, a second one, and one over a broken chain.
+#[test]
+fn seals_are_those_of_dkimpy() {
+    const TEST: &str = "dkimsign::seals_are_those_of_dkimpy";
+    if Run::new(PYTHON).args(["-c", "import authres"]).run().code != Some(0) {
+        return skip(TEST, "python3-authres is not installed");
+    }
+    let site = Site::new("rsa");
+    let squeeze = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    let hop = |state: &str, mail: &str| {
+        format!("Authentication-Results: lists.example; arc={state}; spf=pass;\r\n dkim=fail (a; b)\r\n{mail}")
+    };
+    let first = hop("none", MAIL);
+    let one =
+        signed(&seal(&site, &first), &first).replace("Authentication-Results: lists.example; arc=none", "X-Old: x");
+    let one = one.replacen("ARC-X-Old: x", "ARC-Authentication-Results: lists.example; arc=none", 1);
+    for mail in [first, hop("pass", &one), hop("fail", &one)] {
+        let names = "from:to:subject:date:arc-authentication-results";
+        let ours = site.sign().args(["--arc", "--authserv-id", "lists.example", "--headers", names]).stdin(&mail).run();
+        let file = site.dir.write("mail", &mail);
+        let script = format!(
+            "{}names=[n.encode() for n in '{names}'.split(':')]\nsys.stdout.buffer.write(b''.join(dkim.arc_sign(mail,b's1',b'd.example',key,b'lists.example',include_headers=names,timestamp={NOW},standardize=True)))",
+            private_key_line(&site)
+        );
+        let Some(theirs) = python(TEST, &site, &script, &file) else { return };
+        assert_eq!(squeeze(&ours.out()), squeeze(&theirs.out()), "{}", theirs.err());
+    }
+}
+
 /// opendkim in its test mode over one message.
 fn opendkim(test: &str, site: &Site, conf: &str, mail: &str) -> Option<Output> {
     if !have(test, "opendkim") {

@@ -6,6 +6,7 @@ use crate::input::Input;
 use crate::{collect, failures, json, rewrite};
 use penny_base::{Config, Failure, Outcome, log};
 use penny_dns::{Resolver, Settings};
+use penny_sys::confine;
 use penny_verify::assess::{Assessment, assess};
 use penny_verify::dkim::Keys;
 use penny_verify::dmarc::PublicSuffixes;
@@ -98,6 +99,7 @@ fn filter_inner(options: &Options) -> Result<Outcome, Failure> {
     let setup = Setup::new(options)?;
     setup.config.start_log("mailauth");
     let input = Input::stdin(true)?;
+    confine(&setup)?;
     let message = Message::parse(input.bytes());
     if let Some(login) = std::env::var("AUTH_USER").ok().filter(|u| !u.is_empty()) {
         let mut b = penny_verify::authres::Builder::new(&setup.id);
@@ -119,6 +121,19 @@ fn filter_inner(options: &Options) -> Result<Outcome, Failure> {
     };
     let field = found.field(&setup.id, &options.from, &options.helo);
     output(options, &input, &message, &field, &setup.id).map(|()| outcome)
+}
+
+/// From here on hostile octets are parsed: no new privileges, and no file but those reports are made of.
+///
+/// The DNS still needs sockets, so there is no tighter filter on system calls.
+fn confine(setup: &Setup) -> Result<(), Failure> {
+    let failed = |e: &std::io::Error| Failure::io("confinement", e);
+    confine::no_new_privs().map_err(|e| failed(&e))?;
+    let reports = setup.config.mailauth.reports.as_path();
+    let writable: Vec<&Path> = [reports].into_iter().filter(|p| p.is_dir()).collect();
+    // OpenSSL reads its configuration when it is first used
+    let readable: Vec<&Path> = ["/usr/lib", "/etc/ssl"].into_iter().map(Path::new).filter(|p| p.exists()).collect();
+    confine::paths_only(&writable, &readable).map(|_| ()).map_err(|e| failed(&e))
 }
 
 /// Keeps what reports are made of; trouble with that never holds up mail.

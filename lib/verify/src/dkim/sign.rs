@@ -147,7 +147,7 @@ fn fold(start: &str, tags: &[String]) -> String {
 }
 
 /// Base64 over several lines; white space inside `b=` does not count.
-pub(crate) fn fold_base64(text: &str) -> String {
+fn fold_base64(text: &str) -> String {
     let mut rest = text;
     let mut lines = Vec::new();
     while !rest.is_empty() {
