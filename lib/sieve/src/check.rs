@@ -210,6 +210,7 @@ impl Build<'_> {
             depth: 0,
             requires_over: false,
             variables: BTreeSet::new(),
+            globals: BTreeSet::new(),
         };
         let body = checker.block(&nodes);
         let extensions = checker.extensions;
@@ -237,6 +238,8 @@ pub(crate) struct Checker<'a, 'b> {
     requires_over: bool,
     /// Variables declared, for the limit.
     pub(crate) variables: BTreeSet<String>,
+    /// Variables declared global.
+    pub(crate) globals: BTreeSet<String>,
 }
 
 impl Checker<'_, '_> {
@@ -520,7 +523,9 @@ impl Checker<'_, '_> {
         }
         let constant = match spec.name {
             "not" => constants.first().copied().flatten().map(|b| !b),
-            _ if constants.last().copied().flatten().is_some() && constants.last().copied().flatten() == stop_at => stop_at,
+            _ if constants.last().copied().flatten().is_some() && constants.last().copied().flatten() == stop_at => {
+                stop_at
+            }
             _ if constants.iter().all(Option::is_some) => stop_at.map(|s| !s),
             _ => None,
         };
@@ -556,7 +561,13 @@ impl Checker<'_, '_> {
         Err(Error::new(node.pos, format!("{what} accepts no {kind}, but {kind} are specified{hint}")))
     }
 
-    fn tags<'n>(&mut self, spec: &'static Spec, node: &'n Node, what: &str, call: &mut Call) -> Result<Vec<&'n Arg>, Error> {
+    fn tags<'n>(
+        &mut self,
+        spec: &'static Spec,
+        node: &'n Node,
+        what: &str,
+        call: &mut Call,
+    ) -> Result<Vec<&'n Arg>, Error> {
         let mut positional = Vec::new();
         let mut args = node.args.iter();
         while let Some(arg) = args.next() {
@@ -564,10 +575,9 @@ impl Checker<'_, '_> {
                 positional.push(arg);
                 continue;
             };
-            let tag = spec
-                .find_tag(name)
-                .filter(|t| t.ext.is_empty() || self.has(t.ext))
-                .ok_or_else(|| Error::new(arg.pos, format!("unknown tagged argument ':{name}' for {what} (reported once)")))?;
+            let tag = spec.find_tag(name).filter(|t| t.ext.is_empty() || self.has(t.ext)).ok_or_else(|| {
+                Error::new(arg.pos, format!("unknown tagged argument ':{name}' for {what} (reported once)"))
+            })?;
             if !positional.is_empty() {
                 return Err(Error::new(
                     arg.pos,
@@ -626,7 +636,8 @@ impl Checker<'_, '_> {
                 continue;
             }
             let Some(arg) = rest.next() else { break };
-            let value = self.value(arg, param.kind).map_err(|e| e.unwrap_or_else(|| wrong_type(arg, param, number, what)))?;
+            let value =
+                self.value(arg, param.kind).map_err(|e| e.unwrap_or_else(|| wrong_type(arg, param, number, what)))?;
             call.args.push(Some(value));
         }
         Ok(())
@@ -688,8 +699,9 @@ impl Checker<'_, '_> {
     fn match_type(&self, pos: Pos, call: &Call) -> Result<MatchType, Error> {
         let relation = |tag: &str| {
             let word = call.text_tag(tag).and_then(|t| t.as_constant());
-            word.and_then(Relation::parse)
-                .ok_or_else(|| Error::new(pos, format!("':{tag}' needs one of \"gt\" \"ge\" \"lt\" \"le\" \"eq\" \"ne\"")))
+            word.and_then(Relation::parse).ok_or_else(|| {
+                Error::new(pos, format!("':{tag}' needs one of \"gt\" \"ge\" \"lt\" \"le\" \"eq\" \"ne\""))
+            })
         };
         Ok(if call.has("contains") {
             MatchType::Contains
@@ -747,7 +759,8 @@ impl Checker<'_, '_> {
             *slot = unit;
         }
         if !errors.is_empty() {
-            self.errors.extend(errors.into_iter().map(|e| Error { text: format!("{}: {}", printable(&name), e.text), ..e }));
+            self.errors
+                .extend(errors.into_iter().map(|e| Error { text: format!("{}: {}", printable(&name), e.text), ..e }));
             self.error(pos, format!("included script '{}' has errors", printable(&name)));
             return None;
         }
@@ -757,8 +770,8 @@ impl Checker<'_, '_> {
 
     fn include_refused(&self, key: &str, name: &str) -> Option<String> {
         let limits = self.build.library.limits();
-        let circular = self.build.chain.iter().any(|c| c == key)
-            || self.build.chain.first().is_some_and(|first| first == name);
+        let circular =
+            self.build.chain.iter().any(|c| c == key) || self.build.chain.first().is_some_and(|first| first == name);
         if circular {
             return Some(format!("script '{}' includes itself", printable(name)));
         }
@@ -771,9 +784,7 @@ impl Checker<'_, '_> {
 
 /// RFC 5804 1.6 and RFC 6609 3.2: no separators, no control characters.
 pub fn valid_script_name(name: &str) -> bool {
-    let bad = |c: char| {
-        c.is_control() || matches!(c, '/' | '\u{2028}' | '\u{2029}')
-    };
+    let bad = |c: char| c.is_control() || matches!(c, '/' | '\u{2028}' | '\u{2029}');
     !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && !name.chars().any(bad)
 }
 
@@ -798,8 +809,7 @@ impl Call {
 
 fn wrong_type(arg: &Arg, param: &Param, number: usize, what: &str) -> Error {
     let (kind, found) = (param.kind.describe(), describe(&arg.value));
-    let text =
-        format!("{what} expects a {kind} as argument {} ({}), but a {found} was found", number + 1, param.name);
+    let text = format!("{what} expects a {kind} as argument {} ({}), but a {found} was found", number + 1, param.name);
     Error::new(arg.pos, text)
 }
 
@@ -851,7 +861,10 @@ mod tests {
             ("else { keep; }", "without an 'if'"),
             ("keep true;", "accepts no tests"),
             ("header \"a\" \"b\";", "attempted to use test 'header' as a command"),
-            ("require \"ihave\"; if ihave \"copy\" { keep; } redirect :copy \"a@b.example\";", "unknown tagged argument ':copy'"),
+            (
+                "require \"ihave\"; if ihave \"copy\" { keep; } redirect :copy \"a@b.example\";",
+                "unknown tagged argument ':copy'",
+            ),
         ] {
             let all = errors(script);
             assert!(all.len() == 1 && all.iter().any(|e| e.contains(part)), "{script}: {all:?}");

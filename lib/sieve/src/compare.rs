@@ -262,7 +262,10 @@ mod tests {
     #[test]
     fn wildcards_catch_as_little_as_possible() {
         let strings = |list: &[&str]| Some(list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
-        assert_eq!(caught("[acme-users] [fwd] re:", "[*] *"), strings(&["[acme-users] [fwd] re:", "acme-users", "[fwd] re:"]));
+        assert_eq!(
+            caught("[acme-users] [fwd] re:", "[*] *"),
+            strings(&["[acme-users] [fwd] re:", "acme-users", "[fwd] re:"])
+        );
         assert_eq!(caught("abcab", "*ab"), strings(&["abcab", "abc"]));
         assert_eq!(caught("a.b.c", "*.*"), strings(&["a.b.c", "a", "b.c"]));
         assert_eq!(caught("ab", "?*?"), strings(&["ab", "a", "", "b"]));

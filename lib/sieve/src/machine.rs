@@ -34,7 +34,7 @@ pub struct Envelope {
 /// A running script.
 pub struct Machine<'h> {
     pub(crate) host: &'h mut dyn Host,
-    pub(crate) settings: &'h Settings,
+    pub(crate) settings: Rc<Settings>,
     pub(crate) envelope: Envelope,
     pub(crate) message: Message,
     pub(crate) units: Rc<Vec<Unit>>,
@@ -62,10 +62,10 @@ pub struct Machine<'h> {
 
 impl<'h> Machine<'h> {
     /// A machine for one message.
-    pub fn new(host: &'h mut dyn Host, settings: &'h Settings, envelope: Envelope, message: Message) -> Self {
+    pub fn new(host: &'h mut dyn Host, settings: &Settings, envelope: Envelope, message: Message) -> Self {
         Self {
             host,
-            settings,
+            settings: Rc::new(settings.clone()),
             envelope,
             message,
             units: Rc::default(),
@@ -219,6 +219,9 @@ impl<'h> Machine<'h> {
         }
         if let Some(item) = name.strip_prefix("env.") {
             return crate::exec::test::environment_item(self, item).unwrap_or_default();
+        }
+        if self.suite.is_some() && name.starts_with("tst.") {
+            return self.host.environment(name).unwrap_or_default();
         }
         let map = if self.declared.contains(name) { &self.globals } else { &self.variables };
         map.get(name).cloned().unwrap_or_default()

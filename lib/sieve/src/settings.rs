@@ -263,7 +263,13 @@ pub trait Host {
     ///
     /// # Errors
     /// A text when it cannot be run.
-    fn run_program(&mut self, kind: ProgramKind, name: &str, args: &[String], input: Option<&[u8]>) -> Result<Ran, String> {
+    fn run_program(
+        &mut self,
+        kind: ProgramKind,
+        name: &str,
+        args: &[String],
+        input: Option<&[u8]>,
+    ) -> Result<Ran, String> {
         let _ = (kind, args, input);
         Err(format!("program '{name}' is not available"))
     }

@@ -2,8 +2,8 @@
 //!
 //! Standards   as named beside each line
 
-use crate::exec::{self, Failed, Flow};
 use crate::check::Call;
+use crate::exec::{self, Failed, Flow};
 use crate::machine::Machine;
 use crate::testsuite;
 
@@ -165,7 +165,8 @@ const MODIFIERS: &[Tag] = &[
 /// RFC 5260 4.
 const ZONE: &[Tag] = &[of("zone", with("zone", Text))];
 
-const NONE: Spec = Spec { name: "", ext: &[], args: &[], tags: &[], tests: Tests::No, block: false, run: None, eval: None };
+const NONE: Spec =
+    Spec { name: "", ext: &[], args: &[], tags: &[], tests: Tests::No, block: false, run: None, eval: None };
 
 /// Everything but `if` and `require`, which the checker knows itself.
 pub(crate) static SPECS: &[Spec] = &[
@@ -506,12 +507,7 @@ pub(crate) static SPECS: &[Spec] = &[
         name: "include",
         ext: &["include"],
         args: &[text("script name")],
-        tags: &[&[
-            of("location", flag("personal")),
-            of("location", flag("global")),
-            flag("once"),
-            flag("optional"),
-        ]],
+        tags: &[&[of("location", flag("personal")), of("location", flag("global")), flag("once"), flag("optional")]],
         run: Some(exec::include::include),
         ..NONE
     },
@@ -617,7 +613,13 @@ pub(crate) static SPECS: &[Spec] = &[
         eval: Some(testsuite::test_script_run),
         ..NONE
     },
-    Spec { name: "test_multiscript", ext: SUITE, args: &[list("scripts")], eval: Some(testsuite::test_multiscript), ..NONE },
+    Spec {
+        name: "test_multiscript",
+        ext: SUITE,
+        args: &[list("scripts")],
+        eval: Some(testsuite::test_multiscript),
+        ..NONE
+    },
     Spec {
         name: "test_error",
         ext: SUITE,
@@ -660,7 +662,13 @@ pub(crate) static SPECS: &[Spec] = &[
         run: Some(testsuite::test_config_set),
         ..NONE
     },
-    Spec { name: "test_config_unset", ext: SUITE, args: &[text("setting")], run: Some(testsuite::test_config_unset), ..NONE },
+    Spec {
+        name: "test_config_unset",
+        ext: SUITE,
+        args: &[text("setting")],
+        run: Some(testsuite::test_config_unset),
+        ..NONE
+    },
     Spec {
         name: "test_config_reload",
         ext: SUITE,
@@ -676,8 +684,20 @@ pub(crate) static SPECS: &[Spec] = &[
         run: Some(testsuite::test_imap_metadata_set),
         ..NONE
     },
-    Spec { name: "test_binary_save", ext: SUITE, args: &[text("name")], run: Some(testsuite::test_binary_save), ..NONE },
-    Spec { name: "test_binary_load", ext: SUITE, args: &[text("name")], run: Some(testsuite::test_binary_load), ..NONE },
+    Spec {
+        name: "test_binary_save",
+        ext: SUITE,
+        args: &[text("name")],
+        run: Some(testsuite::test_binary_save),
+        ..NONE
+    },
+    Spec {
+        name: "test_binary_load",
+        ext: SUITE,
+        args: &[text("name")],
+        run: Some(testsuite::test_binary_load),
+        ..NONE
+    },
 ];
 
 const SUITE: &[&str] = &["vnd.dovecot.testsuite"];

@@ -124,9 +124,8 @@ fn encoded(from: &str) -> Option<Option<(Vec<u8>, usize)>> {
         "unicode" if words.iter().all(|w| w.len() <= 40) => {
             let mut text = String::new();
             for word in words {
-                let value = u32::from_str_radix(word.trim_start_matches('0'), 16).or_else(|e| {
-                    if word.bytes().all(|b| b == b'0') { Ok(0) } else { Err(e) }
-                });
+                let value = u32::from_str_radix(word.trim_start_matches('0'), 16)
+                    .or_else(|e| if word.bytes().all(|b| b == b'0') { Ok(0) } else { Err(e) });
                 text.push(char::from_u32(value.ok()?)?);
             }
             text.into_bytes()

@@ -18,3 +18,4 @@ pub mod poll;
 pub mod process;
 pub mod random;
 pub mod seccomp;
+pub mod time;
