@@ -61,6 +61,7 @@ fn serve(mut stream: TcpStream, seen: &Seen) {
                 packet(b'c', b""),
             ]
             .concat(),
+            (b'E', "rename") => [packet(b'e', b"<other@far.example>\0"), packet(b'c', b"")].concat(),
             (b'E', "hold") => [packet(b'q', b"look at it\0"), packet(b'c', b"")].concat(),
             (b'E', "reroute") => {
                 [packet(b'-', b"<ann@here.example>\0"), packet(b'+', b"<bob@here.example>\0"), packet(b'c', b"")]
@@ -126,6 +127,9 @@ fn changes_are_made() {
     let expected = "\nX-Top: first\n\tfolded\nSubject: changed\nFrom: a@far.example\nX-End: last\n\nnew body\n.\n";
     assert!(changed.ends_with(expected), "{changed}");
     assert!(entry("hold").contains("\nhold: milter: look at it\n"));
+    let output = instance.stranger("mx").stdin(message("rename")).run();
+    assert_eq!(codes(&output), "220 250 250 250 354 250 221", "{}", output.describe());
+    assert!(instance.queued().iter().any(|e| e.contains("sender: <other@far.example> BODY=8BITMIME\n")));
     let moved = entry("reroute");
     assert!(moved.contains("recipient: <bob@here.example>\n") && !moved.contains("recipient: <ann@"), "{moved}");
 }
@@ -243,4 +247,51 @@ fn opendkim_signs_unmodified() {
         .stdin("From: a@far.example\nSubject: hi\n\nbody\n")
         .run();
     output.expect_code(0).expect_out("DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/simple; d=far.example;");
+}
+
+/// rspamd's proxy worker as a milter, with two rules of this test instead of its own.
+#[test]
+fn rspamd_judges_unmodified() {
+    if !have("rspamd_judges_unmodified", "rspamd") {
+        return;
+    }
+    let dir = TempDir::new();
+    let (port, root) = (free_port(), dir.path().display().to_string());
+    std::fs::write(dir.path().join("tld"), "com\norg\nexample\n").unwrap();
+    let rule = |name: &str, score: u32, word: &str| {
+        format!(
+            "rspamd_config:register_symbol({{ name = '{name}', score = {score}.0, group = 'x', callback = function(task)\n\
+             local s = task:get_header('Subject'); if s and s:find('{word}') then return true end end }})\n"
+        )
+    };
+    std::fs::write(dir.path().join("r.lua"), rule("BAD", 20, "spammy") + &rule("DOUBT", 7, "doubtful")).unwrap();
+    let config = format!(
+        "options {{ pidfile = \"{root}/pid\"; control_socket = \"{root}/c.sock mode=0600\"; filters = \"\"; url_tld = \"{root}/tld\";\n\
+         dns {{ nameserver = [\"127.0.0.1:1\"]; timeout = 1s; }} }}\n\
+         logging {{ type = \"file\"; filename = \"{root}/log\"; level = \"info\"; }}\n\
+         worker \"rspamd_proxy\" {{ bind_socket = \"127.0.0.1:{port}\"; milter = yes; timeout = 60s; count = 1;\n\
+         upstream \"local\" {{ default = yes; self_scan = yes; }} }}\n\
+         actions {{ reject = 15; add_header = 6; greylist = 4; }}\nlua = \"{root}/r.lua\";\n"
+    );
+    std::fs::write(dir.path().join("r.conf"), config).unwrap();
+    let mut command = Command::new("rspamd");
+    command.args(["-f", "-i", "-c"]).arg(dir.path().join("r.conf")).stdout(Stdio::null()).stderr(Stdio::null());
+    if penny_sys::ids::is_root() {
+        command.args(["-u", "root", "-g", "root"]);
+    }
+    let _daemon = Daemon(command.spawn().unwrap());
+    assert!(wait_for(port, Duration::from_secs(60)), "rspamd does not start");
+    let instance = hooked(port);
+    let run = |subject: &str| {
+        let output =
+            instance.stranger("mx").stdin(message("a").replace("Subject: hi", &format!("Subject: {subject}"))).run();
+        (codes(&output), output)
+    };
+    let (got, output) = run("spammy");
+    assert_eq!(got, "220 250 250 250 354 554 221", "{}", output.describe());
+    let (got, output) = run("doubtful");
+    assert_eq!(got, "220 250 250 250 354 250 221", "{}", output.describe());
+    assert!(instance.queued()[0].contains("\nX-Spam: Yes\n"), "{:?}", instance.queued());
+    assert_eq!(run("plain").0, "220 250 250 250 354 250 221");
+    assert!(instance.queued().iter().any(|e| e.contains("Subject: plain\n") && !e.contains("X-Spam: Yes")));
 }

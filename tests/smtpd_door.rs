@@ -299,3 +299,43 @@ fn submission_can_hide_the_client() {
     assert!(entry.contains("Received: from mx.here.example (authenticated user)"), "{entry}");
     assert!(!entry.contains("(unknown") && !entry.split("\n\n").nth(1).unwrap().contains("laptop.example"), "{entry}");
 }
+
+/// A real policy daemon: postgrey greylists, then lets the same triplet in.
+#[test]
+fn postgrey_is_understood() {
+    let Some(postgrey) =
+        ["/usr/sbin/postgrey", "/usr/local/sbin/postgrey"].iter().find(|p| std::path::Path::new(p).exists())
+    else {
+        penny_testkit::skip("postgrey_is_understood", "postgrey is not installed");
+        return;
+    };
+    let dir = penny_testkit::TempDir::new();
+    smtpfake::instance::own(dir.path());
+    let port = penny_testkit::free_port();
+    let mut command = std::process::Command::new(postgrey);
+    command.arg(format!("--inet=127.0.0.1:{port}")).arg(format!("--dbdir={}", dir.path().display())).arg("--delay=1");
+    command
+        .arg("--whitelist-clients=/dev/null")
+        .arg("--whitelist-recipients=/dev/null")
+        .stderr(std::process::Stdio::null());
+    if penny_sys::ids::is_root() {
+        use std::os::unix::process::CommandExt;
+        command.uid(64_990).gid(64_990);
+    }
+    let mut child = command.spawn().unwrap();
+    let start = std::time::Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(20), "postgrey does not start");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let instance =
+        Instance::usual(&format!("[smtpd]\npolicy = [\"inet:127.0.0.1:{port}\"]\nresolve_clients = false\n"));
+    let first = rcpt(&instance);
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    let second = rcpt(&instance);
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!(first.0, "450", "{}", first.1.describe());
+    assert!(first.1.out().contains("reylisted"), "{}", first.1.out());
+    assert_eq!(second.0, "250", "{}", second.1.describe());
+}

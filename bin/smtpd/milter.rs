@@ -8,7 +8,7 @@
 use crate::door::connect;
 use crate::mail::{Mail, Recipient};
 use crate::session::Session;
-use penny_addr::{ForwardPath, Mailbox, RcptParams};
+use penny_addr::{Charset, ForwardPath, Mailbox, RcptParams, ReversePath};
 use penny_base::{Config, log};
 use penny_mime::header::body_offset;
 use penny_queue::client::Spool;
@@ -269,6 +269,11 @@ fn make(changes: &Changes, mail: &mut Mail, spool: &mut Spool) -> io::Result<()>
     }
     if let Some(why) = &changes.quarantine {
         mail.hold = Some(format!("milter: {why}"));
+    }
+    if let Some(sender) =
+        changes.sender.as_ref().and_then(|s| ReversePath::parse(&format!("<{s}>"), Charset::Utf8).ok())
+    {
+        mail.sender = sender;
     }
     mail.recipients.retain(|r| !changes.delete.iter().any(|d| d.eq_ignore_ascii_case(&r.address)));
     let filters = mail.recipients.first().map(|r| r.filters.clone()).unwrap_or_default();

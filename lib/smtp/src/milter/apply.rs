@@ -18,6 +18,8 @@ pub struct Changes {
     pub delete: Vec<String>,
     /// Why it shall be held.
     pub quarantine: Option<String>,
+    /// Another sender, empty for the null path.
+    pub sender: Option<String>,
 }
 
 impl Changes {
@@ -27,6 +29,7 @@ impl Changes {
             Change::Body(piece) => self.body.get_or_insert_default().extend_from_slice(&piece),
             Change::AddRecipient(address) => self.add.push(address),
             Change::DeleteRecipient(address) => self.delete.push(address),
+            Change::Sender(address) => self.sender = Some(address),
             Change::Quarantine(why) => self.quarantine = Some(why),
             header => self.header.push(header),
         }

@@ -32,6 +32,7 @@ const LEADING_SPACE: u32 = 0x10_0000;
 /// Not used here, but understood: unknown commands are never shown, SKIP is an answer.
 const NO_UNKNOWN: u32 = 0x100;
 const SKIP: u32 = 0x400;
+const NR_UNKNOWN: u32 = 0x2_0000;
 /// All that is understood.
 const STEPS: u32 = NO_CONNECT
     | NO_HELO
@@ -43,6 +44,7 @@ const STEPS: u32 = NO_CONNECT
     | NO_UNKNOWN
     | NO_DATA
     | SKIP
+    | NR_UNKNOWN
     | NR_HEADER
     | NR_CONNECT
     | NR_HELO

@@ -17,8 +17,9 @@ pub const PACKET_MAX: usize = 1 << 20;
 /// Largest body piece sent, octets.
 pub const CHUNK: usize = 65_535;
 
-/// Actions this server lets a milter take: add, change header; change body; add, delete recipient; quarantine.
-const ACTIONS: u32 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20;
+/// Actions this server lets a milter take: add, change header; change body; add, delete recipient; quarantine; change
+/// sender; add recipient with parameters; choose macros (which are sent all the same).
+const ACTIONS: u32 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40 | 0x80 | 0x100;
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub enum Change {
     DeleteRecipient(String),
     /// Hold it in the queue.
     Quarantine(String),
+    /// Another sender.
+    Sender(String),
 }
 
 /// Reads the first answer in `bytes`; gives the octets used. `Ok(None)`: more are needed.
@@ -94,6 +97,7 @@ fn answer(command: u8, data: &[u8]) -> Option<Answer> {
         b'b' => change(Change::Body(data.to_vec())),
         b'+' | b'2' => change(Change::AddRecipient(path(strings(data)?.first()?))),
         b'-' => change(Change::DeleteRecipient(path(strings(data)?.first()?))),
+        b'e' => change(Change::Sender(path(strings(data)?.first()?))),
         b'q' => change(Change::Quarantine(clean(strings(data)?.first()?))),
         _ => None,
     }
