@@ -55,6 +55,12 @@ fn main() -> Outcome<()> {
     std::thread::sleep(std::time::Duration::from_millis(1200));
 
     timed("select, never seen before", 1, || Ok(store.mailbox(&inbox, Mode::ReadWrite)?.status()))?;
+    timed("select, never seen before, again", 5, || {
+        for file in ["dovecot-uidlist", "pennypost.index", "pennypost.index.log"] {
+            std::fs::remove_file(root.join(file))?;
+        }
+        Ok(store.mailbox(&inbox, Mode::ReadWrite)?.status())
+    })?;
     timed("select, warm", 20, || Ok(store.mailbox(&inbox, Mode::ReadWrite)?.status()))?;
     timed("status, warm", 20, || Ok(store.status(&inbox)?))?;
     let mut m = store.mailbox(&inbox, Mode::ReadWrite)?;

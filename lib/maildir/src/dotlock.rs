@@ -41,11 +41,21 @@ impl Dotlock {
 
     /// The same with a limit of its own.
     pub fn take_within(file: &Path, stale: Duration, limit: Duration) -> Result<Dotlock> {
+        Dotlock::wait(file, stale, limit, create)
+    }
+
+    /// Waits until `make` has made the lock file; it fails with AlreadyExists while somebody holds it.
+    fn wait(
+        file: &Path,
+        stale: Duration,
+        limit: Duration,
+        mut make: impl FnMut(&Path) -> std::io::Result<u64>,
+    ) -> Result<Dotlock> {
         let path = lock_path(file);
         let start = Instant::now();
         loop {
-            match files::create_new(&path, 0o666) {
-                Ok(lock) => return Dotlock::fill(path, lock),
+            match make(&path) {
+                Ok(ino) => return Ok(Dotlock { path, ino, taken: Instant::now(), touched: Instant::now() }),
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(Error::io("create lock", &path)(e)),
             }
@@ -58,17 +68,6 @@ impl Dotlock {
             }
             files::sleep_between(5, 40);
         }
-    }
-
-    fn fill(path: PathBuf, mut lock: std::fs::File) -> Result<Dotlock> {
-        let content = format!("{}:{}", std::process::id(), host());
-        if let Err(e) = lock.write_all(content.as_bytes()) {
-            let _ = std::fs::remove_file(&path);
-            return Err(Error::io("write lock", &path)(e));
-        }
-        let ino = lock.metadata().map(|m| Stamp::of(&m).ino).unwrap_or_default();
-        let now = Instant::now();
-        Ok(Dotlock { path, ino, taken: now, touched: now })
     }
 
     /// Shows others that the holder lives; to be called now and then during long work (Dovecot: every 10 s).
@@ -93,6 +92,69 @@ impl Drop for Dotlock {
         if self.is_ours() {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Makes a lock file with its content; its inode.
+fn create(path: &Path) -> std::io::Result<u64> {
+    let mut lock = files::create_new(path, 0o666)?;
+    let content = format!("{}:{}", std::process::id(), host());
+    let written = lock.write_all(content.as_bytes()).and_then(|()| lock.metadata());
+    if written.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    written.map(|m| Stamp::of(&m).ino)
+}
+
+/// A lock file kept in tmp/ by a session that locks again and again: link(2) makes it the lock, unlink(2) undoes that,
+/// and no inode is made and freed for each change. (An ext4 without journal looks through all inodes freed in the last
+/// seconds for every new file: 1,000 changes of a flag took 710 ms instead of 85.)
+#[derive(Debug, Default)]
+pub struct Spare {
+    uses: u32,
+    file: Option<(PathBuf, u64, Instant)>,
+}
+
+impl Spare {
+    /// Makes the lock at `path`: created for the first time, linked from the spare file after that.
+    fn make(&mut self, folder: &Path, path: &Path) -> std::io::Result<u64> {
+        if self.uses == 0 {
+            return create(path).inspect(|_| self.uses = 1);
+        }
+        if self.file.is_none() {
+            let spare = folder.join("tmp").join(crate::name::unique());
+            let ino = create(&spare)?;
+            self.file = Some((spare, ino, Instant::now()));
+        }
+        let Some((spare, ino, touched)) = &mut self.file else { return create(path) };
+        if touched.elapsed() > Duration::from_secs(1) {
+            let open = std::fs::OpenOptions::new().write(true).open(&*spare);
+            // One that was purged from tmp/ shows when it is linked.
+            let _ = open.and_then(|f| f.set_modified(SystemTime::now()));
+            *touched = Instant::now();
+        }
+        match std::fs::hard_link(&*spare, path) {
+            Ok(()) => Ok(*ino),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Err(e),
+            // Purged from tmp/, or a file system without links.
+            Err(_) => {
+                self.forget();
+                create(path)
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        if let Some((spare, _, _)) = self.file.take() {
+            let _ = std::fs::remove_file(spare);
+        }
+        self.uses = 0;
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        self.forget();
     }
 }
 
@@ -141,10 +203,12 @@ pub struct FolderLock {
 
 impl FolderLock {
     /// Waits for both.
-    pub fn take(folder: &Path, index_dir: &Path) -> Result<FolderLock> {
+    pub fn take(folder: &Path, index_dir: &Path, spare: &mut Spare) -> Result<FolderLock> {
         let gone = |e: Error| if e.is_not_found() { Error::FolderGone } else { e };
         let ours = take_flock(index_dir).map_err(gone)?;
-        let dotlock = Dotlock::take(&folder.join(crate::uidlist::FILE), STALE_UIDLIST).map_err(gone)?;
+        let make = |path: &Path| spare.make(folder, path);
+        let file = folder.join(crate::uidlist::FILE);
+        let dotlock = Dotlock::wait(&file, STALE_UIDLIST, TIMEOUT, make).map_err(gone)?;
         Ok(FolderLock { dotlock, _ours: ours })
     }
 
@@ -227,14 +291,39 @@ mod tests {
     fn folder_lock_excludes() {
         let t = TestDir::new();
         let dir = t.path().to_path_buf();
-        let lock = FolderLock::take(&dir, &dir).unwrap();
+        let lock = FolderLock::take(&dir, &dir, &mut Spare::default()).unwrap();
         let other = std::thread::spawn(move || {
             let start = Instant::now();
-            drop(FolderLock::take(&dir, &dir).unwrap());
+            drop(FolderLock::take(&dir, &dir, &mut Spare::default()).unwrap());
             start.elapsed()
         });
         std::thread::sleep(Duration::from_millis(100));
         drop(lock);
         assert!(other.join().unwrap() >= Duration::from_millis(80));
+    }
+
+    #[test]
+    fn a_spare_file_is_used_from_the_second_time_on() {
+        let t = TestDir::new();
+        std::fs::create_dir(t.path().join("tmp")).unwrap();
+        let count = || std::fs::read_dir(t.path().join("tmp")).unwrap().count();
+        let lock_file = t.path().join("dovecot-uidlist.lock");
+        let mut spare = Spare::default();
+        for round in 0..4 {
+            let lock = FolderLock::take(t.path(), t.path(), &mut spare).unwrap();
+            let text = std::fs::read_to_string(&lock_file).unwrap();
+            assert_eq!(text, format!("{}:{}", std::process::id(), files::host_name()));
+            assert_eq!(count(), usize::from(round == 1 || round == 2), "{round}");
+            drop(lock);
+            assert!(!lock_file.exists());
+            if round == 2 {
+                // Somebody purged tmp/.
+                std::fs::remove_dir_all(t.path().join("tmp")).unwrap();
+                std::fs::create_dir(t.path().join("tmp")).unwrap();
+                drop(FolderLock::take(t.path(), t.path(), &mut spare).unwrap());
+            }
+        }
+        drop(spare);
+        assert_eq!(count(), 0);
     }
 }

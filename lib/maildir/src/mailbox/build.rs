@@ -12,7 +12,7 @@ use super::scan::Listing;
 use super::sync::{FLOOR_STEP, boot_id, now_secs};
 use super::uids::{Uids, extensions, uidlist_text};
 use super::{Guid, Place};
-use crate::dotlock::FolderLock;
+use crate::dotlock::{FolderLock, Spare};
 use crate::error::Result;
 use crate::index::{DirState, Index, Meta, Record, state};
 use crate::keywords::{self, MoreKeywords};
@@ -22,7 +22,7 @@ use crate::uidvalidity;
 
 /// Builds the index of a folder that has none.
 pub(super) fn rebuild(place: &Place) -> Result<Index> {
-    let mut lock = FolderLock::take(place.dir.path(), &place.index_dir)?;
+    let mut lock = FolderLock::take(place.dir.path(), &place.index_dir, &mut Spare::default())?;
     match Index::open(&place.index_dir) {
         Some(index) => Ok(index),
         None => build(place, &mut lock),

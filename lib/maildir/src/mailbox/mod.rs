@@ -31,7 +31,7 @@ use std::path::PathBuf;
 pub use types::{Appended, Changes, Copied, FlagOp, FlagSet, Guid, Keywords, Message, Mode, Status, Stored, Vanished};
 
 use crate::dir::Maildir;
-use crate::dotlock::FolderLock;
+use crate::dotlock::{FolderLock, Spare};
 use crate::error::{Error, Result};
 use crate::folder::FolderName;
 use crate::index::{Fixed, Index, News, Record, state};
@@ -69,6 +69,7 @@ pub struct Mailbox {
     facts: BTreeMap<u32, read::Facts>,
     cached: cached::Cached,
     held: Option<FolderLock>,
+    spare: Spare,
     holding: bool,
 }
 
@@ -100,6 +101,7 @@ impl Mailbox {
             facts: BTreeMap::new(),
             cached: cached::Cached::default(),
             held: None,
+            spare: Spare::default(),
             holding: false,
         };
         mailbox.check_boot()?;
@@ -336,7 +338,7 @@ impl Mailbox {
                 lock.keep_alive();
                 lock
             }
-            None => FolderLock::take(self.place.dir.path(), &self.place.index_dir)?,
+            None => FolderLock::take(self.place.dir.path(), &self.place.index_dir, &mut self.spare)?,
         };
         let result = self.catch_up_locked(&mut lock).and_then(|()| work(self, &mut lock));
         if self.holding {
