@@ -7,7 +7,7 @@ use super::{Outcome, Verdict};
 use crate::dkim::canon::Canon;
 use crate::dkim::key::{Keys, NoKey};
 use crate::dkim::signature::{Kind, Signature, without_b};
-use crate::dkim::verify::{Bodies, check};
+use crate::dkim::verify::{Context, check};
 use crate::message::{Field, Message};
 use crate::tags::Tags;
 use penny_dns::Resolve;
@@ -52,9 +52,9 @@ fn chain(message: &Message<'_>, dns: &dyn Resolve, keys: &Keys) -> Result<(Vec<S
     let chain = Chain::collect(message).map_err(fail)?;
     let seals = parsed_seals(&chain.sets)?;
     // step 4: the newest message signature must verify
-    let bodies = Bodies::new(message.body);
+    let context = Context::new(message, dns, keys);
     let last = chain.sets.last().ok_or_else(|| fail("no sets"))?;
-    message_signature(message, last, &bodies, dns, keys)?;
+    message_signature(last, &context)?;
     // step 6: every seal, newest first
     for (i, seal) in seals.iter().enumerate().rev() {
         verify_seal(chain.sets.get(..=i).unwrap_or_default(), seal, dns, keys)?;
@@ -78,20 +78,14 @@ fn parsed_seals(sets: &[Set<'_>]) -> Result<Vec<Seal>, Stop> {
     Ok(seals)
 }
 
-fn message_signature(
-    message: &Message<'_>,
-    set: &Set<'_>,
-    bodies: &Bodies<'_>,
-    dns: &dyn Resolve,
-    keys: &Keys,
-) -> Result<(), Stop> {
+fn message_signature(set: &Set<'_>, context: &Context<'_>) -> Result<(), Stop> {
     let mut signature = Signature::parse(&text(&set.signature), Kind::Arc).map_err(|e| fail(format!("AMS: {e}")))?;
-    let mut result = check(&signature, &set.signature, message, bodies, dns, keys);
+    let mut result = check(&signature, &set.signature, context);
     // quirk_ams_without_c: DKIM's default is simple/simple, yet early sealers (and the public suite, ams_fields_c_na)
     // leave c= out and mean relaxed/relaxed. Either way the signature itself must verify.
     if result.is_err() && Tags::parse(&text(&set.signature)).is_ok_and(|t| t.get("c").is_none()) {
         signature.canon = (Canon::Relaxed, Canon::Relaxed);
-        result = check(&signature, &set.signature, message, bodies, dns, keys);
+        result = check(&signature, &set.signature, context);
     }
     result.map(|_| ()).map_err(|(outcome, reason)| {
         use crate::dkim::Outcome::TempError;

@@ -36,25 +36,39 @@ impl<'a> Bodies<'a> {
     }
 }
 
+/// What every check of one message needs.
+pub(crate) struct Context<'a> {
+    pub message: &'a Message<'a>,
+    pub bodies: Bodies<'a>,
+    pub dns: &'a dyn Resolve,
+    pub keys: &'a Keys,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(message: &'a Message<'a>, dns: &'a dyn Resolve, keys: &'a Keys) -> Self {
+        Self { message, bodies: Bodies::new(message.body), dns, keys }
+    }
+}
+
 /// Verifies every DKIM-Signature, topmost first; an unsigned message gives an empty list.
 pub fn verify(message: &Message<'_>, dns: &dyn Resolve, keys: &Keys, now: u64) -> Vec<Verdict> {
-    let bodies = Bodies::new(message.body);
+    let context = Context::new(message, dns, keys);
     let fields = message.all("DKIM-Signature").enumerate();
-    fields
-        .map(|(i, field)| {
-            let value = String::from_utf8_lossy(field.value()).into_owned();
-            let mut verdict = described(&value);
-            if i >= SIGNATURES_MAX {
-                verdict.outcome = Outcome::Policy;
-                verdict.reason = "too many signatures".into();
-            } else if message.overlong {
-                verdict.reason = "too many header fields".into();
-            } else {
-                judge(&mut verdict, &value, field, message, &bodies, dns, keys, now);
-            }
-            verdict
-        })
-        .collect()
+    fields.map(|(i, field)| one(&context, i, field, now)).collect()
+}
+
+/// The verdict on the signature that is number `i` from the top.
+fn one(context: &Context<'_>, i: usize, field: &Field<'_>, now: u64) -> Verdict {
+    let value = String::from_utf8_lossy(field.value()).into_owned();
+    let mut verdict = described(&value);
+    if i >= SIGNATURES_MAX {
+        (verdict.outcome, verdict.reason) = (Outcome::Policy, "too many signatures".into());
+    } else if context.message.overlong {
+        verdict.reason = "too many header fields".into();
+    } else {
+        judge(&mut verdict, &value, field, context, now);
+    }
+    verdict
 }
 
 /// A verdict with what can be told from the field, whatever its faults.
@@ -75,26 +89,16 @@ fn described(value: &str) -> Verdict {
     }
 }
 
-#[allow(clippy::too_many_arguments)] // one private step of `verify`, cut out to keep both readable
-fn judge(
-    verdict: &mut Verdict,
-    value: &str,
-    field: &Field<'_>,
-    message: &Message<'_>,
-    bodies: &Bodies<'_>,
-    dns: &dyn Resolve,
-    keys: &Keys,
-    now: u64,
-) {
+fn judge(verdict: &mut Verdict, value: &str, field: &Field<'_>, context: &Context<'_>, now: u64) {
     let checked = Signature::parse(value, Kind::Dkim).map_err(|reason| (Outcome::PermError, reason)).and_then(|s| {
         if s.expires.is_some_and(|x| now > x) {
             return Err((Outcome::Fail, "signature has expired".to_owned()));
         }
-        let key = check(&s, field, message, bodies, dns, keys)?;
+        let key = check(&s, field, context)?;
         Ok((s, key))
     });
     match checked {
-        Ok((signature, key)) => accept(verdict, &signature, &key, bodies),
+        Ok((signature, key)) => accept(verdict, &signature, &key, &context.bodies),
         Err((outcome, reason)) => (verdict.outcome, verdict.reason) = (outcome, reason),
     }
 }
@@ -118,14 +122,8 @@ fn accept(verdict: &mut Verdict, signature: &Signature, key: &Key, bodies: &Bodi
 }
 
 /// Body hash, key and signature; shared with ARC.
-pub(crate) fn check(
-    signature: &Signature,
-    field: &Field<'_>,
-    message: &Message<'_>,
-    bodies: &Bodies<'_>,
-    dns: &dyn Resolve,
-    keys: &Keys,
-) -> Result<Key, (Outcome, String)> {
+pub(crate) fn check(signature: &Signature, field: &Field<'_>, context: &Context<'_>) -> Result<Key, (Outcome, String)> {
+    let Context { message, bodies, dns, keys } = context;
     let body = bodies.hash(signature.canon.1, signature.limit);
     // 3.5: l= must not be larger than the body
     if signature.limit.is_some_and(|limit| limit > body.length) {
@@ -135,7 +133,7 @@ pub(crate) fn check(
         return Err((Outcome::Fail, "body has changed since it was signed".into()));
     }
     let key =
-        keys.fetch(dns, &signature.domain, &signature.selector, signature.algorithm).map_err(
+        keys.fetch(*dns, &signature.domain, &signature.selector, signature.algorithm).map_err(
             |no_key| match no_key {
                 NoKey::Temporary(why) => (Outcome::TempError, why),
                 NoKey::Permanent(why) => (Outcome::PermError, why),
