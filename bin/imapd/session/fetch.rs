@@ -165,6 +165,9 @@ impl Job<'_> {
         if let Some(part) = self.part {
             read_part(&mut selected.mailbox, uid, part, &mut bytes)?;
         }
+        if seen || self.items.contains(&Item::Flags) {
+            selected.tell_new_keywords(out);
+        }
         let start = out.len();
         out.extend_from_slice(format!("* {seq} FETCH (").as_bytes());
         let result = self.items(selected, out, &message, &bytes);

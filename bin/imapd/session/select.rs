@@ -29,10 +29,10 @@ impl Session {
             Err(e) => return Answer::of(&e),
         };
         self.enabled.condstore |= args.condstore || args.qresync.is_some();
-        let selected = Selected::new(mailbox, name, args.read_only);
-        tell_state(&mut self.conn.out, &selected);
+        let mut selected = Selected::new(mailbox, name, args.read_only);
+        tell_state(&mut self.conn.out, &mut selected);
         if let Some(q) = &args.qresync {
-            resync(&mut self.conn.out, &selected, q);
+            resync(&mut self.conn.out, &mut selected, q);
         }
         self.selected = Some(selected);
         let code = if args.read_only { Code::ReadOnly } else { Code::ReadWrite };
@@ -98,7 +98,7 @@ fn status_word(item: StatusItem, s: &Status, append_limit: u64) -> String {
 }
 
 /// The untagged answers of SELECT (RFC 3501 6.3.1).
-fn tell_state(out: &mut Vec<u8>, selected: &Selected) {
+fn tell_state(out: &mut Vec<u8>, selected: &mut Selected) {
     let s = selected.mailbox.status();
     selected.tell_flag_list(out);
     out.extend_from_slice(format!("* {} EXISTS\r\n* {} RECENT\r\n", s.messages, s.recent).as_bytes());
@@ -113,7 +113,7 @@ fn tell_state(out: &mut Vec<u8>, selected: &Selected) {
 }
 
 /// RFC 7162 3.2.5: what has gone and what has changed since the client's last session.
-fn resync(out: &mut Vec<u8>, selected: &Selected, q: &QResync) {
+fn resync(out: &mut Vec<u8>, selected: &mut Selected, q: &QResync) {
     if q.uidvalidity != selected.mailbox.status().uidvalidity {
         return;
     }

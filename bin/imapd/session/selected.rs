@@ -20,12 +20,14 @@ pub struct Selected {
     gone: Vec<u32>,
     /// The saved search result (RFC 5182).
     pub saved: NumberSet,
+    /// How many keywords the client has been told of.
+    told_keywords: usize,
 }
 
 impl Selected {
     pub fn new(mailbox: Mailbox, name: FolderName, read_only: bool) -> Selected {
         let seq = mailbox.seq_map();
-        Selected { mailbox, name, seq, read_only, gone: Vec::new(), saved: NumberSet::default() }
+        Selected { mailbox, name, seq, read_only, gone: Vec::new(), saved: NumberSet::default(), told_keywords: 0 }
     }
 
     /// The UIDs that a set names, of messages the client knows; rising.
@@ -69,8 +71,16 @@ impl Selected {
         write_flags(out, message.flags.0, names.iter().map(String::as_str), message.recent);
     }
 
+    /// A keyword is never shown before FLAGS has named it (RFC 3501 7.2.6).
+    pub fn tell_new_keywords(&mut self, out: &mut Vec<u8>) {
+        if self.mailbox.keywords().iter().flatten().count() != self.told_keywords {
+            self.tell_flag_list(out);
+        }
+    }
+
     /// `* n FETCH (UID u FLAGS (...) MODSEQ (m))`
-    pub fn tell_flags(&self, out: &mut Vec<u8>, uid: u32, condstore: bool) {
+    pub fn tell_flags(&mut self, out: &mut Vec<u8>, uid: u32, condstore: bool) {
+        self.tell_new_keywords(out);
         let (Some(seq), Some(message)) = (self.seq.seq(uid), self.mailbox.get(uid)) else { return };
         out.extend_from_slice(format!("* {seq} FETCH (UID {uid} FLAGS ").as_bytes());
         self.write_flags(out, &message);
@@ -81,7 +91,8 @@ impl Selected {
     }
 
     /// `* FLAGS (...)` and PERMANENTFLAGS.
-    pub fn tell_flag_list(&self, out: &mut Vec<u8>) {
+    pub fn tell_flag_list(&mut self, out: &mut Vec<u8>) {
+        self.told_keywords = self.mailbox.keywords().iter().flatten().count();
         let names: Vec<&str> = self.mailbox.keywords().iter().flatten().map(String::as_str).collect();
         let mut list = Vec::new();
         write_flags(&mut list, 31, names.iter().copied(), false);

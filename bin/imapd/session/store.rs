@@ -27,14 +27,11 @@ impl Session {
             StoreOp::Remove => FlagOp::Remove,
         };
         let set = FlagSet { flags: Flags(args.flags.system), keywords: args.flags.keywords.clone() };
-        let keywords_before = selected.mailbox.keywords().iter().flatten().count();
         let stored = match selected.mailbox.store(&uids, op, &set, args.unchanged_since) {
             Ok(stored) => stored,
             Err(e) => return Answer::of(&e),
         };
-        if selected.mailbox.keywords().iter().flatten().count() != keywords_before {
-            selected.tell_flag_list(&mut self.conn.out);
-        }
+        selected.tell_new_keywords(&mut self.conn.out);
         if !args.silent {
             stored.done.iter().for_each(|&uid| selected.tell_flags(&mut self.conn.out, uid, condstore));
         } else if condstore {
@@ -54,9 +51,9 @@ fn answer(stored: &Stored, modified: NumberSet) -> Answer {
     if !modified.is_empty() {
         return Answer::ok_with(Code::Modified(modified), "Conditional STORE failed for some");
     }
-    match (stored.gone.is_empty(), stored.done.is_empty()) {
-        (true, _) => Answer::ok("STORE completed"),
-        (false, false) => Answer::ok_with(Code::ExpungeIssued, "STORE completed, some messages have been expunged"),
-        (false, true) => Answer::no(Code::ExpungeIssued, "The messages have been expunged"),
+    if stored.gone.is_empty() {
+        return Answer::ok("STORE completed");
     }
+    // RFC 2180 4.2: what could be stored was stored
+    Answer::ok_with(Code::ExpungeIssued, "STORE completed, some messages have been expunged")
 }

@@ -146,9 +146,11 @@ impl Mailbox {
         };
         self.note(news);
         match caught {
-            Err(Error::Corrupt { .. }) => self.rebuild_locked(lock),
-            other => other,
+            Err(Error::Corrupt { .. }) => self.rebuild_locked(lock)?,
+            other => other?,
         }
+        // names of keywords that others have just made are on disk before the index uses their numbers
+        self.reload_keywords()
     }
 
     /// Builds a new index in an open session and finds out what differs from what the session knew.
