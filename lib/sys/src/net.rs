@@ -65,6 +65,11 @@ fn listen_unix(path: &Path, mode: u32, kind: SockType) -> io::Result<OwnedFd> {
         // an ordinary user has no installer that made it
         let _ = std::fs::create_dir(directory);
     }
+    // a socket file nobody answers is left from a crash; one that answers is another server's
+    let probe = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
+    if connect(probe.as_raw_fd(), &UnixAddr::new(path)?).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server answers on this socket (in use)"));
+    }
     let _ = std::fs::remove_file(path);
     let fd = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None)?;
     bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;

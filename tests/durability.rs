@@ -1,0 +1,308 @@
+//! 250 is a promise: no success is reported before file and name are on stable storage (DESIGN rule 1).
+//!
+//! The real programs run under strace. A marker in the body finds the committed inode; then it must be: fsync of that
+//! inode, link or rename to its final name, fsync of its directory, and only then the first octet of the answer.
+//! With EIO injected into each of these fsyncs the answer is 4xx, NO or 75 and no half state stays.
+
+#[path = "support/instance.rs"]
+mod support;
+
+use penny_testkit::Client;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use support::{Instance, files, until};
+
+const CALLS: &str = "trace=fsync,fdatasync,linkat,link,rename,renameat,renameat2,write,writev,sendto,sendmsg,exit_group,unlink,unlinkat";
+
+/// strace attached to running processes.
+struct Trace {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Trace {
+    fn attach(instance: &Instance, programs: &[&str], more: &[&str]) -> Trace {
+        let log = instance.dir.path().join(format!("trace{}", std::process::id()));
+        let _ = std::fs::remove_file(&log);
+        let mut command = Command::new("strace");
+        command.args(["-f", "-y", "-ttt", "-s", "300", "-e", CALLS, "-o"]).arg(&log).args(more);
+        for p in programs {
+            command.arg("-p").arg(instance.pid_of(p).to_string());
+        }
+        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace starts");
+        let attached = |pid: i32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status.lines().any(|l| l.starts_with("TracerPid:") && !l.ends_with("\t0"))
+        };
+        until("strace", || programs.iter().all(|p| attached(instance.pid_of(p))).then_some(()));
+        Trace { child, log }
+    }
+
+    /// Ends the trace and gives its lines in the order the calls ended.
+    fn lines(mut self) -> Vec<String> {
+        let _ = Command::new("kill").arg("-INT").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+        whole_lines(&std::fs::read_to_string(&self.log).unwrap_or_default())
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Joins `<unfinished ...>` with its `resumed` line, at the place where the call ended.
+fn whole_lines(text: &str) -> Vec<String> {
+    let mut open = std::collections::HashMap::new();
+    let mut out = Vec::new();
+    for line in text.lines() {
+        let pid = line.split_whitespace().next().unwrap_or("").to_string();
+        if let Some(head) = line.strip_suffix(" <unfinished ...>") {
+            open.insert(pid, head.to_string());
+        } else if let Some((_, tail)) = line.split_once(" resumed>") {
+            out.push(open.remove(&pid).unwrap_or_default() + tail);
+        } else {
+            out.push(line.to_string());
+        }
+    }
+    out
+}
+
+fn position(lines: &[String], from: usize, what: &str, fits: impl Fn(&str) -> bool) -> usize {
+    let found = lines.iter().enumerate().skip(from).find(|(_, l)| fits(l)).map(|(i, _)| i);
+    found.unwrap_or_else(|| panic!("no {what} after line {from} of\n{}", lines.join("\n")))
+}
+
+/// Proves the order for one committed file: every answer that `is_answer` knows comes after it.
+fn prove(lines: &[String], file: &Path, is_answer: impl Fn(&str) -> bool) {
+    let name = file.file_name().and_then(|n| n.to_str()).expect("a name");
+    let base = name.split(":2,").next().expect("a base name");
+    let inode = std::fs::metadata(file).expect("the committed file").ino();
+    let unnamed = format!("/#{inode}>");
+    let is_sync = |l: &str| (l.contains("fsync(") || l.contains("fdatasync(")) && l.ends_with("= 0");
+    let named = |l: &str| ["link", "rename"].iter().any(|c| l.contains(c)) && l.contains(base) && l.ends_with("= 0");
+    let commit = position(lines, 0, "link or rename", |l| named(l) && !l.contains("unlink"));
+    let is_file =
+        |l: &str| l.contains(&unnamed) || l.contains(base) || old_name(&lines[commit]).is_some_and(|o| l.contains(&o));
+    let synced = position(lines, 0, "fsync of the file", |l| is_sync(l) && is_file(l));
+    assert!(synced < commit, "the name came before the fsync\n{}", lines.join("\n"));
+    let directory = file.parent().expect("a directory").to_str().expect("utf-8");
+    // an entry that was moved on since was committed to new/
+    let new = directory.replace("/cur", "/new");
+    let directory_synced = position(lines, commit, "fsync of the directory", |l| {
+        is_sync(l) && (l.contains(&format!("<{directory}>")) || l.contains(&format!("<{new}>")))
+    });
+    let answer = position(lines, 0, "answer", is_answer);
+    assert!(directory_synced < answer, "the answer came before the fsync of the directory\n{}", lines.join("\n"));
+}
+
+/// First path of a rename: the temporary name.
+fn old_name(line: &str) -> Option<String> {
+    let quoted: Vec<&str> = line.split('"').collect();
+    line.contains("rename").then(|| quoted.get(1).and_then(|p| p.rsplit('/').next()).map(String::from)).flatten()
+}
+
+fn holding(dir: &Path, marker: &str) -> Option<PathBuf> {
+    files(dir).into_iter().find(|f| std::fs::read(f).is_ok_and(|b| String::from_utf8_lossy(&b).contains(marker)))
+}
+
+fn skip(test: &str) -> bool {
+    !penny_testkit::have(test, "strace")
+}
+
+/// Sends a line; the last line of the answer.
+fn say(c: &mut Client, text: &str, end: &str) -> String {
+    c.line(text);
+    c.until(end).pop().expect("an answer")
+}
+
+fn send(c: &mut Client, greeting: &str, to: &str, marker: &str) -> String {
+    c.read_line();
+    say(c, &format!("{greeting} client.test"), "250 ");
+    c.ask("MAIL FROM:<a@away.test>", "250");
+    c.ask(&format!("RCPT TO:<{to}>"), "250");
+    c.ask("DATA", "354");
+    c.send(format!("Subject: {marker}\r\n\r\n{marker}\r\n.\r\n"));
+    c.read_line().expect("an answer")
+}
+
+fn is_reply(line: &str, text: &str) -> bool {
+    (line.contains("write") || line.contains("send")) && line.contains(text)
+}
+
+#[test]
+fn smtp_answers_after_the_disk() {
+    if skip("smtp_answers_after_the_disk") {
+        return;
+    }
+    // nobody listens at the sink: the entry stays in the queue, where it can be looked at
+    let i = Instance::up(&[]);
+    let trace = Trace::attach(&i, &["listen", "enqueue"], &[]);
+    let reply = send(&mut i.connect("SMTP"), "EHLO", "far@remote.test", "marker-smtp");
+    assert!(reply.starts_with("250"), "{reply}");
+    let file = until("the entry", || holding(&i.queue(""), "marker-smtp"));
+    prove(&trace.lines(), &file, |l| is_reply(l, "queued as"));
+}
+
+#[test]
+fn lmtp_answers_after_the_disk() {
+    if skip("lmtp_answers_after_the_disk") {
+        return;
+    }
+    let i = Instance::up(&[]);
+    let trace = Trace::attach(&i, &["listen", "spawn"], &[]);
+    let reply = send(&mut i.connect("LMTP"), "LHLO", "user1@example.test", "marker-lmtp");
+    assert!(reply.starts_with("250"), "{reply}");
+    let file = holding(&i.maildir("user1"), "marker-lmtp").expect("delivered before the reply");
+    prove(&trace.lines(), &file, |l| is_reply(l, "250 2.0.0 delivered"));
+}
+
+#[test]
+fn sendmail_and_deliver_exit_after_the_disk() {
+    if skip("sendmail_and_deliver_exit_after_the_disk") {
+        return;
+    }
+    let i = Instance::up(&[]);
+    let trace = Trace::attach(&i, &["enqueue"], &[]);
+    let out = penny_testkit::Run::new(i.program("sendmail"))
+        .env("PENNYPOST_CONFIG", i.config())
+        .args(["-f", "a@example.test", "far@remote.test"])
+        .stdin("Subject: x\n\nmarker-sendmail\n")
+        .run();
+    out.expect_code(0);
+    let file = until("the entry", || holding(&i.queue(""), "marker-sendmail"));
+    prove(&trace.lines(), &file, |l| is_reply(l, "OK "));
+
+    let place = i.dir.path().join("trace");
+    std::fs::create_dir(&place).expect("made");
+    let log = place.join("deliver");
+    let mut run = penny_testkit::Run::new("strace");
+    run = run.args(["-f", "-y", "-ttt", "-s", "300", "-e", CALLS, "-o"]).arg(&log).arg(i.program("deliver"));
+    run = run.arg("-c").arg(i.config()).args(["-d", "user2@example.test"]).stdin("Subject: x\n\nmarker-deliver\n");
+    if penny_sys::ids::is_root() {
+        std::os::unix::fs::chown(&place, Some(64205), Some(64205)).expect("chown");
+        run = run.uid(64205, 64205);
+    }
+    run.run().expect_code(0);
+    let file = holding(&i.maildir("user2"), "marker-deliver").expect("delivered");
+    let lines = whole_lines(&std::fs::read_to_string(&log).expect("trace"));
+    prove(&lines, &file, |l| l.contains("exit_group(0)"));
+}
+
+#[test]
+fn imap_answers_after_the_disk() {
+    if skip("imap_answers_after_the_disk") {
+        return;
+    }
+    let i = Instance::up(&[]);
+    let mut c = i.imap("user1");
+    assert!(say(&mut c, "a1 CREATE Other", "a1 ").starts_with("a1 OK"));
+    let append = |c: &mut Client, tag: &str, marker: &str| {
+        let text = format!("Subject: x\r\n\r\n{marker}\r\n");
+        c.line(&format!("{tag} APPEND INBOX {{{}}}", text.len()));
+        c.until("+");
+        c.send(format!("{text}\r\n"));
+        c.until(&format!("{tag} ")).pop().expect("an answer")
+    };
+    let trace = Trace::attach(&i, &["imapd"], &[]);
+    assert!(append(&mut c, "a2", "marker-append").starts_with("a2 OK"));
+    let file = holding(&i.maildir("user1"), "marker-append").expect("appended");
+    prove(&trace.lines(), &file, |l| is_reply(l, "a2 OK"));
+
+    say(&mut c, "a3 SELECT INBOX", "a3 ");
+    let trace = Trace::attach(&i, &["imapd"], &[]);
+    assert!(say(&mut c, "a4 COPY 1 Other", "a4 ").starts_with("a4 OK"));
+    let copy = holding(&i.maildir("user1").join(".Other"), "marker-append").expect("copied");
+    let lines = trace.lines();
+    // a copy may share the inode of the original, which was synced when it was appended
+    let linked = std::fs::metadata(&copy).expect("copy").nlink() > 1;
+    let lines = if linked { [vec![fake_sync(&copy)], lines].concat() } else { lines };
+    prove(&lines, &copy, |l| is_reply(l, "a4 OK"));
+
+    assert!(append(&mut c, "a5", "marker-move").starts_with("a5 OK"));
+    let inode = std::fs::metadata(holding(&i.maildir("user1"), "marker-move").expect("appended")).expect("file").ino();
+    let trace = Trace::attach(&i, &["imapd"], &[]);
+    assert!(say(&mut c, "a6 MOVE 2 Other", "a6 ").starts_with("a6 OK"));
+    let moved = holding(&i.maildir("user1").join(".Other"), "marker-move").expect("moved");
+    let lines = trace.lines();
+    let same = std::fs::metadata(&moved).expect("moved").ino() == inode;
+    let lines = if same { [vec![fake_sync(&moved)], lines].concat() } else { lines };
+    prove(&lines, &moved, |l| is_reply(l, "a6 OK"));
+}
+
+/// Stands for the fsync of an inode that was committed before.
+fn fake_sync(file: &Path) -> String {
+    let inode = std::fs::metadata(file).expect("file").ino();
+    format!("0 0.0 fsync(3</before/#{inode}>(deleted)) = 0")
+}
+
+/// Injects EIO into the n-th fsync of the traced processes.
+fn inject(n: usize) -> Vec<String> {
+    vec!["-e".into(), format!("inject=fsync,fdatasync:error=EIO:when={n}")]
+}
+
+#[test]
+fn smtp_refuses_when_the_disk_fails() {
+    if skip("smtp_refuses_when_the_disk_fails") {
+        return;
+    }
+    let i = Instance::up(&[]);
+    for n in 1..=2 {
+        let more = inject(n);
+        let trace = Trace::attach(&i, &["enqueue"], &more.iter().map(String::as_str).collect::<Vec<_>>());
+        let marker = format!("marker-eio-{n}");
+        let reply = send(&mut i.connect("SMTP"), "EHLO", "far@remote.test", &marker);
+        let lines = trace.lines();
+        assert!(lines.iter().any(|l| l.contains("INJECTED")), "fsync {n} was not reached\n{}", lines.join("\n"));
+        assert!(reply.starts_with("451") || reply.starts_with("452"), "fsync {n}: {reply}");
+        assert!(holding(&i.queue(""), &marker).is_none(), "fsync {n}: a half entry stayed");
+    }
+    // the service goes on
+    assert!(send(&mut i.connect("SMTP"), "EHLO", "far@remote.test", "after").starts_with("250"));
+}
+
+#[test]
+fn lmtp_refuses_when_the_disk_fails() {
+    if skip("lmtp_refuses_when_the_disk_fails") {
+        return;
+    }
+    let i = Instance::up(&[]);
+    // the mailbox and its directories are there already: only the message's own syncs are left
+    assert!(send(&mut i.connect("LMTP"), "LHLO", "user1@example.test", "first").starts_with("250"));
+    for n in 1..=2 {
+        let more = inject(n);
+        let trace = Trace::attach(&i, &["spawn"], &more.iter().map(String::as_str).collect::<Vec<_>>());
+        let marker = format!("marker-eio-{n}");
+        let reply = send(&mut i.connect("LMTP"), "LHLO", "user1@example.test", &marker);
+        let lines = trace.lines();
+        assert!(lines.iter().any(|l| l.contains("INJECTED")), "fsync {n} was not reached\n{}", lines.join("\n"));
+        assert!(reply.starts_with("4"), "fsync {n}: {reply}");
+        assert!(holding(&i.maildir("user1"), &marker).is_none(), "fsync {n}: a half message stayed");
+    }
+}
+
+#[test]
+fn imap_refuses_when_the_disk_fails() {
+    if skip("imap_refuses_when_the_disk_fails") {
+        return;
+    }
+    let i = Instance::up(&[]);
+    let mut c = i.imap("user1");
+    say(&mut c, "b0 SELECT INBOX", "b0 ");
+    for n in 1..=2 {
+        let more = inject(n);
+        let trace = Trace::attach(&i, &["imapd"], &more.iter().map(String::as_str).collect::<Vec<_>>());
+        let text = format!("Subject: x\r\n\r\nmarker-eio-{n}\r\n");
+        c.line(&format!("b{n} APPEND INBOX {{{}}}", text.len()));
+        c.until("+");
+        c.send(format!("{text}\r\n"));
+        let reply = c.until(&format!("b{n} ")).pop().expect("an answer");
+        let lines = trace.lines();
+        assert!(lines.iter().any(|l| l.contains("INJECTED")), "fsync {n} was not reached\n{}", lines.join("\n"));
+        assert!(reply.starts_with(&format!("b{n} NO")), "fsync {n}: {reply}");
+        assert!(holding(&i.maildir("user1"), &format!("marker-eio-{n}")).is_none(), "fsync {n}: a half message stayed");
+    }
+}

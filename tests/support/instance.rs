@@ -1,0 +1,149 @@
+//! A private server started by `scripts/instance`, stopped when dropped. Shared by several test files.
+#![allow(dead_code)] // each test file uses its part
+
+use penny_testkit::{Client, TempDir};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The directory of the programs under test.
+pub fn programs() -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_smtpd")).parent().map(Path::to_path_buf);
+    std::env::var_os("PENNYPOST_BIN").map(PathBuf::from).or(built).expect("a directory of programs")
+}
+
+pub struct Instance {
+    pub dir: TempDir,
+    pub env: HashMap<String, String>,
+}
+
+/// The first of a block of ports that nobody uses just now.
+fn base() -> u16 {
+    loop {
+        let base = 1 + penny_testkit::free_port() % 25_000 + 2_000;
+        let taken = |p: u16| std::net::TcpListener::bind(("127.0.0.1", base + p)).is_err();
+        if ![24, 25, 110, 143, 465, 587, 993, 995, 2525, 4190].into_iter().any(taken) {
+            return base;
+        }
+    }
+}
+
+fn script(verb: &str, dir: &Path) -> Command {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let mut command = Command::new(format!("{root}/scripts/instance"));
+    command.arg(verb).arg(dir).env("PENNYPOST_BIN", programs());
+    command
+}
+
+fn read_env(dir: &Path) -> HashMap<String, String> {
+    let text = std::fs::read_to_string(dir.join("env")).expect("DIR/env");
+    text.lines().filter_map(|l| l.split_once('=')).map(|(n, v)| (n.into(), v.trim_matches('"').into())).collect()
+}
+
+impl Instance {
+    /// Starts one with these variables; a port taken in between leads to another base.
+    pub fn up(variables: &[(&str, &str)]) -> Instance {
+        let dir = TempDir::new();
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("chmod");
+        let top = dir.path().join("server");
+        for _ in 0..5 {
+            let mut command = script("up", &top);
+            command.env("BASE", base().to_string()).env("USERS", "4").envs(variables.iter().copied());
+            let out = command.output().expect("scripts/instance runs");
+            if out.status.success() {
+                return Instance { env: read_env(&top), dir };
+            }
+            let text = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert!(text.contains("is taken"), "instance up: {text}");
+        }
+        panic!("no free ports");
+    }
+
+    pub fn top(&self) -> PathBuf {
+        self.dir.path().join("server")
+    }
+
+    pub fn restart(&mut self) {
+        let out = script("restart", &self.top()).output().expect("scripts/instance runs");
+        assert!(out.status.success(), "instance restart: {}", String::from_utf8_lossy(&out.stderr));
+        self.env = read_env(&self.top());
+    }
+
+    pub fn port(&self, service: &str) -> u16 {
+        self.env[&format!("{service}_PORT")].parse().expect("a port")
+    }
+
+    pub fn connect(&self, service: &str) -> Client {
+        Client::connect(("127.0.0.1", self.port(service)))
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.top().join("etc/pennypost.toml")
+    }
+
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.top().join("prog").join(name)
+    }
+
+    pub fn queue(&self, part: &str) -> PathBuf {
+        self.top().join("spool/queue").join(part)
+    }
+
+    pub fn maildir(&self, user: &str) -> PathBuf {
+        self.top().join("mail").join(user).join("Maildir")
+    }
+
+    /// Pid and command name of every process of the instance's programs.
+    pub fn processes(&self) -> Vec<(i32, String)> {
+        let prefix = self.top().join("prog");
+        let pids = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let pids = pids.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+        let name = |pid: i32| {
+            let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+            let name = exe.strip_prefix(&prefix).ok()?.to_str()?.trim_end_matches(" (deleted)").to_string();
+            Some((pid, name))
+        };
+        pids.filter_map(name).collect()
+    }
+
+    pub fn pid_of(&self, program: &str) -> i32 {
+        let found = self.processes().into_iter().find(|(_, n)| n == program);
+        found.unwrap_or_else(|| panic!("{program} does not run")).0
+    }
+
+    /// A logged-in IMAP client.
+    pub fn imap(&self, user: &str) -> Client {
+        let mut c = self.connect("IMAP");
+        c.read_line();
+        let reply = c.ask(&format!("a0 LOGIN {user}@example.test pw-{user}"), "a0 ");
+        assert!(reply.starts_with("a0 OK"), "{reply}");
+        c
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let _ = script("down", &self.top()).output();
+    }
+}
+
+/// Tries until something is there, for at most twenty seconds.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..400 {
+        if let Some(found) = look() {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("{what} did not happen");
+}
+
+/// Files below a directory.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.path().is_dir() { out.extend(files(&entry.path())) } else { out.push(entry.path()) }
+    }
+    out
+}
