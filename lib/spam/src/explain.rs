@@ -1,9 +1,9 @@
 //! The words that weighed most, for people.
 
 use crate::feature::{self, WordView};
-use crate::model;
 use crate::table::Table;
 use crate::view::Message;
+use crate::{math, model};
 
 /// A word, where it stood, and the share of the messages with it that were spam.
 pub struct Word {
@@ -36,7 +36,7 @@ pub fn strongest<B: AsRef<[u8]>>(table: &Table<B>, message: &Message<'_>, n: usi
             all.push(Word { word, place: place(view), spam, met: table.count(cell) });
         }
     });
-    let weight = |w: &Word| (w.spam - 0.5).abs() * f64::from(w.met.0.max(w.met.1)).ln_1p();
+    let weight = |w: &Word| (w.spam - 0.5).abs() * math::ln(1.0 + f64::from(w.met.0.max(w.met.1)));
     all.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     all.truncate(n);
     all

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod explain;
 pub mod feature;
 pub mod html;
+pub mod math;
 pub mod model;
 pub mod roc;
 pub mod rules;

@@ -14,6 +14,7 @@
 //! the resolution are rounded by chance (a hash), so that they still add up.
 
 use crate::feature::{self, Features};
+use crate::math::{exp, ln};
 use crate::table::{COUNT_BITS, GRAM_BITS, GRAM_REGIONS, LOG_BITS, Table};
 use crate::view::{Kind, Message};
 
@@ -85,33 +86,58 @@ pub fn word_probability<B: AsRef<[u8]>>(table: &Table<B>, cell: u32) -> Option<f
 }
 
 fn fisher<B: AsRef<[u8]>>(table: &Table<B>, cells: &[u32]) -> f64 {
-    let (mut ham, mut spam, mut n) = (0.0, 0.0, 0usize);
+    let (mut ham, mut spam, mut n) = (LnProduct::default(), LnProduct::default(), 0usize);
     for f in cells.iter().filter_map(|&c| word_probability(table, c)) {
-        ham += (1.0 - f).ln();
-        spam += f.ln();
+        ham.multiply(1.0 - f);
+        spam.multiply(f);
         n += 1;
     }
     if n == 0 {
         return 0.0;
     }
-    (ln_chi2_tail(-ham, n) - ln_chi2_tail(-spam, n)).clamp(-1e4, 1e4) / -(n as f64).sqrt()
+    (ln_chi2_tail(-ham.ln(), n) - ln_chi2_tail(-spam.ln(), n)).clamp(-1e4, 1e4) / -(n as f64).sqrt()
+}
+
+/// The logarithm of a product of many factors, taken once in a while and not of each.
+struct LnProduct {
+    product: f64,
+    ln: f64,
+}
+
+impl Default for LnProduct {
+    fn default() -> Self {
+        LnProduct { product: 1.0, ln: 0.0 }
+    }
+}
+
+impl LnProduct {
+    fn multiply(&mut self, factor: f64) {
+        self.product *= factor;
+        if self.product < 1e-200 {
+            self.ln += ln(self.product);
+            self.product = 1.0;
+        }
+    }
+
+    fn ln(&self) -> f64 {
+        self.ln + ln(self.product)
+    }
 }
 
 /// ln of the chance that chi-square with 2n degrees of freedom exceeds 2m: exp(-m) * sum of m^i / i!.
 fn ln_chi2_tail(m: f64, n: usize) -> f64 {
-    // summed relative to a running largest term, so that nothing overflows
-    let (mut term, mut largest, mut sum) = (0.0f64, 0.0f64, 1.0f64);
-    let ln_m = m.max(f64::MIN_POSITIVE).ln();
+    const LARGE: f64 = 1e200;
+    let (mut term, mut sum, mut scaled) = (1.0f64, 1.0f64, 0.0f64);
     for i in 1..n {
-        term += ln_m - (i as f64).ln();
-        if term > largest {
-            sum = sum * (largest - term).exp() + 1.0;
-            largest = term;
-        } else {
-            sum += (term - largest).exp();
+        term *= m / i as f64;
+        sum += term;
+        if sum > LARGE {
+            term /= LARGE;
+            sum /= LARGE;
+            scaled += ln(LARGE);
         }
     }
-    (largest + sum.ln() - m).min(0.0)
+    (scaled + ln(sum) - m).min(0.0)
 }
 
 /// What learning a message did.
@@ -151,7 +177,7 @@ fn descend(table: &mut Table<Vec<u8>>, features: &Features, spam: bool) {
     let target = if spam { 1.0 } else { 0.0 };
     let seed = table.trained().0 as u32 ^ (table.trained().1 as u32) << 16;
     for (region, (cells, sum)) in features.grams.iter().zip(learned.grams).enumerate() {
-        let error = target - 1.0 / (1.0 + (-sum).exp());
+        let error = target - 1.0 / (1.0 + exp(-sum));
         if error.abs() < SETTLED {
             continue;
         }

@@ -2,6 +2,7 @@
 //!
 //! 1-ROCA is the chance that a random ham scores above a random spam, ties counting half.
 
+use crate::math::{log10, ten_to};
 use crate::verdict::Class;
 
 /// One labelled message with its score.
@@ -74,9 +75,9 @@ impl Report {
         const HEIGHT: usize = 16;
         let mut rows = vec![vec![b' '; WIDTH]; HEIGHT];
         for column in 0..WIDTH {
-            let lost = 10f64.powf(-4.0 + 4.0 * column as f64 / (WIDTH - 1) as f64);
+            let lost = ten_to(-4.0 + 4.0 * column as f64 / (WIDTH - 1) as f64);
             let missed = missed_at(&self.curve, lost).max(1e-4);
-            let row = ((-missed.log10()) / 4.0 * (HEIGHT - 1) as f64).round() as usize;
+            let row = (-log10(missed) / 4.0 * (HEIGHT - 1) as f64).round() as usize;
             if let Some(cell) = rows.iter_mut().nth_back(row.min(HEIGHT - 1)).and_then(|r| r.get_mut(column)) {
                 *cell = b'*';
             }
@@ -90,8 +91,8 @@ impl Report {
 
     /// As a drawing.
     pub fn svg(&self) -> String {
-        let x = |lost: f64| 60.0 + 500.0 * (lost.max(1e-4).log10() + 4.0) / 4.0;
-        let y = |missed: f64| 40.0 + 400.0 * (missed.max(1e-4).log10() + 4.0) / 4.0;
+        let x = |lost: f64| 60.0 + 500.0 * (log10(lost.max(1e-4)) + 4.0) / 4.0;
+        let y = |missed: f64| 40.0 + 400.0 * (log10(missed.max(1e-4)) + 4.0) / 4.0;
         let mut points: Vec<String> = Vec::new();
         for &(lost, missed) in &self.curve {
             points.push(format!("{:.1},{:.1}", x(lost), y(missed)));

@@ -3,6 +3,7 @@
 //! Invariants  1. a rule that is certain decides   2. fewer than [`TRAINED_MIN`] messages of each kind learned: never
 //!             ham, and spam only by the rules alone   3. the score grows strictly with the evidence as far as a float can tell
 
+use crate::math::exp;
 use crate::model::Learned;
 use crate::rules::{self, Hit};
 
@@ -102,7 +103,7 @@ pub fn judge(learned: Learned, trained: (u64, u64), hits: Vec<Hit>, cuts: Cuts) 
 
 /// Rules weigh fully at first and fade as the table learns: they bridge the time it knows too little.
 fn combine(learned: Learned, by_rules: f64, trained: (u64, u64)) -> f64 {
-    let fade = (-((trained.0 + trained.1) as f64) / RULES_FADE).exp();
+    let fade = exp(-((trained.0 + trained.1) as f64) / RULES_FADE);
     let weight = RULES_WEIGHT + (1.0 - RULES_WEIGHT) * fade;
     SCALE * (learned.total() + weight * by_rules) + PRIOR
 }
@@ -110,8 +111,8 @@ fn combine(learned: Learned, by_rules: f64, trained: (u64, u64)) -> f64 {
 /// The logistic function of a gently bounded logit.
 fn probability(logit: f64) -> f64 {
     let beyond = (logit.abs() - LINEAR).max(0.0);
-    let bent = logit.abs().min(LINEAR) + BEYOND * (1.0 - (-beyond / BEYOND).exp());
-    let odds = (-bent).exp();
+    let bent = logit.abs().min(LINEAR) + BEYOND * (1.0 - exp(-beyond / BEYOND));
+    let odds = exp(-bent);
     if logit < 0.0 { odds / (1.0 + odds) } else { 1.0 / (1.0 + odds) }
 }
 
