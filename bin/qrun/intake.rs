@@ -168,6 +168,7 @@ impl Runner {
             }
             Err(e) => return log::error("take-failed", Some(name.as_str()), &[("error", &e)]),
         }
+        self.report_taken(&name);
         let envelope = &opened.envelope;
         log::info(
             "taken",

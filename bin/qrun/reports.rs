@@ -73,6 +73,9 @@ impl Runner {
     /// A report announced by an earlier qrun, or one that failed: it is announced already, and synced when the
     /// journal was read from disk after a power cut or is still in the kernel's memory after a crash. Synced again.
     pub fn resume_report(&mut self, slot: u64) {
+        if let Some(report) = self.report_in_queue(slot) {
+            return self.report_done(slot, &report);
+        }
         if let Err(e) = self.open_journal(slot) {
             log::error("journal-failed", self.name_of(slot).as_deref(), &[("error", &e)]);
             return self.put_off_report(slot);
@@ -82,6 +85,34 @@ impl Runner {
         self.pending.journals.insert(slot);
         self.pending.reports.push(slot);
         self.pending.touch();
+    }
+
+    /// The report of an entry that lies in the queue already.
+    fn report_in_queue(&self, slot: u64) -> Option<Name> {
+        let report = &self.entries.get(&slot)?.active.report_open()?.name;
+        let q = &self.queue;
+        let places = [q.new_path(report), q.cur_path(report, false), q.cur_path(report, true)];
+        places.iter().any(|p| p.exists()).then(|| report.clone())
+    }
+
+    /// A report was taken from new/: its entry's journal says so before the report can be delivered and vanish, or a
+    /// crash in between would make it a second time.
+    pub fn report_taken(&mut self, report: &Name) {
+        let Some((about, _, _)) = report.reports_on() else { return };
+        if let Some(slot) = self.slots.get(&about).copied() {
+            if let Some(entry) = self.entries.get_mut(&slot) {
+                entry.active.end_report(report, now());
+            }
+            return self.write_journal(slot);
+        }
+        let line = penny_queue::journal::reported(now(), report);
+        let journal = std::fs::OpenOptions::new().append(true).open(self.queue.log_path(&about));
+        match journal.and_then(|mut j| std::io::Write::write_all(&mut j, line.as_bytes())) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                log::warning("journal-failed", Some(about.as_str()), &[("error", &e)]);
+            }
+            _ => {}
+        }
     }
 
     /// Starts the `bounce` process of an entry, or lets it wait for its turn.

@@ -1,0 +1,156 @@
+//! Crash tests of the queue: every state-changing system call of qrun is the last one once; and everything is killed
+//! again and again under load. After a restart nothing may be lost, and what comes twice is bounded.
+//!
+//! States and invariants: pennypost-queue(5). Needs strace for the first; says so where it is missing.
+
+#[path = "../support/queue.rs"]
+mod support;
+
+use penny_queue::{Enqueue, Envelope, Message};
+use penny_testkit::{Run, have, program};
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+use support::{Post, recipient, sender};
+
+/// System calls that change what a crash leaves behind, or tell somebody about it.
+const CALLS: [&str; 12] = [
+    "write",
+    "sendmsg",
+    "sendto",
+    "renameat2",
+    "rename",
+    "unlink",
+    "fsync",
+    "fdatasync",
+    "utimensat",
+    "ftruncate",
+    "clone",
+    "openat",
+];
+
+/// One kind of call is made less often than this in a run.
+const CALLS_MAX: usize = 200;
+
+fn qrun_once(post: &Post) -> Run {
+    post.run(&program!("qrun")).arg("-1").limit(Duration::from_secs(60))
+}
+
+/// qrun that is killed when it enters its `n`th `call`; true when it came to its end before that.
+fn killed_at(post: &Post, call: &str, n: usize) -> bool {
+    let inject = format!("inject={call}:signal=KILL:when={n}");
+    let out = post
+        .run("/usr/bin/strace".as_ref())
+        .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject])
+        .arg(program!("qrun"))
+        .arg("-1")
+        .limit(Duration::from_secs(60))
+        .run();
+    out.code == Some(0)
+}
+
+/// Copies of the message with this text in a mailbox.
+fn copies(post: &Post, user: &str, text: &str) -> usize {
+    let line = format!("\n{text}\n");
+    post.mails(user).iter().filter(|m| m.contains(&line)).count()
+}
+
+#[test]
+fn each_system_call_of_qrun_is_the_last_one_once() {
+    if !have("each_system_call_of_qrun_is_the_last_one_once", "strace") {
+        return;
+    }
+    let mut post = Post::new("retry_min = \"1s\"\nretry_max = \"1s\"", "");
+    post.table("aliases", "team: joe, bob\n");
+    ["spawn", "lookup", "enqueue"].iter().for_each(|s| post.start(s));
+    let mut points = 0;
+    for call in CALLS {
+        let came_through = (1..CALLS_MAX).find(|n| {
+            points += 1;
+            die_and_recover(&post, call, *n)
+        });
+        assert!(came_through.is_some(), "more than {CALLS_MAX} times {call}");
+    }
+    assert!(points > 60, "only {points} points of death: the list of calls misses some");
+    println!("{points} points of death");
+}
+
+/// One message, a qrun that is killed at a call, and one that is not. True when the first came through.
+fn die_and_recover(post: &Post, call: &str, n: usize) -> bool {
+    let text = format!("message of {call} {n}");
+    // two mailboxes by an alias, one that does not exist: expansion, journal, report, removal all happen
+    post.send("ann@example.test", &["team@example.test", "nosuch@example.test"], &text);
+    let came_through = killed_at(post, call, n);
+    qrun_once(post).run().expect_code(0);
+    for user in ["joe", "bob", "ann"] {
+        let found = copies(post, user, &text);
+        assert!((1..=2).contains(&found), "killed at {call} {n}: {user} has {found} copies");
+    }
+    for dir in ["new", "cur", "log", "corrupt"] {
+        assert!(post.files(dir).is_empty(), "killed at {call} {n}: {dir} holds {:?}", post.files(dir));
+    }
+    came_through
+}
+
+/// Sends one message; true when the queue promised it.
+fn try_send(post: &Post, text: &str) -> bool {
+    let Ok(stream) = UnixStream::connect(post.dir.join("run/enqueue/socket")) else { return false };
+    let Ok(mut enqueue) = Enqueue::over(stream) else { return false };
+    let envelope = Envelope {
+        arrival: (std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(), 0),
+        sender: sender("ann@example.test", ""),
+        recipients: vec![recipient("joe@example.test", ""), recipient("bob@example.test", "")],
+        ..Envelope::default()
+    };
+    let message = format!("Subject: x\n\n{text}\n");
+    enqueue.commit(&envelope, b"", Message::Bytes(message.as_bytes())).is_ok()
+}
+
+#[test]
+fn nothing_is_lost_when_everything_is_killed_again_and_again() {
+    let seconds = std::env::var("CRASH_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(8);
+    let mut post = Post::new("retry_min = \"1s\"\nretry_max = \"1s\"", "").up();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut promised = Vec::new();
+    let mut kills = 0usize;
+    let victims = ["qrun", "spawn", "enqueue", "lookup", "qrun", "qrun"];
+    while Instant::now() < end {
+        for _ in 0..8 {
+            let text = format!("message number {:06}", promised.len());
+            if try_send(&post, &text) {
+                promised.push(text);
+            }
+            std::thread::sleep(Duration::from_millis(7));
+        }
+        let victim = victims[kills % victims.len()];
+        post.kill(victim);
+        post.start(victim);
+        kills += 1;
+    }
+    post.kill("qrun");
+    // what waits is due within seconds
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        qrun_once(&post).run().expect_code(0);
+        if ["new", "cur"].iter().all(|d| post.files(d).is_empty()) {
+            break;
+        }
+        assert!(Instant::now() < patience, "left: {:?}", post.files("cur"));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let mut twice = 0;
+    for user in ["joe", "bob"] {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for mail in post.mails(user) {
+            let line = mail.lines().find(|l| l.starts_with("message number ")).unwrap_or_default().to_owned();
+            *counts.entry(line).or_default() += 1;
+        }
+        let lost: Vec<&String> = promised.iter().filter(|p| !counts.contains_key(*p)).collect();
+        assert!(lost.is_empty(), "{user} lost {lost:?}");
+        twice += counts.values().map(|n| n - 1).sum::<usize>();
+    }
+    println!("{} promised, {kills} kills, {twice} came again", promised.len());
+    // jobs in flight at a kill: at most the four a mailbox is given at a time, for two mailboxes
+    assert!(twice <= kills * 8, "{twice} duplicates for {kills} kills");
+    assert!(post.files("corrupt").is_empty());
+}
