@@ -272,7 +272,8 @@ fn users_without_a_shell_run_no_programs() {
 fn unsafe_files_defer_and_are_never_followed() {
     let secret = TempDir::new();
     let target = secret.write("forward", "/dev/null\n");
-    let cases: [(&str, &dyn Fn(&Home)); 6] = [
+    type Make<'a> = &'a dyn Fn(&Home);
+    let cases: [(&str, Make<'_>); 6] = [
         ("symbolic link", &|h| symlink(&target, h.home().join(".forward")).unwrap()),
         ("not a regular file", &|h| {
             Run::new("mkfifo").arg(h.home().join(".forward")).run().expect_code(0);

@@ -221,7 +221,8 @@ fn hand_envelope(options: &Options, owner: &Owner, mail: &Mail) -> Result<Envelo
 /// DESIGN section 4: whoever may run no programs may also touch nothing outside the home but the administrator's scripts.
 fn confine(context: &Context) -> Result<(), Failure> {
     let deliver = &context.config.deliver;
-    let paths = [&deliver.sieve_before, &deliver.sieve_after, &deliver.sieve_programs].map(PathBuf::as_path);
+    let global = context.config.paths.tables.join("sieve");
+    let paths = [&deliver.sieve_before, &deliver.sieve_after, &deliver.sieve_programs, &global].map(PathBuf::as_path);
     context.owner.confine(&context.config, &paths)
 }
 

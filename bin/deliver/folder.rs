@@ -8,7 +8,11 @@ use std::path::Path;
 
 use penny_base::services::Lookup;
 use penny_base::{Failure, Kind, log};
-use penny_maildir::{Delivery, DiskEncoding, Error, Flags, FolderName, Info, Limits, Maildir, NameStyle, Place, Quota};
+use penny_maildir::mailbox::{FlagSet, Mode};
+use penny_maildir::{
+    Delivery, DiskEncoding, Error, Flags, FolderName, Info, Limits, Maildir, NameStyle, Place, Quota, Store,
+    StoreOptions,
+};
 
 use crate::context::Context;
 use crate::{fields, safe};
@@ -91,8 +95,40 @@ pub fn deliver(context: &Context, name: &str, filing: &Filing<'_>) -> Result<Str
         // a name that cannot be a folder: the mail still goes to the user
         Err(_) => (root.clone(), "INBOX".to_owned()),
     };
-    store(context, &root, &dir, filing)?;
+    if filing.flags.iter().any(|f| !f.starts_with('\\')) {
+        with_keywords(context, &took, filing)?;
+    } else {
+        store(context, &root, &dir, filing)?;
+    }
     Ok(took)
+}
+
+/// Keywords have numbers that the mailbox keeps: such a message is appended as imapd would.
+fn with_keywords(context: &Context, name: &str, filing: &Filing<'_>) -> Result<(), Failure> {
+    let fail = |e: Error| failure(context, &e);
+    let (storage, messages) = context.owner.quota(&context.config);
+    let limits = Limits { storage, messages };
+    let options = StoreOptions {
+        limits: (!limits.is_unlimited()).then_some(limits),
+        encoding: encoding(context),
+        ..StoreOptions::default()
+    };
+    let store = Store::open(&context.owner.maildir, options).map_err(fail)?;
+    let folder = folder_name(context, name).map_err(fail)?;
+    let mut mailbox = store.mailbox(&folder, Mode::Target).map_err(fail)?;
+    let mut delivery = mailbox.begin_append().map_err(fail)?;
+    write_message(context, &mut delivery, filing)?;
+    let prepared = delivery.finish().map_err(fail)?;
+    let (system, keywords): (Vec<_>, Vec<_>) = filing.flags.iter().cloned().partition(|f| f.starts_with('\\'));
+    let set = FlagSet { flags: system_flags(&system), keywords };
+    mailbox.append(vec![(prepared, set)]).map_err(fail)?;
+    log::info(
+        "delivered",
+        context.id(),
+        &[("user", &context.owner.user), ("to", &context.recipient()), ("folder", &name)],
+    );
+    report(context, store.quota());
+    Ok(())
 }
 
 /// Into any Maildir directory (an instruction named it); not part of the quota.
@@ -136,13 +172,7 @@ fn report(context: &Context, quota: &Quota) {
 fn write(context: &Context, dir: &Maildir, filing: &Filing<'_>) -> Result<u64, Failure> {
     let fail = |e: Error| failure(context, &e);
     let mut delivery = Delivery::begin(dir).map_err(fail)?;
-    let written = match filing.content {
-        Some(content) => {
-            delivery.write_all(fields::added(context).as_bytes()).and_then(|()| write_lf(content, &mut delivery))
-        }
-        None => fields::write_stored(context, &mut delivery),
-    };
-    written.map_err(|e| Failure::io("write message", &e))?;
+    write_message(context, &mut delivery, filing)?;
     let done = delivery.commit(place(filing.flags)).map_err(fail)?;
     log::info(
         "delivered",
@@ -150,6 +180,16 @@ fn write(context: &Context, dir: &Maildir, filing: &Filing<'_>) -> Result<u64, F
         &[("user", &context.owner.user), ("to", &context.recipient()), ("size", &done.size), ("file", &done.base)],
     );
     Ok(done.size)
+}
+
+fn write_message(context: &Context, delivery: &mut Delivery, filing: &Filing<'_>) -> Result<(), Failure> {
+    let written = match filing.content {
+        Some(content) => {
+            delivery.write_all(fields::added(context).as_bytes()).and_then(|()| write_lf(content, delivery))
+        }
+        None => fields::write_stored(context, delivery),
+    };
+    written.map_err(|e| Failure::io("write message", &e))
 }
 
 fn write_lf(content: &[u8], out: &mut impl Write) -> std::io::Result<()> {
@@ -164,17 +204,18 @@ fn write_lf(content: &[u8], out: &mut impl Write) -> std::io::Result<()> {
 
 /// new/ unless a flag is to be set.
 fn place(flags: &[String]) -> Place {
-    let mut info = Info::default();
-    for flag in flags {
-        let bit = match flag.to_ascii_lowercase().as_str() {
-            "\\seen" => Flags::SEEN,
-            "\\answered" => Flags::ANSWERED,
-            "\\flagged" => Flags::FLAGGED,
-            "\\draft" => Flags::DRAFT,
-            "\\deleted" => Flags::DELETED,
-            _ => Flags::NONE,
-        };
-        info.flags = info.flags.union(bit);
-    }
-    if info.flags == Flags::NONE && info.letters == 0 { Place::New } else { Place::Cur(info) }
+    let flags = system_flags(flags);
+    if flags == Flags::NONE { Place::New } else { Place::Cur(Info { flags, ..Info::default() }) }
+}
+
+fn system_flags(flags: &[String]) -> Flags {
+    let bit = |flag: &String| match flag.to_ascii_lowercase().as_str() {
+        "\\seen" => Flags::SEEN,
+        "\\answered" => Flags::ANSWERED,
+        "\\flagged" => Flags::FLAGGED,
+        "\\draft" => Flags::DRAFT,
+        "\\deleted" => Flags::DELETED,
+        _ => Flags::NONE,
+    };
+    flags.iter().fold(Flags::NONE, |all, flag| all.union(bit(flag)))
 }

@@ -72,26 +72,7 @@ impl Mail {
     }
 
     fn read_header(&mut self) -> io::Result<()> {
-        let mut reader = self.reader().take(HEADER_MAX);
-        let mut header = Vec::new();
-        let mut chunk = vec![0; 16 * 1024];
-        let mut seen = 0;
-        loop {
-            let n = reader.read(&mut chunk)?;
-            header.extend_from_slice(chunk.get(..n).unwrap_or_default());
-            let from = seen;
-            let end = if header.starts_with(b"\n") { Some(1) } else { find(&header, b"\n\n", from).map(|at| at + 2) };
-            if let Some(end) = end {
-                header.truncate(end);
-                break;
-            }
-            if n == 0 {
-                break;
-            }
-            seen = header.len().saturating_sub(1);
-        }
-        drop(reader);
-        self.header = header;
+        self.header = header_of(self.reader().take(HEADER_MAX))?;
         Ok(())
     }
 
@@ -124,6 +105,26 @@ impl Mail {
         let field = Fields::new(&self.header).find(|f| f.is("return-path"));
         let path = field.map(|f| String::from_utf8_lossy(&f.unfolded()).trim().to_owned());
         path.or_else(|| self.from_line.as_ref()?.split_whitespace().nth(1).map(str::to_owned))
+    }
+}
+
+/// Everything up to and with the first empty line.
+fn header_of(mut reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut header = Vec::new();
+    let mut chunk = vec![0; 16 * 1024];
+    let mut seen = 0;
+    loop {
+        let n = reader.read(&mut chunk)?;
+        header.extend_from_slice(chunk.get(..n).unwrap_or_default());
+        let end = if header.starts_with(b"\n") { Some(1) } else { find(&header, b"\n\n", seen).map(|at| at + 2) };
+        if let Some(end) = end {
+            header.truncate(end);
+            return Ok(header);
+        }
+        if n == 0 {
+            return Ok(header);
+        }
+        seen = header.len().saturating_sub(1);
     }
 }
 

@@ -17,6 +17,7 @@ mod qmail;
 mod rules;
 mod safe;
 mod send;
+mod sieve;
 mod steps;
 mod watchdog;
 

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use penny_base::{Failure, Kind, Outcome};
+use penny_base::{Failure, Outcome};
 use penny_sys::process::{self, Ended, Program};
 
 use crate::context::Context;
@@ -223,11 +223,6 @@ pub fn allowed(context: &Context) -> Result<(), Failure> {
         return Err(Failure::temporary("4.7.0", "programs are not allowed for this mailbox"));
     }
     Ok(())
-}
-
-/// A failure for a program that cannot work at all.
-pub fn missing(name: &str) -> Failure {
-    Failure::permanent(Kind::Unavailable, "5.3.5", format!("program {name} is not available"))
 }
 
 #[cfg(test)]

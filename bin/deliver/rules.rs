@@ -9,7 +9,7 @@ use penny_base::Failure;
 use crate::context::Context;
 use crate::folder::{self, Filing};
 use crate::outcome::Done;
-use crate::{fields, forward, qmail, safe, steps};
+use crate::{fields, forward, qmail, safe, sieve, steps};
 
 /// Delivers the message.
 pub fn deliver(context: Context) -> Result<Done, Failure> {
@@ -26,6 +26,9 @@ pub fn deliver(context: Context) -> Result<Done, Failure> {
         return default(context);
     }
     safe::check_home(&context.owner.home)?;
+    if let Some(done) = sieve::deliver(context)? {
+        return Ok(done);
+    }
     if context.is_junk() {
         return default(context);
     }

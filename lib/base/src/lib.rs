@@ -11,6 +11,7 @@ pub mod failure;
 pub mod log;
 pub mod owner;
 pub mod program;
+pub mod scripts;
 pub mod services;
 pub mod ucspi;
 pub mod wire;

@@ -374,10 +374,20 @@ section! {
         pipe_timeout: Seconds = Seconds(120);
         /// Directory of programs for Sieve pipe, filter and execute.
         sieve_programs: PathBuf = "/etc/pennypost/sieve-bin".into();
-        /// Sieve script run before a user's own.
+        /// Sieve script (or a directory of them, in order of name) run before a user's own.
         sieve_before: PathBuf = PathBuf::new();
-        /// Sieve script run after a user's own.
+        /// Sieve script (or a directory of them) run after a user's own.
         sieve_after: PathBuf = PathBuf::new();
+        /// Field the Sieve test spamtest reads: name, colon, regular expression whose group is the score.
+        spamtest: String = "X-Spamcheck:score=(-?[0-9.]+)".into();
+        /// Score that means surely spam.
+        spamtest_max: u32 = 1;
+        /// Field the Sieve test virustest reads, in the same form; its score is out of 5. Empty leaves it off.
+        virustest: String = String::new();
+        /// Redirects of one message by Sieve.
+        sieve_redirects: u32 = 4;
+        /// Shortest time between two vacation answers to one sender.
+        vacation_min: Seconds = Seconds(86400);
     }
 }
 
