@@ -305,3 +305,32 @@ fn root_works_as_the_owner() {
         assert_eq!(std::fs::metadata(w.dir.join(path)).unwrap().uid(), 65534, "{path}");
     }
 }
+
+#[test]
+fn the_manuals_examples_work() {
+    let w = World::new();
+    w.ok(&["make", "home/Maildir", "Sent", "Junk"]);
+    w.ok(&["make", "backup/Maildir"]);
+    w.write("joe", &mbox(4));
+    w.write("home/Maildir/.Sent/cur/5.M1P1.h:2,S", "Subject: out\n\nx\n");
+    w.write("home/Maildir/.Junk/cur/5.M1P1.h:2,", "Subject: junk\n\nx\n");
+    let tool = program!("maildirctl").parent().unwrap().display().to_string();
+    let shell = |line: &str| {
+        let path = format!("{tool}:{}", std::env::var("PATH").unwrap());
+        let home = w.dir.join("home").display().to_string();
+        let out = Run::new("/bin/sh").args(["-c", line]).env("PATH", path).env("HOME", home).dir(w.dir.path()).run();
+        out.expect_code(0);
+        out.out()
+    };
+    let joe = w.dir.join("joe").display().to_string();
+    let backup = w.dir.join("backup").display().to_string();
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/maildirctl.1")).unwrap();
+    let examples: Vec<&str> = manual.lines().filter_map(|l| l.strip_prefix(".Dl ")).collect();
+    assert_eq!(examples.len(), 3);
+    let run = |i: usize| shell(&examples[i].replace("/var/mail/joe", &joe).replace("/backup", &backup));
+    assert_eq!(run(0), "imported 4, skipped 0\n");
+    assert_eq!(run(0), "imported 0, skipped 4\n");
+    assert_eq!(run(1), "expired 1 of Junk\n");
+    assert!(run(2).contains("imported 1, skipped 0\n"));
+    assert_eq!(w.names("backup/Maildir/.Sent/cur").len(), 1);
+}

@@ -129,13 +129,23 @@ pub fn join(base: &[u8], info: &Info) -> Vec<u8> {
     out
 }
 
-/// The value of `,S=` or `,W=` in a name, if it is all digits up to ':' ',' or the end.
-fn size_field(name: &[u8], key: u8) -> Option<u64> {
+/// The values of `,S=` and `,W=` in a name, each if it is all digits up to ':' ',' or the end.
+pub fn sizes(name: &[u8]) -> (Option<u64>, Option<u64>) {
     let (base, _) = split(name);
-    base.split(|&c| c == b',').skip(1).find_map(|field| match field {
-        [k, b'=', digits @ ..] if *k == key => decimal(digits),
-        _ => None,
-    })
+    let mut out = (None, None);
+    let mut rest = base;
+    while let Some(comma) = memchr::memchr(b',', rest) {
+        rest = rest.get(comma + 1..).unwrap_or_default();
+        let (key, digits) = match rest {
+            [key @ (b'S' | b'W'), b'=', digits @ ..] => (*key, digits),
+            _ => continue,
+        };
+        let end = memchr::memchr(b',', digits).unwrap_or(digits.len());
+        let value = decimal(digits.get(..end).unwrap_or_default());
+        let slot = if key == b'S' { &mut out.0 } else { &mut out.1 };
+        *slot = slot.or(value);
+    }
+    out
 }
 
 /// A non-empty decimal number that fits.
@@ -151,12 +161,12 @@ pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
 
 /// Octets on disk as the name says (`,S=`).
 pub fn physical_size(name: &[u8]) -> Option<u64> {
-    size_field(name, b'S')
+    sizes(name).0
 }
 
 /// Octets with CRLF line ends as the name says (`,W=`), which is RFC822.SIZE.
 pub fn virtual_size(name: &[u8]) -> Option<u64> {
-    size_field(name, b'W')
+    sizes(name).1
 }
 
 /// The leading seconds of a name: when it was made, by convention.

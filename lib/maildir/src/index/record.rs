@@ -117,11 +117,12 @@ impl Record {
         let base = base.into();
         let mut fixed = Fixed { uid, ..Fixed::default() };
         fixed.set(state::NEW, in_new);
-        if let Some(size) = name::physical_size(&base) {
+        let (size, virtual_size) = name::sizes(&base);
+        if let Some(size) = size {
             fixed.size = size;
             fixed.set(state::SIZE, true);
         }
-        if let Some(size) = name::virtual_size(&base) {
+        if let Some(size) = virtual_size {
             fixed.virtual_size = size;
             fixed.set(state::VIRTUAL, true);
         }

@@ -45,9 +45,10 @@ pub(super) fn build(place: &Place, lock: &mut FolderLock) -> Result<Index> {
     let uids = Uids { lines: entries.iter().map(|e| (e.uid, e.base.into())).collect(), ..Uids::default() };
     let by_name = uids.by_name();
     let table = listing.by_base();
+    let unique = table.len() == listing.len();
     let mut plan = Plan::default();
     for i in 0..listing.len() {
-        if let Some(f) = listing.get(i).filter(|f| table.get(f.base) == Some(&i)) {
+        if let Some(f) = listing.get(i).filter(|f| unique || table.get(f.base) == Some(&i)) {
             plan.fresh.push((by_name.get(f.base).copied(), f.base.into(), f.info.into(), f.in_new));
         }
     }
