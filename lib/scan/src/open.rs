@@ -87,9 +87,17 @@ fn each(places: &Places, marker: Marker, sink: &mut dyn Sink, mut f: impl FnMut(
 
 /// Encoded files in text.
 fn in_text(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
-    each(places, Marker::Uu, sink, |at, s| mime::uu::read(data, at, s));
-    each(places, Marker::Yenc, sink, |at, s| mime::yenc::read(data, at, s));
-    each(places, Marker::BinHex, sink, |at, s| mime::binhex::read(data, at, s));
+    // words of prose: these readers cost little where nothing is encoded
+    let words: [(Marker, Word); 3] =
+        [(Marker::Uu, mime::uu::read), (Marker::Yenc, mime::yenc::read), (Marker::BinHex, mime::binhex::read)];
+    for (marker, read) in words {
+        for at in of(places, marker) {
+            if sink.done() {
+                return;
+            }
+            read(data, at, sink);
+        }
+    }
     let readable = data.len() < SCRIPT_MAX;
     if has(places, Marker::Base64) {
         let mut n = 0;
@@ -112,6 +120,9 @@ fn in_text(kind: Kind, data: &[u8], places: &Places, sink: &mut dyn Sink) {
         }
     }
 }
+
+/// A reader of text encoded behind a word.
+type Word = fn(&[u8], usize, &mut dyn Sink);
 
 /// A reader that is asked whether an archive begins here.
 type Guess = fn(&[u8], bool, &mut dyn Sink);

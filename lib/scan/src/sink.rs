@@ -124,6 +124,8 @@ pub struct Meta {
     pub piece: bool,
     /// To be read as mail whatever it looks like.
     pub mail: bool,
+    /// Text of a message that was read flat: headers and parts in it have been seen.
+    pub flat: bool,
     /// Address and length of the encoded octets in the container, to find the part again.
     pub source: Option<(usize, usize)>,
 }

@@ -135,7 +135,10 @@ pub fn walk(db: &Db<'_>, options: &Options, scratch: &mut Scratch, data: &[u8], 
 fn object(st: &mut State<'_>, parent: Option<&Frame<'_>>, meta: &Meta, data: &[u8], forced: Option<Kind>) {
     let depth = parent.map_or(0, |p| p.depth + 1);
     let path = path(parent, meta);
-    let kind = forced.unwrap_or_else(|| kind::detect(data));
+    let kind = match forced.unwrap_or_else(|| kind::detect(data)) {
+        Kind::Mail if meta.flat => Kind::Text,
+        kind => kind,
+    };
     let part = parent.and_then(|p| p.part.or_else(|| part_of(p, meta)));
     let frame = Frame { data, kind, path, depth, part, parent };
     if !st.admit(&frame, meta) {
@@ -164,7 +167,8 @@ fn object(st: &mut State<'_>, parent: Option<&Frame<'_>>, meta: &Meta, data: &[u
     }
     let mut ctx = Ctx { st, frame: &frame };
     crate::open::open(kind, data, &markers, &mut ctx);
-    if kind != Kind::Mail && !ctx.done() && (depth == 0 || (kind.is_text() && crate::mime::flat::has_parts(data))) {
+    let unread = || kind.is_text() && !meta.flat && crate::mime::flat::has_parts(data);
+    if kind != Kind::Mail && !ctx.done() && (depth == 0 || unread()) {
         crate::mime::flat::read(data, &mut ctx);
     }
 }

@@ -14,7 +14,8 @@ pub fn read(data: &[u8], sink: &mut dyn Sink) {
         }
         [b'Z', b'W', b'S', _, _, _, _, _, _, _, _, _, props, d0, d1, d2, d3, body @ ..] => {
             let dictionary = u32::from_le_bytes([*d0, *d1, *d2, *d3]).clamp(4096, DICTIONARY_MAX);
-            if let Ok(mut r) = lzma_rust2::LzmaReader::new_with_props(body, u64::MAX, *props, dictionary, None) {
+            if let Ok(r) = lzma_rust2::LzmaReader::new_with_props(body, u64::MAX, *props, dictionary, None) {
+                let mut r = Box::new(r);
                 sink.decode(&meta, &mut r);
             }
         }

@@ -9,6 +9,8 @@ use crate::sink::{Meta, Sink, Trouble};
 
 const PIECES_MAX: usize = 4096;
 const SHORT: usize = 24;
+/// A chain of joined literals longer than this is not looked at from its middle.
+const LONG_MAX: usize = 1 << 16;
 
 /// Decodes what stands behind `base64,` at `at`.
 pub fn data_uri(data: &[u8], at: usize, sink: &mut dyn Sink) {
@@ -46,8 +48,10 @@ pub fn literals(data: &[u8], sink: &mut dyn Sink) -> usize {
     while let Some(n) = data.get(at..).and_then(|d| d.iter().position(|c| matches!(c, b'"' | b'\'' | b'`' | b'['))) {
         let start = at + n;
         let (text, end) = if data.get(start) == Some(&b'[') { array(data, start) } else { joined(data, start) };
-        at = end.max(start + 1);
-        if text.len() < SHORT {
+        // text that is no code may be a quote taken for the wrong one: begin again behind it
+        let coded = text.len() >= SHORT && looks_coded(&text, data.get(start) == Some(&b'['));
+        at = if coded || end - start > LONG_MAX { end } else { start + 1 };
+        if !coded {
             continue;
         }
         pieces += 1;
@@ -61,6 +65,12 @@ pub fn literals(data: &[u8], sink: &mut dyn Sink) -> usize {
         total += one(&text, data.get(start) == Some(&b'['), sink);
     }
     total
+}
+
+/// Whether a literal can be data: no blanks but at line ends, or escapes all over.
+fn looks_coded(text: &[u8], octets: bool) -> bool {
+    let escaped = || text.iter().filter(|c| matches!(c, b'\\' | b'%')).count() * 8 > text.len();
+    octets || text.iter().all(|c| base64::is_digit(*c) || c.is_ascii_whitespace() || b"=-_".contains(c)) || escaped()
 }
 
 fn one(text: &[u8], octets: bool, sink: &mut dyn Sink) -> usize {
@@ -93,7 +103,7 @@ fn joined(data: &[u8], start: usize) -> (Vec<u8>, usize) {
     while let Some(&quote) = data.get(at).filter(|c| matches!(c, b'"' | b'\'' | b'`')) {
         let rest = data.get(at + 1..).unwrap_or_default();
         let Some(len) = rest.iter().position(|c| *c == quote || (*c == b'\n' && quote != b'`')) else {
-            return (text, data.len());
+            return (text, at + 1);
         };
         text.extend_from_slice(rest.get(..len).unwrap_or_default());
         at += len + 2;

@@ -9,14 +9,16 @@ use super::pdf_crypt::Crypt;
 use super::pdf_filter::{self, Overflow};
 use crate::sink::{Class, Meta, Sink, Trouble};
 use memchr::memmem;
+use std::collections::HashMap;
 
 const FILTERS_MAX: usize = 16;
 /// How far in front of `stream` its dictionary may begin.
-const DICT_MAX: usize = 16 << 10;
+const DICT_MAX: usize = 4 << 10;
 
 /// Reads the document at the start of `data`.
 pub fn read(data: &[u8], sink: &mut dyn Sink) {
-    let crypt = match Crypt::of(data) {
+    let objects = Objects::index(data);
+    let crypt = match Crypt::of(&objects) {
         Ok(crypt) => crypt,
         Err(()) => {
             sink.trouble(Trouble::Encrypted, "a PDF that needs a password");
@@ -26,6 +28,7 @@ pub fn read(data: &[u8], sink: &mut dyn Sink) {
     actions(data, sink);
     embedded_names(data, sink);
     let mut at = 0;
+    let mut ends = Ends { data, next: Some(0) };
     while let Some(found) = memmem::find(data.get(at..).unwrap_or_default(), b"stream") {
         if sink.done() {
             return;
@@ -37,8 +40,8 @@ pub fn read(data: &[u8], sink: &mut dyn Sink) {
         }
         let Some((dict, object)) = dictionary(data, word) else { continue };
         let start = body_start(data, word + 6);
-        for body in bodies(data, start, dict) {
-            one(data, dict, object, body, crypt.as_ref(), sink);
+        for body in bodies(&objects, start, dict, &mut ends) {
+            one(&objects, dict, object, body, crypt.as_ref(), sink);
             at = at.max(start + body.len());
         }
     }
@@ -56,9 +59,10 @@ fn actions(data: &[u8], sink: &mut dyn Sink) {
 /// Names in file specifications that embed a file (7.11.3).
 fn embedded_names(data: &[u8], sink: &mut dyn Sink) {
     for at in memmem::find_iter(data, b"/EF").take(1000) {
-        let from = data.get(..at).and_then(|d| memmem::rfind(d, b"obj")).unwrap_or(0).max(at.saturating_sub(2048));
-        let to =
-            memmem::find(data.get(at..).unwrap_or_default(), b"endobj").map_or(data.len(), |n| at + n).min(at + 2048);
+        let low = at.saturating_sub(2048);
+        let from = low + data.get(low..at).and_then(|d| memmem::rfind(d, b"obj")).unwrap_or(0);
+        let near = data.get(at..data.len().min(at + 2048)).unwrap_or_default();
+        let to = at + memmem::find(near, b"endobj").unwrap_or(near.len());
         let dict = data.get(from..to).unwrap_or_default();
         let names: Vec<String> = [&b"UF"[..], b"F"]
             .iter()
@@ -110,15 +114,30 @@ fn body_start(data: &[u8], at: usize) -> usize {
     }
 }
 
+/// Where the next `endstream` is; each octet is searched once.
+struct Ends<'a> {
+    data: &'a [u8],
+    next: Option<usize>,
+}
+
+impl Ends<'_> {
+    fn behind(&mut self, start: usize) -> Option<usize> {
+        if self.next.is_some_and(|n| n < start || n == 0) {
+            self.next = memmem::find(self.data.get(start..)?, b"endstream").map(|n| start + n);
+        }
+        self.next
+    }
+}
+
 /// The body by its stated length where `endstream` confirms it, and up to the next `endstream`.
-fn bodies<'a>(data: &'a [u8], start: usize, dict: &[u8]) -> Vec<&'a [u8]> {
-    let rest = data.get(start..).unwrap_or_default();
-    let found = memmem::find(rest, b"endstream").or_else(|| memmem::find(rest, b"endobj")).unwrap_or(rest.len());
+fn bodies<'a>(objects: &Objects<'a>, start: usize, dict: &[u8], ends: &mut Ends<'a>) -> Vec<&'a [u8]> {
+    let rest = objects.data.get(start..).unwrap_or_default();
+    let found = ends.behind(start).map(|n| n - start).or_else(|| memmem::find(rest, b"endobj")).unwrap_or(rest.len());
     let mut by_word = rest.get(..found).unwrap_or_default();
     by_word = by_word.strip_suffix(b"\n").unwrap_or(by_word);
     by_word = by_word.strip_suffix(b"\r").unwrap_or(by_word);
     let length =
-        value(dict, b"Length").and_then(|v| resolve(data, v)).and_then(integer).and_then(|n| usize::try_from(n).ok());
+        value(dict, b"Length").and_then(|v| objects.resolve(v)).and_then(integer).and_then(|n| usize::try_from(n).ok());
     let by_length = length.and_then(|n| rest.get(..n)).filter(|b| {
         let behind = rest.get(b.len()..).unwrap_or_default().trim_ascii_start();
         behind.starts_with(b"endstream")
@@ -130,7 +149,14 @@ fn bodies<'a>(data: &'a [u8], start: usize, dict: &[u8]) -> Vec<&'a [u8]> {
     }
 }
 
-fn one(data: &[u8], dict: &[u8], object: (u32, u32), body: &[u8], crypt: Option<&Crypt>, sink: &mut dyn Sink) {
+fn one(
+    objects: &Objects<'_>,
+    dict: &[u8],
+    object: (u32, u32),
+    body: &[u8],
+    crypt: Option<&Crypt>,
+    sink: &mut dyn Sink,
+) {
     let kind = value(dict, b"Type").map(name_of).unwrap_or_default();
     let file = kind == b"EmbeddedFile" || value(dict, b"Subtype").is_some_and(|v| v.starts_with(b"/application"));
     let meta = Meta { container: "PDF", packed: Some(body.len() as u64), piece: !file, ..Meta::default() };
@@ -144,7 +170,7 @@ fn one(data: &[u8], dict: &[u8], object: (u32, u32), body: &[u8], crypt: Option<
     };
     let filters = value(dict, b"Filter")
         .or_else(|| value(dict, b"F"))
-        .and_then(|v| resolve(data, v))
+        .and_then(|v| objects.resolve(v))
         .map(names)
         .unwrap_or_default();
     if filters.len() > FILTERS_MAX {
@@ -216,22 +242,49 @@ pub(super) fn integer(value: &[u8]) -> Option<i64> {
     std::str::from_utf8(value.get(..len)?).ok()?.parse().ok()
 }
 
-/// Follows `N G R` to the object.
-pub(super) fn resolve<'a>(data: &'a [u8], value: &'a [u8]) -> Option<&'a [u8]> {
-    let head = value.get(..40).unwrap_or(value);
-    let mut words = head.split(|c| !is_regular(*c)).filter(|w| !w.is_empty());
-    let (n, g, r) = (words.next()?, words.next(), words.next());
-    let digits = |w: &[u8]| w.iter().all(u8::is_ascii_digit);
-    match (g, r) {
-        (Some(g), Some(b"R")) if digits(n) && digits(g) => {
-            let wanted = [n, b" ", g, b" obj"].concat();
-            memmem::find_iter(data, &wanted)
-                .find(|at| at.checked_sub(1).and_then(|p| data.get(p)).is_none_or(|c| !c.is_ascii_digit()))
-                .and_then(|at| data.get(at + wanted.len()..))
-                .map(<[u8]>::trim_ascii_start)
+/// Where each object begins.
+pub(super) struct Objects<'a> {
+    /// The document.
+    pub data: &'a [u8],
+    at: HashMap<(u32, u32), usize>,
+}
+
+/// Objects that are indexed.
+const OBJECTS_MAX: usize = 1 << 20;
+
+impl<'a> Objects<'a> {
+    /// Finds every `N G obj`; of several with one number the first counts.
+    pub fn index(data: &'a [u8]) -> Objects<'a> {
+        let mut at = HashMap::new();
+        for word in memmem::find_iter(data, b"obj").take(OBJECTS_MAX) {
+            let head = data.get(word.saturating_sub(24)..word).unwrap_or_default();
+            let mut words = head.rsplit(|c| !is_regular(*c)).filter(|w| !w.is_empty());
+            if let (Some(g), Some(n)) = (words.next().and_then(number), words.next().and_then(number)) {
+                at.entry((n, g)).or_insert(word + 3);
+            }
         }
-        _ => Some(value),
+        Objects { data, at }
     }
+
+    /// Follows `N G R` to the object; any other value is itself.
+    pub fn resolve<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]>
+    where
+        'a: 'v,
+    {
+        let head = value.get(..40).unwrap_or(value);
+        let mut words = head.split(|c| !is_regular(*c)).filter(|w| !w.is_empty());
+        let numbers = (words.next().and_then(number), words.next().and_then(number));
+        match (numbers, words.next()) {
+            ((Some(n), Some(g)), Some(b"R")) => {
+                self.at.get(&(n, g)).and_then(|at| self.data.get(*at..)).map(<[u8]>::trim_ascii_start)
+            }
+            _ => Some(value),
+        }
+    }
+}
+
+fn number(word: &[u8]) -> Option<u32> {
+    std::str::from_utf8(word).ok()?.parse().ok()
 }
 
 /// A string value, literal or hexadecimal.

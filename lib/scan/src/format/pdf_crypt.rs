@@ -3,7 +3,7 @@
 //! Standards   ISO 32000-2 7.6: revisions 2 to 6, RC4, AES-128, AES-256
 //! Failures    `Err` when a password would be needed or the handler is another one
 
-use super::pdf::{integer, resolve, string, string_at, value};
+use super::pdf::{Objects, integer, string, string_at, value};
 use crate::sig::hashes::Algorithm;
 use aes::cipher::{BlockDecrypt, BlockEncrypt, KeyInit, generic_array::GenericArray};
 use memchr::memmem;
@@ -30,14 +30,15 @@ pub struct Crypt {
 
 impl Crypt {
     /// The document's key, `None` when it is not encrypted.
-    pub fn of(data: &[u8]) -> Result<Option<Crypt>, ()> {
+    pub(super) fn of(objects: &Objects<'_>) -> Result<Option<Crypt>, ()> {
+        let data = objects.data;
         let Some(at) = memmem::rfind(data, b"/Encrypt")
             .filter(|at| data.get(at + 8).is_some_and(|c| c.is_ascii_whitespace() || *c == b'<'))
         else {
             return Ok(None);
         };
         let rest = data.get(at + 8..).unwrap_or_default().trim_ascii_start();
-        let Some(dict) = resolve(data, rest) else { return Ok(None) };
+        let Some(dict) = objects.resolve(rest) else { return Ok(None) };
         let end = memmem::find(dict, b"endobj").unwrap_or(dict.len()).min(8192);
         let dict = dict.get(..end).unwrap_or_default();
         if value(dict, b"V").is_none() && value(dict, b"R").is_none() {

@@ -24,29 +24,41 @@ pub fn read(kind: Kind, data: &[u8], guess: bool, sink: &mut dyn Sink) {
             tail = if d.failed { &[] } else { z.into_inner() };
             Decoded { failed: false, ..d } // two octets are a weak magic
         }
-        Kind::Bzip2 => sink.decode(&meta, &mut bzip2::bufread::MultiBzDecoder::new(data)),
-        Kind::Xz if xz_dictionary(data).is_some_and(|d| d > DICTIONARY_MAX) => return too_large(guess, sink),
-        Kind::Xz => sink.decode(&meta, &mut lzma_rust2::XzReader::new(data, true)),
-        Kind::Lzip if data.get(5).is_some_and(|d| 1u64 << (d & 31) > u64::from(DICTIONARY_MAX)) => {
-            return too_large(guess, sink);
+        _ if dictionary(kind, data) > DICTIONARY_MAX => return too_large(guess, sink),
+        _ => {
+            let Some(mut r) = decoder(kind, data) else { return };
+            let weak = kind == Kind::Lzma;
+            let d = sink.decode(&Meta { guess: guess || weak, ..meta }, &mut r);
+            Decoded { failed: d.failed && !weak, ..d } // most data with LZMA's magic are not LZMA at all
         }
-        Kind::Lzip => sink.decode(&meta, &mut lzma_rust2::LzipReader::new(data)),
-        Kind::Lzma => match lzma_rust2::LzmaReader::new_mem_limit(data, DICTIONARY_MAX >> 9, None) {
-            // the magic is weak: most such data are not LZMA at all
-            Ok(mut r) => Decoded { failed: false, ..sink.decode(&Meta { guess: true, ..meta }, &mut r) },
-            Err(_) => return,
-        },
-        Kind::Zstd => sink.decode(&meta, &mut Zstd::new(data)),
-        Kind::Compress => match Lzw::compress(data) {
-            Some(mut r) => sink.decode(&meta, &mut r),
-            None => Decoded { failed: true, bytes: 0 },
-        },
-        _ => return,
     };
     if decoded.failed && !guess {
         sink.trouble(Trouble::Damaged, "a compressed stream that does not decode to its end");
     }
     rest(tail, sink);
+}
+
+/// Boxed and never inlined: see zip.rs.
+#[inline(never)]
+fn decoder<'a>(kind: Kind, data: &'a [u8]) -> Option<Box<dyn Read + 'a>> {
+    Some(match kind {
+        Kind::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(data)),
+        Kind::Xz => Box::new(lzma_rust2::XzReader::new(data, true)),
+        Kind::Lzip => Box::new(lzma_rust2::LzipReader::new(data)),
+        Kind::Lzma => Box::new(lzma_rust2::LzmaReader::new_mem_limit(data, DICTIONARY_MAX >> 9, None).ok()?),
+        Kind::Zstd => Box::new(Zstd::new(data)),
+        Kind::Compress => Box::new(Lzw::compress(data)?),
+        _ => return None,
+    })
+}
+
+/// What the stream's header asks for.
+fn dictionary(kind: Kind, data: &[u8]) -> u32 {
+    match kind {
+        Kind::Xz => xz_dictionary(data).unwrap_or(0),
+        Kind::Lzip => data.get(5).map_or(0, |d| 1u32.checked_shl(u32::from(d & 31)).unwrap_or(u32::MAX)),
+        _ => 0,
+    }
 }
 
 fn container(kind: Kind) -> &'static str {
@@ -75,7 +87,7 @@ fn rest(tail: &[u8], sink: &mut dyn Sink) {
 }
 
 /// Dictionary of the first LZMA2 filter (xz file format 3.1.5, 5.3.1).
-fn xz_dictionary(data: &[u8]) -> Option<u32> {
+pub(super) fn xz_dictionary(data: &[u8]) -> Option<u32> {
     let block = data.get(12..)?;
     let len = (usize::from(*block.first()?) + 1) * 4;
     let header = block.get(..len.min(block.len()))?;

@@ -50,17 +50,18 @@ pub fn read(data: &[u8], places: &[(Marker, usize)], sink: &mut dyn Sink) {
     let of = |m: Marker| places.iter().filter(move |(k, _)| *k == m).map(|(_, at)| *at);
     let mut zip = Zip { data, entries: Entries::new(), bases: vec![0], ends: 0 };
     of(Marker::ZipEnd).for_each(|at| zip.end_record(at));
-    let ends = zip.ends > 0;
     of(Marker::ZipCentral).for_each(|at| {
         zip.central(at);
     });
+    // the three magics alone are in every program that knows zip
+    let real = zip.entries.values().any(|e| e.central > 0);
     let stored = zip.stored();
     // local headers inside a stored member belong to that member's own walk
     let inside = |at: usize| stored.iter().any(|(from, to)| (*from..*to).contains(&at));
     of(Marker::ZipLocal).filter(|at| !inside(*at)).for_each(|at| {
         zip.local(at);
     });
-    let guess = !ends && !data.starts_with(b"PK");
+    let guess = !real && !data.starts_with(b"PK");
     zip.shared(sink);
     zip.extract(guess, sink);
 }
@@ -271,18 +272,26 @@ fn crc32(data: &[u8]) -> u32 {
 
 /// Decodes one member; `None` when there is no decoder.
 fn decode(method: u16, body: &[u8], e: &Entry, meta: &Meta, sink: &mut dyn Sink) -> Option<Decoded> {
+    let mut reader = decoder(method, body, e)?;
+    Some(sink.decode(meta, &mut reader))
+}
+
+/// Boxed and never inlined: the state of some decoders is large, and this frame must not stay under the members' walks.
+#[inline(never)]
+fn decoder<'a>(method: u16, body: &'a [u8], e: &Entry) -> Option<Box<dyn Read + 'a>> {
     let exact = e.packed.iter().copied().max().filter(|p| *p > 0).and_then(|p| body.get(..p)).unwrap_or(body);
-    let mut with = |r: &mut dyn Read| Some(sink.decode(meta, r));
-    match method {
-        8 => with(&mut flate2::bufread::DeflateDecoder::new(body)),
-        9 => with(&mut deflate64::Deflate64Decoder::with_buffer(exact)),
-        12 => with(&mut bzip2::bufread::BzDecoder::new(body)),
-        14 => with(&mut lzma(body, e)?),
-        93 | 20 => with(&mut Zstd::new(exact)),
-        95 => with(&mut lzma_rust2::XzReader::new(exact, false)),
-        98 => with(&mut ppmd(body)?),
-        _ => None,
-    }
+    Some(match method {
+        8 => Box::new(flate2::bufread::DeflateDecoder::new(body)),
+        9 => Box::new(deflate64::Deflate64Decoder::with_buffer(exact)),
+        12 => Box::new(bzip2::bufread::BzDecoder::new(body)),
+        14 => Box::new(lzma(body, e)?),
+        93 | 20 => Box::new(Zstd::new(exact)),
+        95 if super::stream::xz_dictionary(exact).is_none_or(|d| d <= DICTIONARY_MAX) => {
+            Box::new(lzma_rust2::XzReader::new(exact, false))
+        }
+        98 => Box::new(ppmd(body)?),
+        _ => return None,
+    })
 }
 
 /// APPNOTE 5.8.8: version, length of the properties, properties, stream.

@@ -44,6 +44,7 @@ fn line_at(data: &[u8], start: usize) -> Line {
 /// A header being or having been read.
 struct Header<'a> {
     fields: Vec<Field<'a>>,
+    start: usize,
     body: usize,
     /// Behind the first line of blanks in it.
     blank: Option<usize>,
@@ -119,7 +120,7 @@ impl<'a> Walk<'a, '_> {
             at = line.next;
             header = if closing {
                 self.nest = self.nest.saturating_sub(1);
-                Header { fields: Vec::new(), body: at, blank: None }
+                Header { fields: Vec::new(), start: at, body: at, blank: None }
             } else {
                 self.header(at)
             };
@@ -144,10 +145,10 @@ impl<'a> Walk<'a, '_> {
             let line = line_at(self.data, at);
             let text = self.data.get(line.start..line.end).unwrap_or_default();
             if text.is_empty() {
-                return Header { fields, body: line.next, blank };
+                return Header { fields, start, body: line.next, blank };
             }
             if self.delimiter(line).is_some() {
-                return Header { fields, body: at, blank };
+                return Header { fields, start, body: at, blank };
             }
             let end = self.folded(line);
             let last = self.data.get(end.start..end.end).unwrap_or_default();
@@ -161,12 +162,12 @@ impl<'a> Walk<'a, '_> {
             }
             if odd > 20 && fields.is_empty() {
                 // no header at all: everything is body
-                return Header { fields, body: start, blank };
+                return Header { fields, start, body: start, blank };
             }
             at = end.next;
         }
         // a header that never ends may as well be a body
-        Header { body: if fields.is_empty() { start } else { self.data.len() }, fields, blank }
+        Header { start, body: if fields.is_empty() { start } else { self.data.len() }, fields, blank }
     }
 
     /// The last line of the field that begins with `line`.
@@ -257,7 +258,10 @@ impl<'a> Walk<'a, '_> {
         let body = self.data.get(header.body..end.max(header.body)).unwrap_or_default();
         part::part(&header.fields, body, self.sink);
         self.blankish(header, end);
-        for loose in std::mem::take(&mut self.loose) {
+        let loose = std::mem::take(&mut self.loose);
+        // each ends where the next begins, so that many of them cost no more than one
+        let ends: Vec<usize> = loose.iter().skip(1).map(|h| h.start).chain([end]).collect();
+        for (loose, end) in loose.iter().zip(ends) {
             let body = self.data.get(loose.body..end.max(loose.body)).unwrap_or_default();
             if !self.sink.done() {
                 part::part(&loose.fields, body, self.sink);

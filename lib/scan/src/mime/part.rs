@@ -157,7 +157,7 @@ pub fn part(fields: &[Field<'_>], body: &[u8], sink: &mut dyn Sink) {
         sink.decode(&meta, &mut qp::Decoder::new(body));
     }
     if !(e.base64 || e.quoted) || e.identity || e.other || (e.base64 && !mostly_digits(body)) {
-        sink.member(&Meta { mail: false, ..meta }, body);
+        sink.member(&Meta { mail: false, flat: true, ..meta }, body);
     }
 }
 

@@ -62,10 +62,13 @@ fn cost(window: &[Elem], options: u32, usage: &Usage) -> u64 {
 }
 
 fn variants_used(window: &[Elem], usage: &Usage) -> u32 {
-    if window.iter().any(|e| e.mask != 0xff) {
-        return 0;
-    }
-    variants(window).first().and_then(|v| usage.get(v)).copied().unwrap_or(0).min(64)
+    let value = match window {
+        [a, b, c, d] if window.iter().all(|e| e.mask == 0xff) => {
+            u32::from_le_bytes([a.value, b.value, c.value, d.value])
+        }
+        _ => return 0,
+    };
+    usage.get(&value).copied().unwrap_or(0).min(64)
 }
 
 /// A rough log-frequency of a byte over mail text, base64 and machine code; 0 is rarest.
