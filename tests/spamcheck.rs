@@ -205,6 +205,9 @@ fn replay_scores_before_it_learns() {
     let (first, last) = (out.lines().next().unwrap(), out.lines().last().unwrap());
     assert!(first.contains("\"unsure\""), "{first}");
     assert!(last.contains("\"ham\""), "{last}");
+    let gone = run(&dir, &["--db", &db, "--json", "--replay"], "ham /nonexistent/mail\nham /dev/null\n");
+    gone.expect_code(3).expect_err("/nonexistent/mail").expect_out("\"trouble\":");
+    assert_eq!(gone.out().lines().count(), 2);
     run(&dir, &["--db", &db, "--replay"], "eggs /etc/passwd\n").expect_code(3).expect_err("ham PATH");
 }
 

@@ -12,6 +12,7 @@ pub fn run(o: &Options) -> anyhow::Result<u8> {
     if let Some(text) = trouble {
         anyhow::bail!(text);
     }
+    let mut failed = false;
     let mut out = io::BufWriter::new(io::stdout().lock());
     for_each_line(io::stdin().lock(), |line| {
         let space = line.iter().position(|&c| c == b' ').unwrap_or(line.len());
@@ -23,20 +24,26 @@ pub fn run(o: &Options) -> anyhow::Result<u8> {
         };
         let path = path_of(path.trim_ascii_start());
         let shown = path.to_string_lossy();
-        let bytes = std::fs::File::open(path)
-            .and_then(read_bounded)
-            .map_err(|e| anyhow::anyhow!("{}: {e}", output::one_line(&shown)))?;
+        let read = std::fs::File::open(path).and_then(read_bounded);
+        let trouble = read.as_ref().err().map(ToString::to_string);
+        if let Some(e) = &trouble {
+            failed = true;
+            let _ = writeln!(io::stderr(), "spamcheck: {}: {e}", output::one_line(&shown)); // also in the line
+        }
+        let bytes = read.unwrap_or_default();
         let verdict = engine.examine(&bytes, Some(&writer.table));
         let text = if o.json {
-            output::json(Some(&shown), &verdict, o.explain, None)
+            output::json(Some(&shown), &verdict, o.explain, trouble.as_deref())
         } else {
             format!("{} {} {}", verdict.class.word(), verdict.score, output::one_line(&shown))
         };
         writeln!(out, "{text}")?;
-        engine.learn(&bytes, &mut writer.table, spam);
+        if trouble.is_none() {
+            engine.learn(&bytes, &mut writer.table, spam);
+        }
         Ok(())
     })?;
     out.flush()?;
     writer.commit()?;
-    Ok(0)
+    Ok(if failed { crate::ERROR } else { 0 })
 }
