@@ -4,12 +4,13 @@
 //! Invariants  1. a message that has gone meanwhile never ends the session: the others are sent, and the answer says so
 //!             2. a file is opened only for items that need it, and only its header where that is enough
 use super::answer::Answer;
+use super::cache::{field_of, is_kept, made};
 use super::loaded::{Part, read_part};
 use super::selected::Selected;
 use super::{Session, io};
 use penny_base::Failure;
 use penny_imap::command::{FetchArgs, Item, Section, SectionText};
-use penny_imap::render::{BinaryError, View, body_structure, crlf_len, envelope, preview};
+use penny_imap::render::{BinaryError, View, crlf_len, envelope};
 use penny_imap::{Code, NumberSet, SequenceSet, write};
 use penny_maildir::{Error, FlagOp, FlagSet, Flags, Message};
 use penny_mime::DateTime;
@@ -58,8 +59,9 @@ impl Session {
             Err(e) => return Ok(Answer::of(&e)),
         };
         let items = wanted_items(args, condstore);
-        let mut job =
-            Job { items: &items, part: items.iter().filter_map(needed).max(), buffer: Vec::new(), uid: args.uid };
+        let kept = items.iter().filter_map(field_of).collect();
+        let part = items.iter().filter_map(needed).max();
+        let mut job = Job { items: &items, part, kept, buffer: Vec::new(), uid: args.uid };
         let mut fault = None;
         for uid in uids {
             let extra = seen.binary_search(&uid).is_ok();
@@ -130,12 +132,14 @@ fn wanted_items(args: &FetchArgs, condstore: bool) -> Vec<Item> {
 /// How much of the file an item needs.
 fn needed(item: &Item) -> Option<Part> {
     match item {
-        Item::Envelope | Item::Rfc822Header | Item::ThreadId => Some(Part::Header),
-        Item::Section { section, .. } if section.path.is_empty() => match section.text {
+        Item::Envelope | Item::ThreadId => Some(Part::List),
+        Item::Rfc822Header => Some(Part::Header),
+        Item::Section { section, .. } if section.path.is_empty() => match &section.text {
+            SectionText::Fields(names) if names.iter().all(|n| is_kept(n)) => Some(Part::List),
             SectionText::Header | SectionText::Fields(_) | SectionText::FieldsNot(_) => Some(Part::Header),
             _ => Some(Part::Whole),
         },
-        Item::Rfc822 | Item::Rfc822Text | Item::Body | Item::BodyStructure | Item::Preview { .. } => Some(Part::Whole),
+        Item::Rfc822 | Item::Rfc822Text => Some(Part::Whole),
         Item::Section { .. } | Item::Binary { .. } | Item::BinarySize(_) => Some(Part::Whole),
         _ => None,
     }
@@ -143,7 +147,10 @@ fn needed(item: &Item) -> Option<Part> {
 
 struct Job<'a> {
     items: &'a [Item],
+    /// What the items that are not kept whole need.
     part: Option<Part>,
+    /// Cache fields of those that are.
+    kept: Vec<u16>,
     buffer: Vec<u8>,
     uid: bool,
 }
@@ -162,7 +169,9 @@ impl Job<'_> {
             return Err(Fault::Gone);
         };
         let mut bytes = std::mem::take(&mut self.buffer);
-        if let Some(part) = self.part {
+        let missing = self.kept.iter().any(|&field| selected.mailbox.cached(uid, field).is_none());
+        let part = if missing { Some(Part::Whole) } else { self.part };
+        if let Some(part) = part {
             read_part(&mut selected.mailbox, uid, part, &mut bytes)?;
         }
         if seen || self.items.contains(&Item::Flags) {
@@ -185,7 +194,7 @@ impl Job<'_> {
         if result.is_err() {
             out.truncate(start);
         }
-        if self.part == Some(Part::Whole) && result.is_ok() && message.virtual_size.is_none() {
+        if part == Some(Part::Whole) && result.is_ok() && message.virtual_size.is_none() {
             selected.mailbox.learned(uid, crlf_len(&bytes) as u64);
         }
         self.buffer = bytes;
@@ -222,11 +231,15 @@ impl Job<'_> {
             }
             Item::SaveDate => put(format!("SAVEDATE \"{}\"", DateTime::from_unix(m.save_date, 0).imap())),
             Item::EmailId => put(format!("EMAILID ({})", email_id(selected, m.uid))),
-            Item::ThreadId => put(format!("THREADID ({})", thread_id(view.header()))),
+            Item::ThreadId => match thread_id(view.header()) {
+                Some(id) => put(format!("THREADID ({id})")),
+                None => put("THREADID NIL".into()), // RFC 8474 5.2
+            },
             Item::Flags => {
                 put("FLAGS ".into());
                 selected.write_flags(out, m);
             }
+            Item::BodyStructure | Item::Body | Item::Preview { .. } => kept_item(item, selected, out, m.uid, view),
             _ => return self.content(item, out, view),
         }
         Ok(())
@@ -240,11 +253,6 @@ impl Job<'_> {
                 out.extend_from_slice(b"ENVELOPE ");
                 envelope(out, view.header());
             }
-            Item::Body | Item::BodyStructure => {
-                let extended = *item == Item::BodyStructure;
-                out.extend_from_slice(if extended { b"BODYSTRUCTURE " } else { b"BODY " });
-                body_structure(out, view.bytes(), view.structure(), extended);
-            }
             Item::Rfc822 => named(out, "RFC822", view, &section(SectionText::All)),
             Item::Rfc822Header => named(out, "RFC822.HEADER", view, &section(SectionText::Header)),
             Item::Rfc822Text => named(out, "RFC822.TEXT", view, &section(SectionText::Text)),
@@ -255,16 +263,34 @@ impl Job<'_> {
                 out.push(b' ');
                 view.section(out, section, *partial);
             }
-            Item::Preview { .. } => {
-                out.extend_from_slice(b"PREVIEW ");
-                write::string(out, preview(view).as_bytes());
-            }
             Item::Binary { path, partial, .. } => return binary(out, view, path, *partial),
             Item::BinarySize(path) => return binary_size(out, view, path),
             _ => {}
         }
         Ok(())
     }
+}
+
+/// BODYSTRUCTURE, BODY and PREVIEW: from the cache, else made and kept.
+fn kept_item(item: &Item, selected: &mut Selected, out: &mut Vec<u8>, uid: u32, view: &View<'_>) {
+    let field = field_of(item).unwrap_or_default();
+    let value = match selected.mailbox.cached(uid, field) {
+        Some(kept) => kept.to_vec(),
+        None => {
+            let value = made(item, view);
+            selected.mailbox.cache(uid, field, value.clone());
+            value
+        }
+    };
+    match item {
+        Item::BodyStructure => out.extend_from_slice(b"BODYSTRUCTURE "),
+        Item::Body => out.extend_from_slice(b"BODY "),
+        _ => {
+            out.extend_from_slice(b"PREVIEW ");
+            return write::string(out, &value);
+        }
+    }
+    out.extend_from_slice(&value);
 }
 
 fn named(out: &mut Vec<u8>, name: &str, view: &View<'_>, section: &Section) {
@@ -358,10 +384,8 @@ pub(super) fn email_id(selected: &Selected, uid: u32) -> String {
 }
 
 /// RFC 8474 5.2: the root of the references names the thread.
-pub(super) fn thread_id(header: &[u8]) -> String {
+pub(super) fn thread_id(header: &[u8]) -> Option<String> {
     let message = penny_imap::thread::Message::read(0, header, 0);
-    match message.references.into_iter().next().or(message.id) {
-        Some(root) => format!("T{:016x}", penny_maildir::name::hash(&root)),
-        None => "NIL".into(),
-    }
+    let root = message.references.into_iter().next().or(message.id)?;
+    Some(format!("T{:016x}", penny_maildir::name::hash(&root)))
 }

@@ -11,6 +11,8 @@ const HEAD: usize = 8 * 1024;
 /// How much of a message is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
+    /// The fields of `cache::FIELDS`, usually without opening the file.
+    List,
     Header,
     Whole,
 }
@@ -24,12 +26,15 @@ pub fn read_message(mailbox: &mut Mailbox, uid: u32) -> Result<Vec<u8>, Error> {
 
 /// Reads a message or its header (with its empty line) into a buffer that may be used again.
 pub fn read_part(mailbox: &mut Mailbox, uid: u32, part: Part, bytes: &mut Vec<u8>) -> Result<(), Error> {
+    if part == Part::List {
+        return super::cache::list_header(mailbox, uid, bytes);
+    }
     bytes.clear();
     let mut file = mailbox.open_message(uid)?;
     let failed = |e| Error::Io { what: "read a message of", path: mailbox.maildir().path().to_path_buf(), source: e };
     match part {
         Part::Whole => file.read_to_end(bytes).map(drop).map_err(failed),
-        Part::Header => read_header(&mut file, bytes).map_err(failed),
+        Part::Header | Part::List => read_header(&mut file, bytes).map_err(failed),
     }
 }
 

@@ -7,6 +7,7 @@
 //! Trust       client octets and message octets are hostile; the process runs as the mailbox's owner
 mod answer;
 mod append;
+mod cache;
 mod copy;
 mod fetch;
 mod folders;

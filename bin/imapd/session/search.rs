@@ -3,6 +3,7 @@
 //! Standards   RFC 3501 6.4.4, 7.2.5; RFC 4731 (ESEARCH), 5182 (SAVE), 7162 3.1.5 (MODSEQ), 9394 (PARTIAL)
 use super::Session;
 use super::answer::Answer;
+use super::cache::is_kept;
 use super::fetch::{cut, email_id, thread_id};
 use super::loaded::{Part, read_part};
 use super::selected::Selected;
@@ -91,11 +92,21 @@ fn matches(program: &Program, selected: &mut Selected, uid: u32, file: &mut Vec<
         modseq: message.modseq,
         email_id: id.as_bytes(),
     };
-    let part = if program.needs_body() { Part::Whole } else { Part::Header };
+    let part = needed(program);
     let mut source = Disk { mailbox: &mut selected.mailbox, message, part, file: std::mem::take(file), loaded: None };
     let hit = program.matches(&facts, &mut source);
     *file = source.file;
     hit
+}
+
+fn needed(program: &Program) -> Part {
+    if program.needs_body() {
+        Part::Whole
+    } else if program.only_fields(&is_kept) {
+        Part::List
+    } else {
+        Part::Header
+    }
 }
 
 /// A message on disk, read at most once.
@@ -121,7 +132,7 @@ impl Source for Disk<'_> {
     }
 
     fn thread_id(&mut self) -> Option<Vec<u8>> {
-        self.with_message(&mut |view| thread_id(view.header()).into_bytes())
+        self.with_message(&mut |view| thread_id(view.header())).flatten().map(String::into_bytes)
     }
 
     fn look(&mut self, at: &mut dyn FnMut(&View<'_>) -> bool) -> bool {

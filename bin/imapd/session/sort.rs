@@ -49,7 +49,7 @@ impl Session {
         let mut messages = Vec::with_capacity(found.len());
         for (uid, number) in found.into_iter().zip(numbers) {
             let date = selected.mailbox.internal_date(uid).unwrap_or(0);
-            if read_part(&mut selected.mailbox, uid, Part::Header, &mut buffer).is_ok() {
+            if read_part(&mut selected.mailbox, uid, Part::List, &mut buffer).is_ok() {
                 messages.push(Message::read(number, &buffer, date));
             }
         }
@@ -70,7 +70,7 @@ fn order(selected: &mut Selected, keys: &[(SortKey, bool)], uids: &[u32]) -> Vec
     let mut buffer = Vec::new();
     let mut rows: Vec<(Vec<Value>, u32)> = Vec::with_capacity(uids.len());
     for &uid in uids {
-        if headers && read_part(&mut selected.mailbox, uid, Part::Header, &mut buffer).is_err() {
+        if headers && read_part(&mut selected.mailbox, uid, Part::List, &mut buffer).is_err() {
             buffer.clear();
         }
         let values = keys.iter().map(|(key, _)| value(selected, *key, uid, &buffer)).collect();

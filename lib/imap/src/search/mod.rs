@@ -109,6 +109,20 @@ impl Program {
         cost(&self.test) >= 20
     }
 
+    /// Whether every header field that is looked at fulfils `known`.
+    pub fn only_fields(&self, known: &dyn Fn(&[u8]) -> bool) -> bool {
+        fn within(test: &Test, known: &dyn Fn(&[u8]) -> bool) -> bool {
+            match test {
+                Test::Header(name, _) => known(name),
+                Test::Body(_) | Test::Text(_) => false,
+                Test::And(tests) | Test::Or(tests) => tests.iter().all(|t| within(t, known)),
+                Test::Not(t) => within(t, known),
+                _ => true,
+            }
+        }
+        within(&self.test, known)
+    }
+
     /// Whether EMAILID is searched for.
     pub fn needs_email_id(&self) -> bool {
         fn within(test: &Test) -> bool {

@@ -1,0 +1,86 @@
+//! What is kept of messages so that list views, SORT and THREAD need not read the files again.
+//!
+//! Format      field 1: the header fields of [`FIELDS`] as they stand, with a closing empty line; 2: BODYSTRUCTURE; 3: BODY;
+//!             4: PREVIEW; each as this program would send it (pennypost-maildir(5) lists the numbers)
+//! Invariants  a value is exactly what reading the message would give: messages never change
+use super::loaded::{Part, read_part};
+use penny_imap::command::Item;
+use penny_imap::render::{View, body_structure, preview};
+use penny_maildir::Error;
+use penny_maildir::mailbox::Mailbox;
+use penny_mime::Fields;
+
+/// Cache field of the list header.
+const LIST: u16 = 1;
+
+/// Header fields that clients show in lists or sort and thread by.
+pub const FIELDS: [&str; 22] = [
+    "Date",
+    "Subject",
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Bcc",
+    "In-Reply-To",
+    "Message-ID",
+    "References",
+    "Content-Type",
+    "MIME-Version",
+    "Importance",
+    "Priority",
+    "X-Priority",
+    "List-Id",
+    "List-Post",
+    "List-Unsubscribe",
+    "Newsgroups",
+    "Content-Transfer-Encoding",
+    "Disposition-Notification-To",
+];
+
+/// Whether a field is kept.
+pub fn is_kept(name: &[u8]) -> bool {
+    FIELDS.iter().any(|f| f.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// The cache field of an item that is kept whole.
+pub fn field_of(item: &Item) -> Option<u16> {
+    match item {
+        Item::BodyStructure => Some(2),
+        Item::Body => Some(3),
+        Item::Preview { .. } => Some(4),
+        _ => None,
+    }
+}
+
+/// The kept header fields of a message.
+pub fn list_header(mailbox: &mut Mailbox, uid: u32, bytes: &mut Vec<u8>) -> Result<(), Error> {
+    if let Some(kept) = mailbox.cached(uid, LIST) {
+        bytes.clear();
+        bytes.extend_from_slice(kept);
+        return Ok(());
+    }
+    read_part(mailbox, uid, Part::Header, bytes)?;
+    let mut kept = Vec::with_capacity(512);
+    for field in Fields::new(bytes).filter(|f| is_kept(f.name)) {
+        kept.extend_from_slice(field.raw);
+        if !field.raw.ends_with(b"\n") {
+            kept.push(b'\n');
+        }
+    }
+    kept.push(b'\n');
+    mailbox.cache(uid, LIST, kept.clone());
+    *bytes = kept;
+    Ok(())
+}
+
+/// The value of an item that is kept whole, from the message.
+pub fn made(item: &Item, view: &View<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    match item {
+        Item::Preview { .. } => out.extend_from_slice(preview(view).as_bytes()),
+        _ => body_structure(&mut out, view.bytes(), view.structure(), *item == Item::BodyStructure),
+    }
+    out
+}
