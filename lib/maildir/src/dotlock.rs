@@ -9,6 +9,7 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use penny_sys::files::{self, FileLock, Stamp};
@@ -221,6 +222,45 @@ impl FolderLock {
     pub fn is_ours(&self) -> bool {
         self.dotlock.is_ours()
     }
+}
+
+/// The lock this process keeps between two calls (`Mailbox::hold`), at most one: waiting for a second folder while
+/// keeping a first could end in a deadlock with another process, and another mailbox of this process on the same folder
+/// (COPY into itself, APPEND to the selected mailbox) must get it at once.
+static PARKED: Mutex<Option<(PathBuf, FolderLock)>> = Mutex::new(None);
+
+impl FolderLock {
+    /// Takes the kept lock if it is this folder's, else gives it up and waits for this folder's.
+    pub fn acquire(folder: &Path, index_dir: &Path, spare: &mut Spare) -> Result<FolderLock> {
+        match unpark() {
+            Some((dir, mut lock)) if dir == index_dir && lock.is_ours() => {
+                lock.keep_alive();
+                Ok(lock)
+            }
+            other => {
+                drop(other);
+                FolderLock::take(folder, index_dir, spare)
+            }
+        }
+    }
+
+    /// Keeps the lock for the next `acquire`.
+    pub fn park(self, index_dir: &Path) {
+        let before = PARKED.lock().unwrap_or_else(PoisonError::into_inner).replace((index_dir.to_path_buf(), self));
+        drop(before);
+    }
+
+    /// Gives up a kept lock of this folder.
+    pub fn give_up(index_dir: &Path) {
+        match unpark() {
+            Some((dir, lock)) if dir != index_dir => lock.park(&dir),
+            ours => drop(ours),
+        }
+    }
+}
+
+fn unpark() -> Option<(PathBuf, FolderLock)> {
+    PARKED.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Polls with growing pauses, so that a stopped holder cannot stop everybody for ever.

@@ -22,7 +22,7 @@ use crate::uidvalidity;
 
 /// Builds the index of a folder that has none.
 pub(super) fn rebuild(place: &Place) -> Result<Index> {
-    let mut lock = FolderLock::take(place.dir.path(), &place.index_dir, &mut Spare::default())?;
+    let mut lock = FolderLock::acquire(place.dir.path(), &place.index_dir, &mut Spare::default())?;
     match Index::open(&place.index_dir) {
         Some(index) => Ok(index),
         None => build(place, &mut lock),

@@ -68,7 +68,6 @@ pub struct Mailbox {
     /// Sizes and dates found while reading, not written to the index yet.
     facts: BTreeMap<u32, read::Facts>,
     cached: cached::Cached,
-    held: Option<FolderLock>,
     spare: Spare,
     holding: bool,
 }
@@ -100,7 +99,6 @@ impl Mailbox {
             recent: Vec::new(),
             facts: BTreeMap::new(),
             cached: cached::Cached::default(),
-            held: None,
             spare: Spare::default(),
             holding: false,
         };
@@ -314,7 +312,8 @@ impl Mailbox {
         }
     }
 
-    /// Keeps the folder lock between calls from now on, until `release`: for pipelined commands.
+    /// Keeps the folder lock between calls from now on, until `release`: for pipelined commands. The process keeps one
+    /// lock at most: work on another folder gives it up, another `Mailbox` of the same folder uses it.
     pub fn hold(&mut self) {
         self.holding = true;
     }
@@ -327,22 +326,16 @@ impl Mailbox {
             true => Ok(()),
             false => self.locked(|m, _| m.save_facts()),
         };
-        self.held = None;
+        FolderLock::give_up(&self.place.index_dir);
         saved
     }
 
     /// Runs with the folder lock, with the index caught up.
     fn locked<T>(&mut self, work: impl FnOnce(&mut Mailbox, &mut FolderLock) -> Result<T>) -> Result<T> {
-        let mut lock = match self.held.take() {
-            Some(mut lock) => {
-                lock.keep_alive();
-                lock
-            }
-            None => FolderLock::take(self.place.dir.path(), &self.place.index_dir, &mut self.spare)?,
-        };
+        let mut lock = FolderLock::acquire(self.place.dir.path(), &self.place.index_dir, &mut self.spare)?;
         let result = self.catch_up_locked(&mut lock).and_then(|()| work(self, &mut lock));
         if self.holding {
-            self.held = Some(lock);
+            lock.park(&self.place.index_dir);
         }
         result
     }

@@ -518,3 +518,29 @@ fn restore_marks_skip_what_may_have_been_used() {
     Index::discard(w.store.root().path());
     assert_eq!((w.open().status().uidvalidity, uids(&w.open())), (newer.uidvalidity, vec![1, 2, 1003]));
 }
+
+#[test]
+fn a_held_lock_stands_in_nobodys_way_in_this_process() {
+    let w = world();
+    w.store.create(&name("Other")).unwrap();
+    w.deliver(3);
+    let mut m = w.open();
+    let start = std::time::Instant::now();
+    m.hold();
+    m.store(&[1], FlagOp::Add, &set(Flags::SEEN, &[]), None).unwrap();
+    // Other tests of this process may take the kept lock away at any time, so its file is not looked for here.
+    let mut same = w.store.mailbox(&inbox(), Mode::Target).unwrap();
+    assert_eq!(m.copy(&[1], &mut same).unwrap().pairs.len(), 1);
+    let mut d = same.begin_append().unwrap();
+    d.write_all(b"x\n").unwrap();
+    same.append(vec![(d.finish().unwrap(), FlagSet::default())]).unwrap();
+    let mut other = w.store.mailbox(&name("Other"), Mode::Target).unwrap();
+    other.hold();
+    assert_eq!(m.move_to(&[2], &mut other).unwrap().pairs.len(), 1);
+    assert_eq!(w.store.status(&inbox()).unwrap().messages, 4);
+    m.store(&[3], FlagOp::Add, &set(Flags::SEEN, &[]), None).unwrap();
+    m.release().unwrap();
+    other.release().unwrap();
+    assert!(!w.file("dovecot-uidlist.lock").exists() && !w.file(".Other/dovecot-uidlist.lock").exists());
+    assert!(start.elapsed() < std::time::Duration::from_secs(60));
+}
