@@ -123,15 +123,7 @@ impl Prelogin {
 
     /// Mechanisms to offer: those that show the password or a token only on a safe line.
     fn mechanisms(&self) -> Vec<String> {
-        let secure = self.is_secure();
-        let binding = self.peer.tls.as_ref().is_some_and(|t| !t.exporter.is_empty());
-        let fits = |m: &&String| match m.as_str() {
-            m if m.ends_with("-PLUS") => binding,
-            m if m.starts_with("SCRAM-") => true,
-            "OAUTHBEARER" | "XOAUTH2" => secure && !self.config.auth.oauth_validator.is_empty(),
-            _ => secure,
-        };
-        self.config.auth.mechanisms.iter().filter(fits).cloned().collect()
+        login::offered(&self.config, &self.peer, self.is_secure())
     }
 
     fn command(&mut self, line: Line) -> Flow {

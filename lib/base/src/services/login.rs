@@ -170,6 +170,18 @@ pub fn plain_response(user: &str, password: &[u8]) -> String {
     base64(&bytes)
 }
 
+/// The mechanisms to offer: those that show a password or token only where the line is `secure`, those with channel binding only over TLS.
+pub fn offered(config: &crate::Config, peer: &Peer, secure: bool) -> Vec<String> {
+    let binding = peer.tls.as_ref().is_some_and(|t| !t.exporter.is_empty());
+    let fits = |m: &&String| match m.as_str() {
+        m if m.ends_with("-PLUS") => binding,
+        m if m.starts_with("SCRAM-") => true,
+        "OAUTHBEARER" | "XOAUTH2" => secure && !config.auth.oauth_validator.is_empty(),
+        _ => secure,
+    };
+    config.auth.mechanisms.iter().filter(fits).cloned().collect()
+}
+
 /// Gives the conversation on descriptors 0 and 1 to `PROGRAM --session` as the authenticated user: its descriptor 3 is `control`
 /// (SSLCTLFD) or nothing useful, 4 holds `state`. The caller exits afterwards.
 pub fn hand_over(
