@@ -10,17 +10,34 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Instance, files, until};
 
-const CALLS: &str = "write,pwrite64,sendto,sendmsg,fsync,fdatasync,linkat,link,rename,renameat,renameat2,unlink,unlinkat,ftruncate,utimensat,copy_file_range";
+const CALLS: [&str; 15] = [
+    "write",
+    "pwrite64",
+    "sendto",
+    "sendmsg",
+    "fsync",
+    "fdatasync",
+    "linkat",
+    "link",
+    "rename",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "ftruncate",
+    "utimensat",
+    "copy_file_range",
+];
 
-/// More such calls than this no program makes for one message.
-const CALLS_MAX: usize = 60;
+/// More calls of one name than this no program makes for one message.
+const CALLS_MAX: usize = 40;
 
-fn inject(n: usize) -> String {
-    format!("inject={CALLS}:signal=KILL:when={n}")
+fn inject(call: &str, n: usize) -> String {
+    format!("inject={call}:signal=KILL:when={n}")
 }
 
 /// Says the whole dialogue at its own pace; true when the message was answered with 250.
@@ -97,50 +114,56 @@ fn kill_each_call_of_a_job(program: &str, service: &str) {
     let i = Instance::up(&[("RETRY_MIN", "1")]);
     let real = i.top().join("prog").join(format!("{program}.real"));
     std::fs::rename(i.program(program), &real).expect("renamed");
+    for d in [i.top(), i.top().join("log")] {
+        std::fs::set_permissions(d, std::fs::Permissions::from_mode(0o777)).expect("chmod");
+    }
     let (mut accepted, mut killed) = (Vec::new(), 0);
-    for n in 1..CALLS_MAX {
-        let log = i.top().join("log/strace");
-        let flag = i.top().join(format!("killed-{n}"));
-        // only once: the retry of the same message goes through
-        let script = format!(
-            "#!/bin/sh\nif mkdir {flag} 2>/dev/null; then exec strace -qq -o {log} -e {inject} -- {real} \"$@\"; fi\nexec {real} \"$@\"\n",
-            flag = flag.display(),
-            log = log.display(),
-            inject = inject(n),
-            real = real.display(),
-        );
-        let new = i.top().join("prog").join(format!("{program}.new"));
-        std::fs::write(&new, script).expect("written");
-        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).expect("chmod");
-        std::fs::rename(&new, i.program(program)).expect("renamed");
-        std::fs::set_permissions(i.top(), std::fs::Permissions::from_mode(0o777)).expect("chmod");
-        std::fs::set_permissions(i.top().join("log"), std::fs::Permissions::from_mode(0o777)).expect("chmod");
-        let _ = std::fs::remove_file(&log);
-        let marker = format!("crash-{program}-{n}");
-        let answered = send(&i, service, &marker);
-        if answered {
-            accepted.push(marker.clone());
+    for call in CALLS {
+        for n in 1..CALLS_MAX {
+            let (marker, flag) = (format!("crash-{program}-{call}-{n}"), i.top().join(format!("killed-{call}-{n}")));
+            place_script(&i, program, &real, &flag, &inject(call, n));
+            if send(&i, service, &marker) {
+                accepted.push(marker.clone());
+            }
+            if !was_killed(&i, &flag) {
+                break;
+            }
+            killed += 1;
         }
-        until("the program under strace", || flag.exists().then_some(()));
-        let ended = until("its end", || {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let end = text.lines().last().filter(|l| l.starts_with("+++")).map(String::from);
-            end
-        });
-        if !ended.contains("SIGKILL") {
-            break;
-        }
-        killed += 1;
     }
     assert!(killed > 3, "{program} was killed {killed} times only");
     settle(&i, &accepted);
 }
 
+/// Puts a script in the program's place that starts it under strace, once: the retry of the same message goes through.
+fn place_script(i: &Instance, program: &str, real: &Path, flag: &Path, inject: &str) {
+    let (log, flag, real) = (i.top().join("log/strace"), flag.display(), real.display());
+    let _ = std::fs::remove_file(&log);
+    let script = format!(
+        "#!/bin/sh\nif mkdir {flag} 2>/dev/null; then exec strace -o {} -e {inject} -- {real} \"$@\"; fi\nexec {real} \"$@\"\n",
+        log.display()
+    );
+    let new = i.top().join("prog").join(format!("{program}.new"));
+    std::fs::write(&new, script).expect("written");
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    std::fs::rename(&new, i.program(program)).expect("renamed");
+}
+
+/// Waits for the end of the program under strace.
+fn was_killed(i: &Instance, flag: &Path) -> bool {
+    until("the program under strace", || flag.exists().then_some(()));
+    let end = until("its end", || {
+        let text = std::fs::read_to_string(i.top().join("log/strace")).unwrap_or_default();
+        text.lines().last().filter(|l| l.starts_with("+++")).map(String::from)
+    });
+    end.contains("SIGKILL")
+}
+
 /// strace at a resident program.
-fn attach(i: &Instance, program: &str, n: usize) -> (Child, i32) {
+fn attach(i: &Instance, program: &str, inject: &str) -> (Child, i32) {
     let pid = i.pid_of(program);
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &inject(n), "-p", &pid.to_string()]);
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", inject, "-p", &pid.to_string()]);
     let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace starts");
     until("strace", || {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -160,30 +183,38 @@ fn kill_each_call_of_a_service(program: &str) {
     }
     let mut i = Instance::up(&[("RETRY_MIN", "1")]);
     let (mut accepted, mut killed) = (Vec::new(), 0);
-    for n in 1..CALLS_MAX {
-        let (mut strace, pid) = attach(&i, program, n);
-        let marker = format!("crash-{program}-{n}");
-        let answered = send(&i, "SMTP", &marker);
-        let start = Instant::now();
-        // the work goes on after the answer
-        while !gone(pid) && start.elapsed() < Duration::from_secs(4) && !(answered && copies(&i, &marker) > 0) {
-            std::thread::sleep(Duration::from_millis(20));
+    for call in CALLS {
+        for n in 1..CALLS_MAX {
+            let marker = format!("crash-{program}-{call}-{n}");
+            let (answered, died) = send_while_traced(&i, program, &inject(call, n), &marker);
+            if answered {
+                accepted.push(marker);
+            }
+            if !died {
+                break;
+            }
+            killed += 1;
+            i.restart();
         }
-        std::thread::sleep(Duration::from_millis(300));
-        let died = gone(pid);
-        let _ = strace.kill();
-        let _ = strace.wait();
-        if answered {
-            accepted.push(marker);
-        }
-        if !died {
-            break;
-        }
-        killed += 1;
-        i.restart();
     }
     assert!(killed > 1, "{program} was killed {killed} times only");
     settle(&i, &accepted);
+}
+
+/// Sends one message with strace at the service; was it answered with 250, and did the service die?
+fn send_while_traced(i: &Instance, program: &str, inject: &str, marker: &str) -> (bool, bool) {
+    let (mut strace, pid) = attach(i, program, inject);
+    let answered = send(i, "SMTP", marker);
+    let start = Instant::now();
+    // the work goes on after the answer
+    while !gone(pid) && start.elapsed() < Duration::from_secs(4) && !(answered && copies(i, marker) > 0) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let died = gone(pid);
+    let _ = strace.kill();
+    let _ = strace.wait();
+    (answered, died)
 }
 
 #[test]
