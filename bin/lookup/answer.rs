@@ -88,6 +88,7 @@ impl Knowledge {
             ["rcpt", address, ..] => self.rcpt(address),
             ["expand", address] => self.expand(address),
             ["route", domain] => self.route(domain),
+            ["access"] => ok(&[&self.tables.access.len().to_string()]),
             ["access", kind, value] => ok(&[self.tables.access.find(kind, value)]),
             ["relay", ip] => self.relay(ip),
             ["maysend", login, address] => self.may_send(login, address),

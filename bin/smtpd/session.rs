@@ -50,6 +50,8 @@ pub struct Session {
     pub conn: Conn,
     /// DNS about the client.
     pub background: Background,
+    /// Whether the access table has rules, once that was asked.
+    pub access_rules: Option<bool>,
     /// The address of the connection itself, whatever XCLIENT said.
     pub front_ip: String,
     /// The address XFORWARD named, for logs and Received.
@@ -67,6 +69,7 @@ impl Session {
         let conn = Conn::open(config.smtpd.timeout.duration()).map_err(|e| Failure::io("connection", &e))?;
         Ok(Session {
             background: Background::default(),
+            access_rules: None,
             front_ip: peer.ip.clone(),
             forwarded_ip: None,
             config,

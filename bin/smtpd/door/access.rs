@@ -8,7 +8,7 @@ use penny_smtp::server::Reply;
 impl Session {
     /// Asks for all four.
     pub fn check_access(&mut self, recipient: &str) -> Result<Access, Refusal> {
-        if !self.config.smtpd.access {
+        if !self.has_access_rules() {
             return Ok(Access::Dunno);
         }
         let sender = self.mail.as_ref().map(|m| m.sender_text()).unwrap_or_default();
@@ -30,6 +30,19 @@ impl Session {
             }
         }
         Ok(Access::Dunno)
+    }
+
+    /// Whether there is anything to ask; asked once a conversation.
+    fn has_access_rules(&mut self) -> bool {
+        if !self.config.smtpd.access {
+            return false;
+        }
+        if self.access_rules.is_none() {
+            let answer = self.services.lookup.ask(&["access"]);
+            let empty = matches!(&answer, Ok(Answer::Ok(fields)) if fields.first().is_some_and(|n| n == "0"));
+            self.access_rules = Some(!empty);
+        }
+        self.access_rules == Some(true)
     }
 
     fn access_of(&mut self, kind: &str, rule: &'static str, value: &str) -> Result<Access, Refusal> {

@@ -40,8 +40,21 @@ pub fn parse(text: &str) -> io::Result<Id> {
     if let Ok(n) = text.parse() {
         return Ok(Id { uid: n, gid: n });
     }
-    let user = User::from_name(text)?.ok_or_else(bad)?;
-    Ok(Id { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+    named(text)?.ok_or_else(bad)
+}
+
+/// The id of a role's login, asked of NSS once a process: resident services come here for every question, and one
+/// answer of NSS costs a hundred system calls. Who makes an account restarts the services.
+fn named(name: &str) -> io::Result<Option<Id>> {
+    use std::collections::BTreeMap;
+    use std::sync::{Mutex, PoisonError};
+    static KNOWN: Mutex<BTreeMap<String, Option<Id>>> = Mutex::new(BTreeMap::new());
+    if let Some(id) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
+        return Ok(*id);
+    }
+    let id = User::from_name(name)?.map(|user| Id { uid: user.uid.as_raw(), gid: user.gid.as_raw() });
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string(), id);
+    Ok(id)
 }
 
 /// What the system's user database says of one user.

@@ -33,6 +33,16 @@ impl Access {
         (Access(rules), mistakes)
     }
 
+    /// Number of rules.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The action for a value; `dunno` when nothing fits.
     pub fn find(&self, kind: &str, value: &str) -> &str {
         let value = value.to_lowercase();
