@@ -87,6 +87,13 @@ impl Request {
         self.all || some || !self.ids.is_empty() || self.older.is_some() || self.younger.is_some()
     }
 
+    /// Whether an entry must be read to see if it is meant.
+    fn needs_content(&self) -> bool {
+        let texts =
+            [&self.sender, &self.recipient, &self.domain, &self.state, &self.reason].iter().any(|f| f.is_some());
+        texts || self.uid.is_some() || self.older.is_some() || self.younger.is_some()
+    }
+
     fn matches(&self, s: &Seen<'_>, time: u64) -> bool {
         let envelope = s.active.envelope();
         let age = time.saturating_sub(envelope.arrival.0);
@@ -219,6 +226,9 @@ impl Runner {
     fn look_at(&mut self, sweep: &mut Sweep, place: Place, name: &Name) {
         let time = now();
         let slot = self.slots.get(name).copied();
+        if CHANGING.contains(&sweep.request.verb.as_str()) && !sweep.request.needs_content() {
+            return self.change_one(sweep, place, name, slot);
+        }
         let from_disk;
         let active = match slot.and_then(|s| self.entries.get(&s)) {
             Some(entry) => &entry.active,
@@ -246,11 +256,18 @@ impl Runner {
             "list" => push_line(&mut sweep.output, &listing(&seen, SHOWN_MAX)),
             "show" => push_line(&mut sweep.output, &listing(&seen, usize::MAX)),
             "summary" => summarise(&mut sweep.summary, &seen, time),
-            verb => {
-                let verb = verb.to_owned();
-                sweep.changed = true;
-                self.change(&verb, place, name, slot, &mut sweep.awaited);
+            _ => {
+                sweep.count -= 1;
+                self.change_one(sweep, place, name, slot);
             }
+        }
+    }
+
+    fn change_one(&mut self, sweep: &mut Sweep, place: Place, name: &Name, slot: Option<u64>) {
+        let verb = sweep.request.verb.clone();
+        if self.change(&verb, place, name, slot, &mut sweep.awaited) {
+            sweep.changed = true;
+            sweep.count += 1;
         }
     }
 
@@ -265,8 +282,8 @@ impl Runner {
         Active::new(name.clone(), envelope, &journal).ok()
     }
 
-    fn change(&mut self, verb: &str, place: Place, name: &Name, slot: Option<u64>, awaited: &mut Vec<u64>) {
-        log::info("admin", Some(name.as_str()), &[("verb", &verb)]);
+    /// Does it; false where the verb means nothing for an entry in this state.
+    fn change(&mut self, verb: &str, place: Place, name: &Name, slot: Option<u64>, awaited: &mut Vec<u64>) -> bool {
         let done = match (verb, place, slot) {
             ("hold", Place::Cur, Some(slot)) => self.want(slot, Wanted::Hold, awaited),
             ("remove", Place::Cur, Some(slot)) => self.want(slot, Wanted::Remove, awaited),
@@ -284,11 +301,14 @@ impl Runner {
             ("remove", Place::Held, _) => self.drop_entry(name, true),
             ("remove", Place::New, _) => self.queue.take(name, true).and_then(|()| self.drop_entry(name, true)),
             ("bounce", Place::Cur | Place::Held | Place::New, None) => self.give_back(place, name, awaited),
-            _ => Ok(()),
+            ("retry", Place::Cur | Place::New, _) => Ok(()), // under way
+            _ => return false,
         };
-        if let Err(e) = done {
-            log::error("admin-failed", Some(name.as_str()), &[("verb", &verb), ("error", &e)]);
+        match done {
+            Ok(()) => log::info("admin", Some(name.as_str()), &[("verb", &verb)]),
+            Err(e) => log::error("admin-failed", Some(name.as_str()), &[("verb", &verb), ("error", &e)]),
         }
+        true
     }
 
     /// Asks for something that has to wait for running deliveries; those not yet started are called off.

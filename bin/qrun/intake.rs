@@ -21,6 +21,8 @@ use std::os::unix::fs::OpenOptionsExt;
 const ACTIVE_MAX: usize = 2000;
 /// Of these, those that were tried before: new mail always finds room.
 const ACTIVE_OLD_MAX: usize = 1400;
+/// Entries loaded before the loop looks at everything else again.
+const LOAD_PORTION: usize = 100;
 /// Jobs that may wait for one destination; more entries for it are parked.
 const DEST_QUEUE_MAX: usize = 200;
 /// Octets of recipient lines in one job: it has to fit a packet with everything else.
@@ -123,6 +125,11 @@ impl Runner {
         }
     }
 
+    /// Whether a new entry waits that may come into memory.
+    pub fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty() && self.entries.len() < ACTIVE_MAX
+    }
+
     /// Whether an old entry may come into memory.
     pub fn has_room(&self) -> bool {
         self.entries.len() < ACTIVE_OLD_MAX
@@ -132,7 +139,10 @@ impl Runner {
     pub fn load_entries(&mut self) {
         self.unpark();
         let time = now();
-        while self.entries.len() < ACTIVE_MAX {
+        for _ in 0..LOAD_PORTION {
+            if self.entries.len() >= ACTIVE_MAX {
+                return;
+            }
             self.turn = self.turn.wrapping_add(1);
             // every fourth turn belongs to the old ones, so that neither starves
             let old_first = self.turn.is_multiple_of(4);
@@ -479,9 +489,7 @@ impl Runner {
         if file.metadata()?.len() > good {
             file.set_len(good)?;
         }
-        if good == 0 {
-            self.pending.log_dir = true;
-        }
+        self.pending.log_dir |= good == 0;
         entry.journal = Some(file);
         Ok(())
     }

@@ -229,7 +229,8 @@ impl Runner {
         at(self.workers.wake(self.idle_time()));
         at(self.spawn.is_none().then_some(self.spawn_retry));
         at(self.stopping.map(|t| t + STOP_PATIENCE));
-        if self.control.as_ref().is_some_and(Control::has_work) {
+        let more = self.stopping.is_none() && self.has_fresh();
+        if more || self.control.as_ref().is_some_and(Control::has_work) {
             return Duration::ZERO;
         }
         if self.stopping.is_none() {

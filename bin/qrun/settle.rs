@@ -120,8 +120,10 @@ impl Runner {
             entry.not_before = entry.not_before.max(now() + WRITE_RETRY);
             return;
         }
-        self.pending.journals.insert(slot);
-        self.pending.touch();
+        if entry.active.take_weighty() {
+            self.pending.journals.insert(slot);
+            self.pending.touch();
+        }
     }
 
     /// Ends the round of an entry when nothing of it runs any more.

@@ -3,6 +3,8 @@
 //!
 //! States and invariants: pennypost-queue(5). Needs strace for the first; says so where it is missing.
 
+#![allow(clippy::print_stdout)] // figures for whoever runs it with --nocapture
+
 #[path = "../support/queue.rs"]
 mod support;
 

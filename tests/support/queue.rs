@@ -16,8 +16,9 @@ const UID: u32 = 54_321;
 
 /// The queue and its services.
 pub struct Post {
-    pub dir: TempDir,
+    /// Dropped, that is killed, before their directory is removed.
     pub services: Vec<(String, Started)>,
+    pub dir: TempDir,
     root: bool,
 }
 
@@ -91,7 +92,12 @@ impl Post {
         let socket = self.dir.join("run").join(name).join("socket");
         let _ = std::fs::remove_file(&socket);
         self.services.push((name.to_owned(), run.spawn()));
-        until(&format!("socket of {name}"), || socket.exists());
+        // the file appears before the service listens
+        let answers = || match name {
+            "spawn" => penny_sys::net::connect_packets(&socket).is_ok(),
+            _ => UnixStream::connect(&socket).is_ok(),
+        };
+        until(&format!("socket of {name}"), answers);
     }
 
     /// Starts all four.
@@ -155,7 +161,7 @@ impl Post {
     /// One request to qrun: the answer lines, the last one `OK...` or `ERR...`.
     pub fn control(&self, request: &str) -> Vec<String> {
         let mut stream = UnixStream::connect(self.dir.join("run/qrun/socket")).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
         stream.write_all(format!("{request}\n").as_bytes()).unwrap();
         let mut lines = Vec::new();
         for line in BufReader::new(stream).lines() {

@@ -28,6 +28,7 @@ pub struct Active {
     state: State,
     lines: String,
     journalled: bool,
+    weighty: bool,
 }
 
 impl Active {
@@ -35,7 +36,7 @@ impl Active {
     pub fn new(name: Name, envelope: Envelope, journal: &[u8]) -> Result<Active, journal::JournalError> {
         let state = State::read(journal, &name, envelope.size, envelope.arrival)?;
         let journalled = state.good_len > 0;
-        Ok(Active { name, envelope, state, lines: String::new(), journalled })
+        Ok(Active { name, envelope, state, lines: String::new(), journalled, weighty: false })
     }
 
     /// Its name.
@@ -63,6 +64,12 @@ impl Active {
             return lines;
         }
         journal::head(&self.name, self.envelope.size, self.envelope.arrival) + &lines
+    }
+
+    /// Whether lines written since the last call have to reach the disk: final outcomes (or they are repeated after a
+    /// power cut) and reports. A deferral that is lost costs one try.
+    pub fn take_weighty(&mut self) -> bool {
+        std::mem::take(&mut self.weighty)
     }
 
     /// Gives lines back that could not be written.
@@ -139,6 +146,7 @@ impl Active {
             return;
         }
         let outcome = self.dutiful(target, outcome);
+        self.weighty |= outcome.verdict != Verdict::Later;
         self.lines.push_str(&journal::outcome(target, &outcome));
         self.state.record(target, outcome);
     }
@@ -240,6 +248,7 @@ impl Active {
         let number = u32::try_from(self.state.reports.iter().filter(same).count()).ok()?.checked_add(1)?;
         let name = self.name.report(kind, number).ok()?;
         self.lines.push_str(&journal::report(now, &name, &targets));
+        self.weighty = true;
         self.state.reports.push(journal::Report { name: name.clone(), targets, committed: false });
         Some(name)
     }
@@ -248,6 +257,7 @@ impl Active {
     pub fn end_report(&mut self, name: &Name, now: u64) {
         if let Some(r) = self.state.reports.iter_mut().find(|r| r.name == *name && !r.committed) {
             r.committed = true;
+            self.weighty = true;
             self.lines.push_str(&journal::reported(now, name));
         }
     }
