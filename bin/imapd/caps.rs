@@ -18,6 +18,7 @@ const SESSION: &[&str] = &[
     "CONDSTORE",
     "QRESYNC",
     "SPECIAL-USE",
+    "CREATE-SPECIAL-USE",
     "LIST-EXTENDED",
     "LIST-STATUS",
     "STATUS=SIZE",

@@ -1,11 +1,11 @@
 //! What is kept of messages so that list views, SORT and THREAD need not read the files again.
 //!
 //! Format      field 1: the header fields of [`FIELDS`] as they stand, with a closing empty line; 2: BODYSTRUCTURE; 3: BODY;
-//!             4: PREVIEW; each as this program would send it (pennypost-maildir(5) lists the numbers)
+//!             4: PREVIEW; 5: ENVELOPE; each as this program would send it (pennypost-maildir(5) lists the numbers)
 //! Invariants  a value is exactly what reading the message would give: messages never change
 use super::loaded::{Part, read_part};
 use penny_imap::command::Item;
-use penny_imap::render::{View, body_structure, preview};
+use penny_imap::render::{View, body_structure, envelope, preview};
 use penny_maildir::Error;
 use penny_maildir::mailbox::Mailbox;
 use penny_mime::Fields;
@@ -44,12 +44,13 @@ pub fn is_kept(name: &[u8]) -> bool {
     FIELDS.iter().any(|f| f.as_bytes().eq_ignore_ascii_case(name))
 }
 
-/// The cache field of an item that is kept whole.
-pub fn field_of(item: &Item) -> Option<u16> {
+/// The cache field of an item that is kept whole, and what making it needs.
+pub fn field_of(item: &Item) -> Option<(u16, Part)> {
     match item {
-        Item::BodyStructure => Some(2),
-        Item::Body => Some(3),
-        Item::Preview { .. } => Some(4),
+        Item::BodyStructure => Some((2, Part::Whole)),
+        Item::Body => Some((3, Part::Whole)),
+        Item::Preview { .. } => Some((4, Part::Whole)),
+        Item::Envelope => Some((5, Part::List)),
         _ => None,
     }
 }
@@ -79,6 +80,7 @@ pub fn list_header(mailbox: &mut Mailbox, uid: u32, bytes: &mut Vec<u8>) -> Resu
 pub fn made(item: &Item, view: &View<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     match item {
+        Item::Envelope => envelope(&mut out, view.header()),
         Item::Preview { .. } => out.extend_from_slice(preview(view).as_bytes()),
         _ => body_structure(&mut out, view.bytes(), view.structure(), *item == Item::BodyStructure),
     }

@@ -10,10 +10,11 @@ use super::selected::Selected;
 use super::{Session, io};
 use penny_base::Failure;
 use penny_imap::command::{FetchArgs, Item, Section, SectionText};
-use penny_imap::render::{BinaryError, View, crlf_len, envelope};
+use penny_imap::render::{BinaryError, View, crlf_len};
 use penny_imap::{Code, NumberSet, SequenceSet, write};
 use penny_maildir::{Error, FlagOp, FlagSet, Flags, Message};
 use penny_mime::DateTime;
+use std::io::Write;
 
 /// What can stop one message from being sent whole.
 enum Fault {
@@ -132,7 +133,7 @@ fn wanted_items(args: &FetchArgs, condstore: bool) -> Vec<Item> {
 /// How much of the file an item needs.
 fn needed(item: &Item) -> Option<Part> {
     match item {
-        Item::Envelope | Item::ThreadId => Some(Part::List),
+        Item::ThreadId => Some(Part::List),
         Item::Rfc822Header => Some(Part::Header),
         Item::Section { section, .. } if section.path.is_empty() => match &section.text {
             SectionText::Fields(names) if names.iter().all(|n| is_kept(n)) => Some(Part::List),
@@ -149,8 +150,8 @@ struct Job<'a> {
     items: &'a [Item],
     /// What the items that are not kept whole need.
     part: Option<Part>,
-    /// Cache fields of those that are.
-    kept: Vec<u16>,
+    /// Cache fields of those that are, with what making them needs.
+    kept: Vec<(u16, Part)>,
     buffer: Vec<u8>,
     uid: bool,
 }
@@ -169,8 +170,8 @@ impl Job<'_> {
             return Err(Fault::Gone);
         };
         let mut bytes = std::mem::take(&mut self.buffer);
-        let missing = self.kept.iter().any(|&field| selected.mailbox.cached(uid, field).is_none());
-        let part = if missing { Some(Part::Whole) } else { self.part };
+        let missing = self.kept.iter().filter(|(field, _)| selected.mailbox.cached(uid, *field).is_none()).map(|k| k.1);
+        let part = missing.max().max(self.part);
         if let Some(part) = part {
             read_part(&mut selected.mailbox, uid, part, &mut bytes)?;
         }
@@ -178,16 +179,16 @@ impl Job<'_> {
             selected.tell_new_keywords(out);
         }
         let start = out.len();
-        out.extend_from_slice(format!("* {seq} FETCH (").as_bytes());
+        put(out, format_args!("* {seq} FETCH ("));
         let result = self.items(selected, out, &message, &bytes);
         if seen && !self.items.contains(&Item::Flags) {
             out.extend_from_slice(b" FLAGS ");
             selected.write_flags(out, &message);
             if condstore && !self.items.contains(&Item::ModSeq) {
-                out.extend_from_slice(format!(" MODSEQ ({})", message.modseq).as_bytes());
+                put(out, format_args!(" MODSEQ ({})", message.modseq));
             }
             if !self.uid && !self.items.contains(&Item::Uid) {
-                out.extend_from_slice(format!(" UID {uid}").as_bytes());
+                put(out, format_args!(" UID {uid}"));
             }
         }
         out.extend_from_slice(b")\r\n");
@@ -220,26 +221,25 @@ impl Job<'_> {
         m: &Message,
         view: &View<'_>,
     ) -> Result<(), Fault> {
-        let mut put = |text: String| out.extend_from_slice(text.as_bytes());
         match item {
-            Item::Uid => put(format!("UID {}", m.uid)),
-            Item::ModSeq => put(format!("MODSEQ ({})", m.modseq)),
-            Item::Rfc822Size => put(format!("RFC822.SIZE {}", selected.mailbox.virtual_size(m.uid)?)),
+            Item::Uid => put(out, format_args!("UID {}", m.uid)),
+            Item::ModSeq => put(out, format_args!("MODSEQ ({})", m.modseq)),
+            Item::Rfc822Size => put(out, format_args!("RFC822.SIZE {}", selected.mailbox.virtual_size(m.uid)?)),
             Item::InternalDate => {
                 let date = DateTime::from_unix(selected.mailbox.internal_date(m.uid)?, 0);
-                put(format!("INTERNALDATE \"{}\"", date.imap()));
+                put(out, format_args!("INTERNALDATE \"{}\"", date.imap()));
             }
-            Item::SaveDate => put(format!("SAVEDATE \"{}\"", DateTime::from_unix(m.save_date, 0).imap())),
-            Item::EmailId => put(format!("EMAILID ({})", email_id(selected, m.uid))),
+            Item::SaveDate => put(out, format_args!("SAVEDATE \"{}\"", DateTime::from_unix(m.save_date, 0).imap())),
+            Item::EmailId => put(out, format_args!("EMAILID ({})", email_id(selected, m.uid))),
             Item::ThreadId => match thread_id(view.header()) {
-                Some(id) => put(format!("THREADID ({id})")),
-                None => put("THREADID NIL".into()), // RFC 8474 5.2
+                Some(id) => put(out, format_args!("THREADID ({id})")),
+                None => out.extend_from_slice(b"THREADID NIL"), // RFC 8474 5.2
             },
             Item::Flags => {
-                put("FLAGS ".into());
+                out.extend_from_slice(b"FLAGS ");
                 selected.write_flags(out, m);
             }
-            Item::BodyStructure | Item::Body | Item::Preview { .. } => kept_item(item, selected, out, m.uid, view),
+            Item::Envelope | Item::BodyStructure | Item::Body | Item::Preview { .. } => kept_item(item, selected, out, m.uid, view),
             _ => return self.content(item, out, view),
         }
         Ok(())
@@ -249,10 +249,6 @@ impl Job<'_> {
     fn content(&self, item: &Item, out: &mut Vec<u8>, view: &View<'_>) -> Result<(), Fault> {
         let section = |text: SectionText| Section { path: Vec::new(), text };
         match item {
-            Item::Envelope => {
-                out.extend_from_slice(b"ENVELOPE ");
-                envelope(out, view.header());
-            }
             Item::Rfc822 => named(out, "RFC822", view, &section(SectionText::All)),
             Item::Rfc822Header => named(out, "RFC822.HEADER", view, &section(SectionText::Header)),
             Item::Rfc822Text => named(out, "RFC822.TEXT", view, &section(SectionText::Text)),
@@ -271,9 +267,9 @@ impl Job<'_> {
     }
 }
 
-/// BODYSTRUCTURE, BODY and PREVIEW: from the cache, else made and kept.
+/// ENVELOPE, BODYSTRUCTURE, BODY and PREVIEW: from the cache, else made and kept.
 fn kept_item(item: &Item, selected: &mut Selected, out: &mut Vec<u8>, uid: u32, view: &View<'_>) {
-    let field = field_of(item).unwrap_or_default();
+    let Some((field, _)) = field_of(item) else { return };
     let value = match selected.mailbox.cached(uid, field) {
         Some(kept) => kept.to_vec(),
         None => {
@@ -283,6 +279,7 @@ fn kept_item(item: &Item, selected: &mut Selected, out: &mut Vec<u8>, uid: u32, 
         }
     };
     match item {
+        Item::Envelope => out.extend_from_slice(b"ENVELOPE "),
         Item::BodyStructure => out.extend_from_slice(b"BODYSTRUCTURE "),
         Item::Body => out.extend_from_slice(b"BODY "),
         _ => {
@@ -291,6 +288,12 @@ fn kept_item(item: &Item, selected: &mut Selected, out: &mut Vec<u8>, uid: u32, 
         }
     }
     out.extend_from_slice(&value);
+}
+
+/// Formats without a string in between.
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // writing to a vector cannot fail
+    let _ = out.write_fmt(text);
 }
 
 fn named(out: &mut Vec<u8>, name: &str, view: &View<'_>, section: &Section) {

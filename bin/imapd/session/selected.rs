@@ -67,6 +67,9 @@ impl Selected {
 
     /// FLAGS of a message, with its keywords by name.
     pub fn write_flags(&self, out: &mut Vec<u8>, message: &Message) {
+        if message.keywords.0 == 0 {
+            return write_flags(out, message.flags.0, std::iter::empty(), message.recent);
+        }
         let names: Vec<String> = self.mailbox.keyword_names(message.keywords).collect();
         write_flags(out, message.flags.0, names.iter().map(String::as_str), message.recent);
     }
