@@ -478,6 +478,40 @@ fn nothing_is_lost_when_sessions_die() {
 }
 
 #[test]
+fn compression_works_both_ways() {
+    use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+    let h = Home::with_mail();
+    let mut command = Command::new(program!("imapd"));
+    command.arg("-c").arg(h.dir.join("p.toml")).arg("--session").env("USER", "joe").env("HOME", h.dir.join("home"));
+    command.env("PENNYPOST_SHELL_OK", "1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    input.write_all(b"a COMPRESS DEFLATE\r\n").unwrap();
+    let mut plain = Vec::new();
+    while !plain.ends_with(b"a OK DEFLATE active\r\n") {
+        let mut one = [0];
+        output.read_exact(&mut one).unwrap();
+        plain.push(one[0]);
+    }
+    let mut coded = Vec::with_capacity(4096);
+    let script = b"b COMPRESS DEFLATE\r\nc SELECT INBOX\r\nd FETCH 1:3 BODY.PEEK[]\r\ne LOGOUT\r\n";
+    Compress::new(Compression::best(), false).compress_vec(script, &mut coded, FlushCompress::Sync).unwrap();
+    for piece in coded.chunks(3) {
+        input.write_all(piece).unwrap();
+    }
+    let mut coded = Vec::new();
+    output.read_to_end(&mut coded).unwrap();
+    let mut text = Vec::with_capacity(1 << 16);
+    Decompress::new(false).decompress_vec(&coded, &mut text, FlushDecompress::Sync).unwrap();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    for want in ["b NO [COMPRESSIONACTIVE]", "c OK [READ-WRITE]", "first body", "e OK"] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+    assert!(coded.len() < text.len() / 2);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_closed_peer_ends_the_session() {
     let h = Home::with_mail();
     let mut child = Command::new(program!("imapd"));

@@ -32,6 +32,7 @@ const SESSION: &[&str] = &[
     "SEARCHRES",
     "WITHIN",
     "PARTIAL",
+    "COMPRESS=DEFLATE",
     "MULTIAPPEND",
     "CATENATE",
     "BINARY",

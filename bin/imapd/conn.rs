@@ -2,7 +2,9 @@
 //!
 //! Invariants  1. output leaves before we wait for input, and in pieces of [`FLUSH_AT`] before that
 //!             2. nothing is read ahead of a STARTTLS: the caller checks its reader
+//!             3. COMPRESS=DEFLATE (RFC 4978) sits between the gathered answers and the descriptor, both ways
 //! Failures    the end of input is a value; a broken output is an error that ends the conversation
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use penny_sys::poll::{Interest, Ready, wait};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -35,6 +37,7 @@ pub struct Conn {
     output: File,
     /// Answers not written yet.
     pub out: Vec<u8>,
+    deflate: Option<Box<(Compress, Decompress)>>,
 }
 
 impl Conn {
@@ -43,13 +46,33 @@ impl Conn {
         let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         penny_sys::net::nodelay(output.as_fd());
-        Ok(Conn { input, output, out: Vec::new() })
+        Ok(Conn { input, output, out: Vec::new(), deflate: None })
+    }
+
+    /// Compresses from here on, both ways; what was said before has been written.
+    pub fn compress(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.deflate = Some(Box::new((Compress::new(Compression::fast(), false), Decompress::new(false))));
+        Ok(())
+    }
+
+    /// True when compression is on.
+    pub fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        let result = match &mut self.deflate {
+            Some(d) if !self.out.is_empty() => deflate(&mut d.0, &self.out).and_then(|b| self.output.write_all(&b)),
+            _ => self.output.write_all(&self.out),
+        };
+        self.out.clear();
+        result
     }
 
     /// Writes everything.
     pub fn flush(&mut self) -> io::Result<()> {
-        let result = self.output.write_all(&self.out);
-        self.out.clear();
+        let result = self.write_out();
         if self.out.capacity() > KEEP {
             self.out.shrink_to(KEEP);
         }
@@ -58,12 +81,7 @@ impl Conn {
 
     /// Writes when much has gathered.
     pub fn flush_if_large(&mut self) -> io::Result<()> {
-        if self.out.len() < FLUSH_AT {
-            return Ok(());
-        }
-        let result = self.output.write_all(&self.out);
-        self.out.clear();
-        result
+        if self.out.len() < FLUSH_AT { Ok(()) } else { self.write_out() }
     }
 
     /// Waits for input, or for another descriptor.
@@ -85,13 +103,48 @@ impl Conn {
             match self.input.read(&mut chunk) {
                 Ok(0) => return Ok(Got::End),
                 Ok(n) => {
-                    buffer.extend_from_slice(&chunk[..n]);
+                    match &mut self.deflate {
+                        Some(d) => inflate(&mut d.1, &chunk[..n], buffer)?,
+                        None => buffer.extend_from_slice(&chunk[..n]),
+                    }
                     return Ok(Got::Input);
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(Got::End),
                 Err(e) => return Err(e),
             }
+        }
+    }
+}
+
+/// All of `bytes`, so that the other side can read it at once (RFC 4978 3: a sync flush).
+fn deflate(state: &mut Compress, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
+    let mut rest = bytes;
+    loop {
+        let before = state.total_in();
+        state.compress_vec(rest, &mut out, FlushCompress::Sync).map_err(io::Error::other)?;
+        rest = &rest[usize::try_from(state.total_in() - before).unwrap_or(rest.len())..];
+        // room left means that nothing is held back
+        if rest.is_empty() && out.len() < out.capacity() {
+            return Ok(out);
+        }
+        out.reserve(4096);
+    }
+}
+
+/// What one read holds: at most about 1000 times its size, which the reader's limits then cut down.
+fn inflate(state: &mut Decompress, bytes: &[u8], buffer: &mut Vec<u8>) -> io::Result<()> {
+    let mut rest = bytes;
+    loop {
+        buffer.reserve(READ_SIZE);
+        let (before, had) = (state.total_in(), buffer.len());
+        let status = state.decompress_vec(rest, buffer, FlushDecompress::Sync).map_err(io::Error::other)?;
+        rest = &rest[usize::try_from(state.total_in() - before).unwrap_or(rest.len())..];
+        let full = buffer.len() == buffer.capacity();
+        let stuck = buffer.len() == had && state.total_in() == before;
+        if status == Status::StreamEnd || stuck || (rest.is_empty() && !full) {
+            return Ok(());
         }
     }
 }

@@ -239,7 +239,9 @@ impl Job<'_> {
                 out.extend_from_slice(b"FLAGS ");
                 selected.write_flags(out, m);
             }
-            Item::Envelope | Item::BodyStructure | Item::Body | Item::Preview { .. } => kept_item(item, selected, out, m.uid, view),
+            Item::Envelope | Item::BodyStructure | Item::Body | Item::Preview { .. } => {
+                kept_item(item, selected, out, m.uid, view)
+            }
             _ => return self.content(item, out, view),
         }
         Ok(())

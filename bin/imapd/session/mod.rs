@@ -266,6 +266,7 @@ impl Session {
                 return Ok(Next::Leave);
             }
             Command::Idle => return self.idle(&tag),
+            Command::Compress(algorithm) => return self.compress(&tag, &algorithm),
             _ => {}
         }
         let expunges = expunges_allowed(&command);
@@ -347,6 +348,25 @@ impl Session {
             Command::Replace { set, uid, name, message } => self.replace(&set, uid, &name, message),
             _ => Answer::bad("Not supported"),
         })
+    }
+
+    /// RFC 4978: the client waits for the answer, so nothing may have come behind the command.
+    fn compress(&mut self, tag: &str, algorithm: &str) -> Flow {
+        let answer = if algorithm != "DEFLATE" {
+            Answer::bad("Unknown compression")
+        } else if self.conn.is_compressed() {
+            Answer::no(Code::CompressionActive, "DEFLATE is active")
+        } else if !self.reader.pending().is_empty() {
+            Answer::bad("Nothing may follow COMPRESS before its answer")
+        } else {
+            Answer::ok("DEFLATE active")
+        };
+        let start = answer == Answer::ok("DEFLATE active");
+        answer.write(&mut self.conn.out, tag);
+        if start {
+            self.conn.compress().map_err(io)?;
+        }
+        Ok(Next::Go)
     }
 
     fn enable(&mut self, words: &[String]) -> Answer {
