@@ -17,6 +17,10 @@ struct Session {
 
 /// smtpd on a socket pair, with control and data descriptors 3, 4, 5.
 fn start(instance: &Instance) -> Session {
+    start_role(instance, "mx")
+}
+
+fn start_role(instance: &Instance, role: &str) -> Session {
     let pair = || {
         let (a, b) = UnixStream::pair().unwrap();
         a.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -24,7 +28,7 @@ fn start(instance: &Instance) -> Session {
     };
     let ((plain, plain_far), (control, control_far), (inner, inner_far)) = (pair(), pair(), pair());
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().unwrap();
-    let mut program = Program::new(program!("smtpd")).arg("-c").arg(instance.place.config());
+    let mut program = Program::new(program!("smtpd")).arg("-c").arg(instance.place.config()).arg("-r").arg(role);
     for (name, value) in [
         ("TCPREMOTEIP", "192.0.2.7"),
         ("SSLCTLFD", "3"),
@@ -66,7 +70,9 @@ impl Session {
         let mut yes = [0];
         self.control.read_exact(&mut yes).unwrap();
         assert_eq!(&yes, b"Y");
-        self.control.write_all(b"SSL_PROTOCOL=TLSv1.3\0SSL_CIPHER=TLS_AES_256_GCM_SHA384\0\0").unwrap();
+        let exporter = "ab".repeat(32);
+        let facts = format!("SSL_PROTOCOL=TLSv1.3\0SSL_CIPHER=TLS_AES_256_GCM_SHA384\0SSL_EXPORTER={exporter}\0\0");
+        self.control.write_all(facts.as_bytes()).unwrap();
     }
 }
 
@@ -114,4 +120,36 @@ fn c07_nothing_is_kept_across_starttls() {
     let entry = instance.queued().remove(0);
     assert!(entry.contains("with ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384)\n"), "{entry}");
     assert!(entry.contains("sender: <a@far.example> REQUIRETLS\n") && entry.contains("helo: tls.example\n"), "{entry}");
+}
+
+/// SCRAM-SHA-256 and -PLUS to the end; another channel's binding, and -PLUS stripped on the way, fail (class 21).
+#[test]
+fn c21_scram_with_and_without_channel_binding() {
+    use penny_sasl::{base64_decode, base64_encode, scram_client_final};
+    let instance = Instance::usual("[auth]\nmechanisms = [\"SCRAM-SHA-256\", \"SCRAM-SHA-256-PLUS\"]\n");
+    let login = |mechanism: &str, header: &str, binding: &[u8]| {
+        let mut session = start_role(&instance, "submission");
+        Session::reply(&mut session.plain);
+        assert!(!Session::ask(&mut session.plain, "EHLO x\r\n").contains("AUTH"));
+        Session::ask(&mut session.plain, "STARTTLS\r\n");
+        session.handshake();
+        let inner = &mut session.inner;
+        assert!(Session::ask(inner, "EHLO x\r\n").contains("250-AUTH SCRAM-SHA-256 SCRAM-SHA-256-PLUS\r\n"));
+        let first = format!("{header},,n=ann@here.example,r=clientnonce");
+        let answer = Session::ask(inner, &format!("AUTH {mechanism} {}\r\n", base64_encode(first.as_bytes())));
+        let Some(challenge) = answer.trim_end().strip_prefix("334 ") else { return answer };
+        let server = String::from_utf8(base64_decode(challenge).unwrap()).unwrap();
+        let last = scram_client_final(b"secret", &first, binding, &server).unwrap();
+        let answer = Session::ask(inner, &format!("{}\r\n", base64_encode(last.as_bytes())));
+        if !answer.starts_with("334 ") {
+            return answer;
+        }
+        Session::ask(inner, "\r\n")
+    };
+    let exporter = [0xab; 32];
+    assert!(login("SCRAM-SHA-256", "n", b"").starts_with("235 "));
+    assert!(login("SCRAM-SHA-256-PLUS", "p=tls-exporter", &exporter).starts_with("235 "));
+    assert!(login("SCRAM-SHA-256-PLUS", "p=tls-exporter", &[0; 32]).starts_with("535 "));
+    assert!(login("SCRAM-SHA-256", "y", b"").starts_with("535 "));
+    assert!(login("SCRAM-SHA-256-PLUS", "n", b"").starts_with("535 "));
 }

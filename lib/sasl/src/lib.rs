@@ -8,12 +8,14 @@
 //! Trust       responses are hostile; stored passwords come from the administrator
 
 mod base64;
+mod client;
 mod exchange;
 mod password;
 mod prep;
 mod secret;
 
 pub use base64::{decode as base64_decode, encode as base64_encode};
+pub use client::scram_client_final;
 pub use exchange::{Binding, Exchange, Mechanism, Next, SaslError};
 pub use password::{Password, ScramKeys, decoy_keys, derive_scram, sha512_crypt, steady_salt};
 pub use prep::saslprep;

@@ -9,8 +9,8 @@
 mod scram_keys;
 mod sha512crypt;
 
-pub(crate) use scram_keys::mac;
 pub use scram_keys::{ScramKeys, decoy_keys, derive_scram, steady_salt};
+pub(crate) use scram_keys::{mac, salted};
 pub use sha512crypt::sha512_crypt;
 
 use crate::{Secret, same, saslprep};
