@@ -64,6 +64,18 @@ impl Instance {
         self.dir.path().join("server")
     }
 
+    pub fn stop(&self) {
+        let _ = script("down", &self.top()).output();
+    }
+
+    /// Starts again after `stop`, on the same ports.
+    pub fn start(&mut self) {
+        let ports = self.env.iter().filter(|(n, _)| n.ends_with("_PORT"));
+        let out = script("up", &self.top()).env("USERS", "4").envs(ports).output().expect("scripts/instance runs");
+        assert!(out.status.success(), "instance up: {}", String::from_utf8_lossy(&out.stderr));
+        self.env = read_env(&self.top());
+    }
+
     pub fn restart(&mut self) {
         let out = script("restart", &self.top()).output().expect("scripts/instance runs");
         assert!(out.status.success(), "instance restart: {}", String::from_utf8_lossy(&out.stderr));
