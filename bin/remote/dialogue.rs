@@ -5,8 +5,9 @@
 
 use crate::hosts::{self, Host};
 use crate::letter::Letter;
-use crate::open::{Level, NotOpen, Place, Session, open};
+use crate::open::{NotOpen, Place, Session, open};
 use crate::outcome::Trouble;
+use crate::policy::{Level, decide};
 use crate::transaction::{Sent, may_improve, run};
 use penny_base::{Config, Failure};
 use penny_dns::{Resolver, Settings as DnsSettings};
@@ -38,6 +39,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Use STARTTLS where offered.
     pub starttls: bool,
+    /// Use DANE where validated records ask for it.
+    pub dane: bool,
     /// Use BDAT where offered.
     pub chunking: bool,
     /// Port of hosts found by MX.
@@ -127,6 +130,7 @@ impl Sender {
             connect_timeout: Duration::from_secs(r.connect_timeout.0.max(1)),
             timeout: Duration::from_secs(r.timeout.0.max(1)),
             starttls: r.starttls,
+            dane: r.dane,
             chunking: r.chunking,
             port: u16::try_from(r.port).map_err(|_| Failure::config("remote.port is no port"))?,
             tls,
@@ -203,7 +207,9 @@ impl Sender {
     fn by_hosts(&mut self, route: &Route, hop: &Hop, domain: &str, destination: &str, job: &mut Attempts<'_>) {
         let list = match route {
             Route::Mx(_) => hosts::by_mx(&self.dns, domain, self.settings.port, &self.settings.own),
-            Route::Lmtp(h) if h.host.starts_with('/') => Ok(vec![Host { name: h.host.clone(), port: 0 }]),
+            Route::Lmtp(h) if h.host.starts_with('/') => {
+                Ok(vec![Host { name: h.host.clone(), port: 0, authentic: false }])
+            }
             _ => {
                 let port = if hop.port == 0 { self.settings.port } else { hop.port };
                 hosts::by_hop(&self.dns, hop, port, &self.settings.own)
@@ -215,7 +221,7 @@ impl Sender {
         };
         let mut transactions = 0;
         for host in list {
-            match self.session_with(route, hop, &host, job.letter) {
+            match self.session_with(route, hop, &host, domain, job.letter) {
                 Err(trouble) => job.trouble(trouble),
                 Ok(mut session) => {
                     transactions += 1;
@@ -231,21 +237,26 @@ impl Sender {
     }
 
     /// A session with one host; without TLS where only the handshake fails and nothing demands it.
-    fn session_with(&mut self, route: &Route, hop: &Hop, host: &Host, letter: &Letter) -> Result<Session, Trouble> {
+    fn session_with(
+        &mut self,
+        route: &Route,
+        hop: &Hop,
+        host: &Host,
+        domain: &str,
+        letter: &Letter,
+    ) -> Result<Session, Trouble> {
         let lmtp = matches!(route, Route::Lmtp(_));
-        let level = Level::of(hop, &self.settings, letter.envelope.sender.requiretls());
-        let addresses;
-        let place = if host.name.starts_with('/') {
-            Place::Unix(&host.name)
-        } else {
-            addresses = hosts::sockets(&self.dns, host)?;
-            Place::Tcp(&addresses)
-        };
-        let level = if matches!(place, Place::Unix(_)) { Level::Never } else { level };
-        match open(&self.settings, hop, host, &place, lmtp, level) {
+        if host.name.starts_with('/') {
+            let place = Place::Unix(&host.name);
+            return open(&self.settings, hop, host, &place, lmtp, &Level::Never).map_err(|n| n.trouble);
+        }
+        let addresses = hosts::sockets(&self.dns, host)?;
+        let place = Place::Tcp(&addresses);
+        let level = decide(&self.dns, &self.settings, hop, host, domain, letter.envelope.sender.requiretls())?;
+        match open(&self.settings, hop, host, &place, lmtp, &level) {
             Ok(session) => Ok(session),
             Err(NotOpen { without_tls: true, .. }) => {
-                open(&self.settings, hop, host, &place, lmtp, Level::Never).map_err(|n| n.trouble)
+                open(&self.settings, hop, host, &place, lmtp, &Level::Never).map_err(|n| n.trouble)
             }
             Err(NotOpen { trouble, .. }) => Err(trouble),
         }

@@ -21,12 +21,14 @@ pub struct Host {
     pub name: String,
     /// Port.
     pub port: u16,
+    /// The name comes from validated records, or from the administrator; DANE rests on it.
+    pub authentic: bool,
 }
 
 /// Hosts of a mail domain, best first.
 pub fn by_mx(dns: &dyn Resolve, domain: &str, port: u16, own: &[String]) -> Result<Vec<Host>, Trouble> {
     if let Some(ip) = literal(domain) {
-        return Ok(vec![Host { name: ip.to_string(), port }]);
+        return Ok(vec![Host { name: ip.to_string(), port, authentic: false }]);
     }
     let name = ascii_name(domain)?;
     let found = mail_hosts(dns, &name).map_err(|e| dns_trouble(domain, e))?;
@@ -34,13 +36,14 @@ pub fn by_mx(dns: &dyn Resolve, domain: &str, port: u16, own: &[String]) -> Resu
         MailHosts::NoDomain => Err(Trouble::permanent("5.1.2", format!("the domain {domain} does not exist"))),
         // RFC 7505 4.1
         MailHosts::Null => Err(Trouble::permanent("5.1.10", format!("the domain {domain} takes no mail"))),
-        MailHosts::Hosts { hosts, .. } => {
+        MailHosts::Hosts { hosts, authentic, .. } => {
             let text = |n: &Name| n.to_string().trim_end_matches('.').to_owned();
             let is_own = |n: &Name| own.iter().any(|o| o.eq_ignore_ascii_case(&text(n)));
             // RFC 5321 5.1: ourselves, and everything less preferred, is left out
             let ours = hosts.iter().filter(|h| is_own(&h.host)).map(|h| h.preference).min();
             let better = hosts.iter().filter(|h| ours.is_none_or(|o| h.preference < o));
-            let list: Vec<Host> = better.map(|h| Host { name: text(&h.host), port }).take(HOSTS_MAX).collect();
+            let list: Vec<Host> =
+                better.map(|h| Host { name: text(&h.host), port, authentic }).take(HOSTS_MAX).collect();
             if list.is_empty() {
                 return Err(Trouble::permanent("5.4.6", format!("mail for {domain} loops back to this host")));
             }
@@ -54,7 +57,7 @@ pub fn by_hop(dns: &dyn Resolve, hop: &Hop, port: u16, own: &[String]) -> Result
     if hop.lookup_mx && hop.host.parse::<IpAddr>().is_err() {
         return by_mx(dns, &hop.host, port, own);
     }
-    Ok(vec![Host { name: hop.host.clone(), port }])
+    Ok(vec![Host { name: hop.host.clone(), port, authentic: true }])
 }
 
 /// The addresses of a host.

@@ -17,6 +17,7 @@ mod jobs;
 mod letter;
 mod open;
 mod outcome;
+mod policy;
 mod transaction;
 mod wire;
 

@@ -7,8 +7,9 @@
 use crate::dialogue::Settings;
 use crate::hosts::Host;
 use crate::outcome::Trouble;
+use crate::policy::Level;
 use crate::wire::{Lost, Wire};
-use penny_queue::job::{Hop, TlsWish};
+use penny_queue::job::Hop;
 use penny_smtp::client::{Extensions, Reply};
 use penny_tls::client::Verify;
 use std::net::SocketAddr;
@@ -30,30 +31,6 @@ pub struct Session {
     pub used: u32,
     /// The TLS certificate was checked and is the host's.
     pub verified: bool,
-}
-
-/// How TLS is to be used with a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// Not at all.
-    Never,
-    /// If it works.
-    Opportunistic,
-    /// Encrypted with a checked certificate, or not at all.
-    Verified,
-}
-
-impl Level {
-    /// As a route asks, and the configuration allows.
-    pub fn of(hop: &Hop, settings: &Settings, requiretls: bool) -> Level {
-        match hop.tls {
-            _ if requiretls => Level::Verified,
-            TlsWish::Must => Level::Verified,
-            TlsWish::None => Level::Never,
-            TlsWish::May if settings.starttls => Level::Opportunistic,
-            TlsWish::May => Level::Never,
-        }
-    }
 }
 
 /// Why a session did not come about, and whether it is worth trying the same host without TLS.
@@ -86,7 +63,7 @@ pub fn open(
     host: &Host,
     place: &Place<'_>,
     lmtp: bool,
-    level: Level,
+    level: &Level,
 ) -> Result<Session, NotOpen> {
     let (wire, near) = connect(settings, hop, host, place)?;
     let mut session =
@@ -161,11 +138,11 @@ impl Session {
         if reply.code == 250 { Ok(()) } else { Err(Trouble::reply(&reply, &self.host, false)) }
     }
 
-    fn secure(&mut self, settings: &Settings, hop: &Hop, level: Level) -> Result<(), NotOpen> {
-        if level == Level::Never {
+    fn secure(&mut self, settings: &Settings, hop: &Hop, level: &Level) -> Result<(), NotOpen> {
+        if *level == Level::Never {
             return Ok(());
         }
-        let demanded = level == Level::Verified;
+        let demanded = level.is_demanded();
         if !self.offers.has("STARTTLS") {
             let missing = format!("{} does not offer STARTTLS, which is required", self.host);
             return if demanded { Err(Trouble::temporary("4.7.5", missing).into()) } else { Ok(()) };
@@ -174,7 +151,7 @@ impl Session {
         if reply.code != 220 {
             return if demanded { Err(Trouble::reply(&reply, &self.host, false).into()) } else { Ok(()) };
         }
-        let verify = if demanded { Verify::Verified } else { Verify::Opportunistic };
+        let verify = if *level == Level::Verified { Verify::Verified } else { Verify::Opportunistic };
         // RFC 3207 4.2: octets sent in clear behind the go-ahead are an injection, whatever the level
         let injected = self.wire.has_input();
         let limit = settings.handshake_timeout();
@@ -183,9 +160,21 @@ impl Session {
             let trouble = Trouble::temporary("4.7.5", format!("TLS with {}: {e}", self.host));
             return Err(NotOpen { trouble, without_tls: !demanded && !injected });
         }
-        self.verified = demanded;
+        self.vouch(level)?;
+        self.verified = level.is_checked();
         self.hello(settings, hop)?;
         Ok(())
+    }
+
+    /// RFC 7672 2.2: a certificate that the TLSA records do not vouch for is worse than none.
+    fn vouch(&self, level: &Level) -> Result<(), Trouble> {
+        let Level::Dane { records, names } = level else { return Ok(()) };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let chain = self.wire.tls().map(|t| t.chain()).unwrap_or_default();
+        if penny_tls::dane::vouched(&chain, records, &names) {
+            return Ok(());
+        }
+        Err(Trouble::temporary("4.7.5", format!("{}: the certificate does not match the TLSA records", self.host)))
     }
 
     fn authenticate(&mut self, settings: &Settings, hop: &Hop, near: bool) -> Result<(), Trouble> {

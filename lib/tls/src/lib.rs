@@ -7,6 +7,7 @@
 //! Not here    DANE and MTA-STS policy (the caller judges the certificate chain it is shown)
 
 pub mod client;
+pub mod dane;
 mod handshake;
 mod pump;
 pub mod server;

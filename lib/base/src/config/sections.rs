@@ -296,6 +296,8 @@ section! {
         port: u32 = 25;
         /// Use STARTTLS where it is offered.
         starttls: bool = true;
+        /// Check certificates against TLSA records (DANE) where the resolver validates; it must be on loopback.
+        dane: bool = true;
         /// Trusted roots for hosts whose certificate must be checked, PEM; empty takes the system's.
         ca_file: PathBuf = PathBuf::new();
         /// Send in chunks (BDAT) where it is offered.

@@ -1,0 +1,249 @@
+//! remote and TLS: opportunistic, demanded, DANE. A host that speaks STARTTLS stands in front of a plain fake one.
+
+use penny_base::config::TlsServer;
+use penny_testkit::{DnsServer, Output, Run, Sink, TempDir, have, program};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Certificate, key and the digest of the public key, made by openssl(1).
+struct Cert {
+    pem: PathBuf,
+    key: PathBuf,
+    spki: String,
+    whole: String,
+}
+
+fn certificate(dir: &TempDir, file: &str, name: &str) -> Cert {
+    let (pem, key) = (dir.join(format!("{file}.pem")), dir.join(format!("{file}.key")));
+    let script = format!(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} \
+         -addext subjectAltName=DNS:{name} -keyout {k} -out {p} 2>/dev/null && \
+         openssl x509 -in {p} -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum | cut -d' ' -f1 && \
+         openssl x509 -in {p} -outform DER | sha256sum | cut -d' ' -f1",
+        k = key.display(),
+        p = pem.display()
+    );
+    let out = Run::new("/bin/sh").args(["-c", &script]).run();
+    let text = out.expect_code(0).out();
+    let mut lines = text.lines().map(str::to_owned);
+    Cert { pem, key, spki: lines.next().unwrap(), whole: lines.next().unwrap() }
+}
+
+/// How the host behaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    /// STARTTLS that works.
+    Good,
+    /// STARTTLS is offered, the handshake is garbage.
+    Broken,
+    /// Not offered.
+    Plain,
+}
+
+/// Listens, does STARTTLS, then hands the conversation to the sink.
+fn tls_host(cert: &Cert, sink: u16, manner: Manner) -> u16 {
+    let config = TlsServer { certificate: cert.pem.clone(), key: cert.key.clone(), ..TlsServer::default() };
+    let context = penny_tls::Context::load(&config).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let context = context.clone();
+            std::thread::spawn(move || drop(converse(&context, stream, sink, manner)));
+        }
+    });
+    port
+}
+
+fn converse(context: &penny_tls::Context, mut stream: TcpStream, sink: u16, manner: Manner) -> std::io::Result<()> {
+    if manner == Manner::Plain {
+        return relay(TcpStream::connect(("127.0.0.1", sink))?, stream);
+    }
+    let mut reader = BufReader::new(stream.try_clone()?);
+    stream.write_all(b"220 secure.test\r\n")?;
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 0 {
+        if line.starts_with("STARTTLS") {
+            break;
+        }
+        if line.starts_with("EHLO") {
+            stream.write_all(b"250-secure.test\r\n250 STARTTLS\r\n")?;
+        } else {
+            // in clear, as after a failed handshake: the rest goes to the sink, MAIL included
+            let mut plain = TcpStream::connect(("127.0.0.1", sink))?;
+            read_greeting(&mut plain)?;
+            plain.write_all(line.as_bytes())?;
+            return relay(plain, stream);
+        }
+        line.clear();
+    }
+    stream.write_all(b"220 go\r\n")?;
+    if manner == Manner::Broken {
+        reader.read_exact(&mut [0; 5])?; // before it, this would be an injection
+        return stream.write_all(b"this is not TLS at all, whatever you may think of it\r\n");
+    }
+    let session = penny_tls::accept(context, stream.into(), Duration::from_secs(5))?;
+    let mut plain = TcpStream::connect(("127.0.0.1", sink))?;
+    read_greeting(&mut plain)?;
+    let (near, far) = UnixStream::pair()?;
+    std::thread::spawn(move || drop(relay_unix(plain, far)));
+    penny_tls::pump(session, near.into())
+}
+
+fn read_greeting(plain: &mut TcpStream) -> std::io::Result<()> {
+    let mut one = [0];
+    while one[0] != b'\n' {
+        plain.read_exact(&mut one)?;
+    }
+    Ok(())
+}
+
+fn relay(a: TcpStream, b: TcpStream) -> std::io::Result<()> {
+    let (mut a2, mut b2) = (a.try_clone()?, b.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut a2, &mut b2);
+        let _ = b2.shutdown(std::net::Shutdown::Both);
+    });
+    let (mut a, mut b) = (a, b);
+    std::io::copy(&mut b, &mut a).map(drop)
+}
+
+fn relay_unix(a: TcpStream, b: UnixStream) -> std::io::Result<()> {
+    let (mut a2, mut b2) = (a.try_clone()?, b.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut a2, &mut b2);
+        let _ = b2.shutdown(std::net::Shutdown::Both);
+    });
+    let (mut a, mut b) = (a, b);
+    std::io::copy(&mut b, &mut a).map(drop)
+}
+
+fn send(dir: &TempDir, keys: &str, resolver: &str, args: &[&str]) -> Output {
+    dir.write("p.toml", format!("hostname = \"me.test\"\n[remote]\ntimeout = \"5s\"\n{keys}\n"));
+    Run::new(program!("remote"))
+        .arg("-c")
+        .arg(dir.join("p.toml"))
+        .env("PENNYPOST_RESOLVER", resolver)
+        .args(args)
+        .stdin("Subject: x\n\nbody\n")
+        .run()
+}
+
+const NO_DNS: &str = "127.0.0.1:1";
+
+#[test]
+fn tls_is_used_where_it_is_offered_and_demanded_where_it_is_demanded() {
+    if !have("tls_is_used_where_it_is_offered_and_demanded_where_it_is_demanded", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let cert = certificate(&dir, "a", "localhost");
+    let sink = Sink::start();
+    for (manner, wish, keys, host, code) in [
+        (Manner::Good, "may", "", "127.0.0.1", 0),
+        (Manner::Broken, "may", "", "127.0.0.1", 0),
+        (Manner::Plain, "may", "", "127.0.0.1", 0),
+        (Manner::Good, "none", "", "127.0.0.1", 0),
+        // demanded: the certificate is not trusted, then it is, then for another name
+        (Manner::Good, "must", "", "localhost", 75),
+        (Manner::Good, "must", "ca_file = \"a.pem\"", "localhost", 0),
+        (Manner::Broken, "must", "ca_file = \"a.pem\"", "localhost", 75),
+        (Manner::Plain, "must", "ca_file = \"a.pem\"", "localhost", 75),
+    ] {
+        let port = tls_host(&cert, sink.port(), manner);
+        let keys = keys.replace("a.pem", &cert.pem.display().to_string());
+        let before = sink.mails().len();
+        let out = send(&dir, &keys, NO_DNS, &["-r", &format!("host {host} {port} 0 {wish}"), "a@f"]);
+        assert_eq!(out.code, Some(code), "{wish} {keys}: {}", out.describe());
+        assert_eq!(sink.mails().len() - before, usize::from(code == 0));
+        if code != 0 {
+            out.expect_out("later <a@f> 4.7.5");
+        }
+    }
+}
+
+/// A zone for far.test whose host is `mx.far.test` with these TLSA records.
+fn zone(port: u16, records: &[String], authentic: bool) -> penny_dns::Zone {
+    let mut text = "far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\n".to_owned();
+    for r in records {
+        text += &format!("_{port}._tcp.mx.far.test TLSA {r}\n");
+    }
+    let mut zone = penny_dns::Zone::parse(&text);
+    zone.authentic = authentic;
+    zone
+}
+
+#[test]
+fn dane_binds_the_host_to_its_records() {
+    if !have("dane_binds_the_host_to_its_records", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let cert = certificate(&dir, "a", "another.name");
+    let other = certificate(&dir, "b", "mx.far.test");
+    let named = certificate(&dir, "c", "mx.far.test");
+    let sink = Sink::start();
+    let wrong = "0".repeat(64);
+    for (what, shown, manner, records, authentic, code) in [
+        ("end entity key", &cert, Manner::Good, vec![format!("3 1 1 {}", cert.spki)], true, 0),
+        ("end entity certificate", &cert, Manner::Good, vec![format!("3 0 1 {}", cert.whole)], true, 0),
+        ("rollover", &cert, Manner::Good, vec![format!("3 1 1 {wrong}"), format!("3 1 1 {}", cert.spki)], true, 0),
+        ("another key", &cert, Manner::Good, vec![format!("3 1 1 {}", other.spki)], true, 75),
+        ("trust anchor, name fits", &named, Manner::Good, vec![format!("2 0 1 {}", named.whole)], true, 0),
+        ("trust anchor, name does not", &cert, Manner::Good, vec![format!("2 0 1 {}", cert.whole)], true, 75),
+        ("stripped", &cert, Manner::Plain, vec![format!("3 1 1 {}", cert.spki)], true, 75),
+        ("broken", &cert, Manner::Broken, vec![format!("3 1 1 {}", cert.spki)], true, 75),
+        ("not usable: encrypted, whoever it is", &cert, Manner::Good, vec![format!("1 1 1 {wrong}")], true, 0),
+        ("not usable: not in clear", &cert, Manner::Plain, vec![format!("1 1 1 {wrong}")], true, 75),
+        ("not validated: no DANE", &cert, Manner::Plain, vec![format!("3 1 1 {wrong}")], false, 0),
+        ("no records", &cert, Manner::Plain, vec![], true, 0),
+    ] {
+        let port = tls_host(shown, sink.port(), manner);
+        let dns = DnsServer::start(zone(port, &records, authentic), penny_testkit::dns::Quirks::default());
+        let before = sink.mails().len();
+        let out = send(&dir, &format!("port = {port}"), &dns.at(), &["a@far.test"]);
+        assert_eq!(out.code, Some(code), "{what}: {}", out.describe());
+        assert_eq!(sink.mails().len() - before, usize::from(code == 0), "{what}");
+    }
+}
+
+#[test]
+fn a_tlsa_lookup_that_fails_keeps_the_mail_here() {
+    if !have("a_tlsa_lookup_that_fails_keeps_the_mail_here", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let cert = certificate(&dir, "a", "mx.far.test");
+    let sink = Sink::start();
+    let port = tls_host(&cert, sink.port(), Manner::Good);
+    let text = format!("far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\n_{port}._tcp.mx.far.test TLSA SERVFAIL\n");
+    let mut zone = penny_dns::Zone::parse(&text);
+    zone.authentic = true;
+    let dns = DnsServer::start(zone, penny_testkit::dns::Quirks::default());
+    let keys = format!("port = {port}");
+    send(&dir, &keys, &dns.at(), &["a@far.test"]).expect_code(75).expect_out("TLSA look-up");
+    assert!(sink.mails().is_empty());
+    send(&dir, &format!("{keys}\ndane = false"), &dns.at(), &["a@far.test"]).expect_code(0);
+}
+
+#[test]
+fn requiretls_goes_only_where_the_host_is_known() {
+    if !have("requiretls_goes_only_where_the_host_is_known", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let cert = certificate(&dir, "a", "mx.far.test");
+    for (extensions, code, text) in [(&["REQUIRETLS"][..], 0, "done"), (&[][..], 69, "5.7.30")] {
+        let sink = Sink::builder().extensions(extensions).start();
+        let port = tls_host(&cert, sink.port(), Manner::Good);
+        let dns = DnsServer::start(
+            zone(port, &[format!("3 1 1 {}", cert.spki)], true),
+            penny_testkit::dns::Quirks::default(),
+        );
+        let args = ["-f", "s@x.test REQUIRETLS", "a@far.test"];
+        send(&dir, &format!("port = {port}"), &dns.at(), &args).expect_code(code).expect_out(text);
+    }
+}
