@@ -1,7 +1,7 @@
 //! What is kept of messages so that list views, SORT and THREAD need not read the files again.
 //!
 //! Format      field 1: the header fields of [`FIELDS`] as they stand, with a closing empty line; 2: BODYSTRUCTURE; 3: BODY;
-//!             4: PREVIEW; 5: ENVELOPE; each as this program would send it (pennypost-maildir(5) lists the numbers)
+//!             4: PREVIEW; 5: ENVELOPE; 6: EMAILID; each as this program would send it (pennypost-maildir(5) lists the numbers)
 //! Invariants  a value is exactly what reading the message would give: messages never change
 use super::loaded::{Part, read_part};
 use penny_imap::command::Item;
@@ -51,6 +51,7 @@ pub fn field_of(item: &Item) -> Option<(u16, Part)> {
         Item::Body => Some((3, Part::Whole)),
         Item::Preview { .. } => Some((4, Part::Whole)),
         Item::Envelope => Some((5, Part::List)),
+        Item::EmailId => Some((6, Part::Whole)),
         _ => None,
     }
 }
@@ -81,8 +82,31 @@ pub fn made(item: &Item, view: &View<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     match item {
         Item::Envelope => envelope(&mut out, view.header()),
+        Item::EmailId => out.extend_from_slice(content_id(view.bytes()).as_bytes()),
         Item::Preview { .. } => out.extend_from_slice(preview(view).as_bytes()),
         _ => body_structure(&mut out, view.bytes(), view.structure(), *item == Item::BodyStructure),
     }
     out
+}
+
+/// RFC 8474 5.1: an id of the content, so that copies have the same one whatever made them.
+fn content_id(message: &[u8]) -> String {
+    use sha2::Digest;
+    let digest = sha2::Sha256::digest(message);
+    digest.iter().take(16).fold(String::from("M"), |text, b| text + &format!("{b:02x}"))
+}
+
+/// The EMAILID of a message; empty when it cannot be read.
+pub fn email_id(mailbox: &mut Mailbox, uid: u32) -> Vec<u8> {
+    let Some((field, part)) = field_of(&Item::EmailId) else { return Vec::new() };
+    if let Some(kept) = mailbox.cached(uid, field) {
+        return kept.to_vec();
+    }
+    let mut bytes = Vec::new();
+    if read_part(mailbox, uid, part, &mut bytes).is_err() {
+        return Vec::new();
+    }
+    let id = made(&Item::EmailId, &View::new(&bytes));
+    mailbox.cache(uid, field, id.clone());
+    id
 }

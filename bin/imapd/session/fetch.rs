@@ -230,7 +230,6 @@ impl Job<'_> {
                 put(out, format_args!("INTERNALDATE \"{}\"", date.imap()));
             }
             Item::SaveDate => put(out, format_args!("SAVEDATE \"{}\"", DateTime::from_unix(m.save_date, 0).imap())),
-            Item::EmailId => put(out, format_args!("EMAILID ({})", email_id(selected, m.uid))),
             Item::ThreadId => match thread_id(view.header()) {
                 Some(id) => put(out, format_args!("THREADID ({id})")),
                 None => out.extend_from_slice(b"THREADID NIL"), // RFC 8474 5.2
@@ -239,8 +238,8 @@ impl Job<'_> {
                 out.extend_from_slice(b"FLAGS ");
                 selected.write_flags(out, m);
             }
-            Item::Envelope | Item::BodyStructure | Item::Body | Item::Preview { .. } => {
-                kept_item(item, selected, out, m.uid, view)
+            Item::Envelope | Item::BodyStructure | Item::Body | Item::Preview { .. } | Item::EmailId => {
+                kept_item(item, selected, out, m.uid, view);
             }
             _ => return self.content(item, out, view),
         }
@@ -281,6 +280,7 @@ fn kept_item(item: &Item, selected: &mut Selected, out: &mut Vec<u8>, uid: u32, 
         }
     };
     match item {
+        Item::EmailId => return put(out, format_args!("EMAILID ({})", String::from_utf8_lossy(&value))),
         Item::Envelope => out.extend_from_slice(b"ENVELOPE "),
         Item::BodyStructure => out.extend_from_slice(b"BODYSTRUCTURE "),
         Item::Body => out.extend_from_slice(b"BODY "),
@@ -379,13 +379,6 @@ fn binary_size(out: &mut Vec<u8>, view: &View<'_>, path: &[u32]) -> Result<(), F
     write_path(out, path);
     out.extend_from_slice(format!("] {size}").as_bytes());
     Ok(())
-}
-
-/// RFC 8474 5.1: the base name identifies the message wherever it is copied or moved by a link of the same name;
-/// hashed, because an id may only hold letters, digits, `-` and `_`.
-pub(super) fn email_id(selected: &Selected, uid: u32) -> String {
-    let base = selected.mailbox.base_name(uid).unwrap_or_default();
-    format!("M{:016x}{:08x}", penny_maildir::name::hash(&base), base.len())
 }
 
 /// RFC 8474 5.2: the root of the references names the thread.

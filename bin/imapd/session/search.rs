@@ -3,8 +3,8 @@
 //! Standards   RFC 3501 6.4.4, 7.2.5; RFC 4731 (ESEARCH), 5182 (SAVE), 7162 3.1.5 (MODSEQ), 9394 (PARTIAL)
 use super::Session;
 use super::answer::Answer;
-use super::cache::is_kept;
-use super::fetch::{cut, email_id, thread_id};
+use super::cache::{email_id, is_kept};
+use super::fetch::{cut, thread_id};
 use super::loaded::{Part, read_part};
 use super::selected::Selected;
 use penny_imap::command::{SearchArgs, SearchReturn};
@@ -83,14 +83,14 @@ impl Resolve for Names<'_> {
 
 fn matches(program: &Program, selected: &mut Selected, uid: u32, file: &mut Vec<u8>) -> bool {
     let Some(message) = selected.mailbox.get(uid) else { return false };
-    let id = if program.needs_email_id() { email_id(selected, uid) } else { String::new() };
+    let id = if program.needs_email_id() { email_id(&mut selected.mailbox, uid) } else { Vec::new() };
     let facts = Facts {
         uid,
         flags: message.flags.0,
         keywords: message.keywords.0,
         recent: message.recent,
         modseq: message.modseq,
-        email_id: id.as_bytes(),
+        email_id: &id,
     };
     let part = needed(program);
     let mut source = Disk { mailbox: &mut selected.mailbox, message, part, file: std::mem::take(file), loaded: None };
