@@ -168,7 +168,8 @@ fn object(st: &mut State<'_>, parent: Option<&Frame<'_>>, meta: &Meta, data: &[u
     let mut ctx = Ctx { st, frame: &frame };
     crate::open::open(kind, data, &markers, &mut ctx);
     let unread = || kind.is_text() && !meta.flat && crate::mime::flat::has_parts(data);
-    if kind != Kind::Mail && !ctx.done() && (depth == 0 || unread()) {
+    let top = || depth == 0 && (kind.is_text() || crate::mime::flat::has_parts(data));
+    if kind != Kind::Mail && !ctx.done() && (top() || unread()) {
         crate::mime::flat::read(data, &mut ctx);
     }
 }

@@ -10,7 +10,7 @@ usage: samples.py DIR      one file a sample in DIR, and DIR/MANIFEST with lines
 Needs only Python; formats of 7zz, arj, zstd, lzip, genisoimage, compress, cpio, ar are made when the tool is there.
 The EICAR string is the public anti-malware test file (eicar.org).
 """
-import base64, binascii, bz2, gzip, io, lzma, os, quopri, shutil, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
+import base64, binascii, bz2, gzip, hashlib, io, lzma, os, quopri, shutil, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
 
 E = rb'X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD' + rb'-ANTIVIRUS-TEST-FILE!$H+H*'
 OUT, MANIFEST = sys.argv[1], []
@@ -327,6 +327,75 @@ def documents():
     put('15-tnef-zip', att(tnef(b'e.zip', zipped([('e.txt', E)])), ctype=b'application/ms-tnef'), 'exact')
 
 
+PAD = bytes.fromhex('28bf4e5e4e758a4164004e56fffa01082e2e00b6d0683e802f0ca9fe6453697a')
+
+
+def rc4(key, data):
+    s, j, out = list(range(256)), 0, bytearray()
+    for i in range(256):
+        j = (j + s[i] + key[i % len(key)]) & 255
+        s[i], s[j] = s[j], s[i]
+    i = j = 0
+    for c in data:
+        i = (i + 1) & 255
+        j = (j + s[i]) & 255
+        s[i], s[j] = s[j], s[i]
+        out.append(c ^ s[(s[i] + s[j]) & 255])
+    return bytes(out)
+
+
+def aes(bits, key, iv, data):
+    r = subprocess.run(['openssl', 'enc', '-aes-%d-cbc' % bits, '-K', key.hex(), '-iv', iv.hex(), '-nopad'], input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return r.stdout
+
+
+def pkcs(d):
+    n = 16 - len(d) % 16
+    return d + bytes([n]) * n
+
+
+def encrypted_pdfs():
+    """Standard security handler with the empty user password (ISO 32000-2 7.6)."""
+    h = lambda s: b'<' + s.hex().encode() + b'>'
+    md5 = lambda b: hashlib.md5(b).digest()
+    body = zlib.compress(E)
+    o, fid, p = bytes(range(32)), b'0123456789abcdef', -44
+    key = md5(PAD + o + struct.pack('<i', p) + fid)
+    for _ in range(50):
+        key = md5(key)
+    u = rc4(key, md5(PAD + fid))
+    for i in range(1, 20):
+        u = rc4(bytes(c ^ i for c in key), u)
+    okey = md5(key + b'\1\0\0' + b'\0\0')
+    def doc(enc, data, ident=b''):
+        return pdf([(b'/Filter /FlateDecode', data)], b'/Encrypt 9 0 R ' + ident) + b'9 0 obj << /Filter /Standard ' + enc + b' >> endobj\n'
+    ident = b'/ID [' + h(fid) + h(fid) + b'] '
+    put('20-pdf-rc4-emptypw', doc(b'/V 2 /R 3 /Length 128 /P -44 /O ' + h(o) + b' /U ' + h(u + bytes(16)), rc4(okey, body), ident), 'exact')
+    put('20-pdf-rc4-password', doc(b'/V 2 /R 3 /Length 128 /P -44 /O ' + h(o) + b' /U ' + h(bytes(32)), rc4(okey, body), ident), 'unscannable')
+    if not shutil.which('openssl'):
+        print('skipped, no openssl: 20-pdf-aes256-emptypw')
+        return
+    akey = md5(key + b'\1\0\0' + b'\0\0' + b'sAlT')
+    cf = lambda m: b'/StmF /StdCF /StrF /StdCF /CF << /StdCF << /CFM /' + m + b' >> >> '
+    put('20-pdf-aes128-emptypw', doc(b'/V 4 /R 4 /Length 128 /P -44 ' + cf(b'AESV2') + b'/O ' + h(o) + b' /U ' + h(u + bytes(16)), bytes(16) + aes(128, akey, bytes(16), pkcs(body)), ident), 'exact')
+    fkey = bytes(range(1, 33))
+    def r5(salt):
+        return hashlib.sha256(salt).digest()
+    def r6(salt):
+        k, n = hashlib.sha256(salt).digest(), 0
+        while True:
+            e = aes(128, k[:16], k[16:32], k * 64)
+            k = (hashlib.sha256, hashlib.sha384, hashlib.sha512)[sum(e[:16]) % 3](e).digest()
+            n += 1
+            if n >= 64 and e[-1] <= n - 32:
+                return k[:32]
+    for r, f in ((5, r5), (6, r6)):
+        vs, ks = b'validate', b'keysalt.'
+        u = f(vs) + vs + ks
+        ue = aes(256, f(ks), bytes(16), fkey)
+        put('20-pdf-aes256-r%d-emptypw' % r, doc(b'/V 5 /R %d /Length 256 /P -44 ' % r + cf(b'AESV3') + b'/O ' + h(bytes(48)) + b' /U ' + h(u) + b' /UE ' + h(ue), bytes(16) + aes(256, fkey, bytes(16), pkcs(body))), 'exact')
+
+
 def ole(streams):
     """A minimal compound file: all streams in big sectors or the mini stream as their size wants."""
     mini, minifat, big = b'', [], []
@@ -516,6 +585,7 @@ mail()
 names()
 zips()
 documents()
+encrypted_pdfs()
 streams()
 bombs()
 tools()

@@ -84,9 +84,13 @@ pub fn looks_like_message(data: &[u8]) -> bool {
 
 /// Whether text has MIME fields somewhere, which a reader may follow.
 pub fn has_parts(data: &[u8]) -> bool {
+    let begins = |at: usize| match at.checked_sub(2).and_then(|b| data.get(b)) {
+        Some(before) => matches!(before, b'\r' | b'\n' | b' ' | b'\t' | b'>'),
+        None => at == 1,
+    };
     memchr::memmem::find_iter(data, b"ontent-")
         .take(1000)
-        .any(|at| at > 0 && content_line(data.get(at - 1..).unwrap_or_default()))
+        .any(|at| begins(at) && content_line(data.get(at - 1..).unwrap_or_default()))
 }
 
 /// Reads a message.

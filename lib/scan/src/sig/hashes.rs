@@ -1,7 +1,7 @@
 //! Hash signatures: sorted digests found by interpolation.
 //!
-//! Format      table: u32 digest length, u32 1 if some record has no size, 8 KiB bitmap of `size mod 65536`,
-//!             records { digest, u32 size or 0xffffffff, u32 name } sorted by digest
+//! Format      table: u32 digest length, u32 1 if some record has no size, u32 n, u32 0, bitmap of `size mod 2^n`, records
+//!             { digest, u32 size or 0xffffffff, u32 name } sorted by digest
 //! Why         five million records take one look-up of a few pages instead of a resident tree; the size bitmap
 //!             saves hashing at all where no signature has that size
 //! Invariants  look-up is bounded: eight interpolation steps, then bisection
@@ -10,8 +10,7 @@ use super::store::{Reader, u32_at};
 
 /// Size of a record that matches any size.
 pub const ANY_SIZE: u32 = u32::MAX;
-const BITMAP: usize = 8192;
-const HEAD: usize = 8 + BITMAP;
+const HEAD: usize = 16;
 
 /// The digests signatures use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,15 +67,19 @@ pub struct Record {
 pub fn write(algorithm: Algorithm, records: &mut Vec<Record>) -> Vec<u8> {
     records.sort_unstable();
     records.dedup_by(|a, b| a.digest == b.digest && a.size == b.size);
-    let mut bitmap = vec![0u8; BITMAP];
+    // sixteen bits a record: most sizes that no signature has are seen to be so
+    let log = (records.len().max(64) * 16).next_power_of_two().ilog2().min(24);
+    let mut bitmap = vec![0u8; 1 << (log - 3)];
     for r in records.iter().filter(|r| r.size != ANY_SIZE) {
-        let bit = r.size as usize & 0xffff;
+        let bit = r.size as usize & ((1 << log) - 1);
         bitmap[bit >> 3] |= 1 << (bit & 7);
     }
     let any = records.iter().any(|r| r.size == ANY_SIZE);
-    let mut out = Vec::with_capacity(HEAD + records.len() * (algorithm.octets() + 8));
+    let mut out = Vec::with_capacity(HEAD + bitmap.len() + records.len() * (algorithm.octets() + 8));
     out.extend_from_slice(&(algorithm.octets() as u32).to_le_bytes());
     out.extend_from_slice(&u32::from(any).to_le_bytes());
+    out.extend_from_slice(&log.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&bitmap);
     for r in records.iter() {
         out.extend_from_slice(&r.digest);
@@ -90,6 +93,8 @@ pub fn write(algorithm: Algorithm, records: &mut Vec<Record>) -> Vec<u8> {
 #[derive(Clone, Copy)]
 pub struct Table<'a> {
     data: &'a [u8],
+    bitmap: &'a [u8],
+    head: usize,
     width: usize,
     count: usize,
 }
@@ -99,21 +104,22 @@ impl<'a> Table<'a> {
     pub fn open(data: &'a [u8]) -> Option<Table<'a>> {
         let len = u32_at(data, 0)? as usize;
         Algorithm::by_len(len)?;
-        let records = data.get(HEAD..)?;
+        let log = u32_at(data, 8).filter(|n| (3..=24).contains(n))?;
+        let head = HEAD + (1 << (log - 3));
+        let bitmap = data.get(HEAD..head)?;
         let width = len + 8;
-        let count = records.len() / width;
-        (count > 0).then_some(Table { data, width, count })
+        let count = data.get(head..)?.len() / width;
+        (count > 0).then_some(Table { data, bitmap, head, width, count })
     }
 
     /// Whether an object of this size can be in the table.
     pub fn may_hold(&self, size: usize) -> bool {
-        let bit = size & 0xffff;
-        u32_at(self.data, 4) == Some(1)
-            || self.data.get(8 + (bit >> 3)).is_some_and(|byte| byte & (1 << (bit & 7)) != 0)
+        let bit = size & (self.bitmap.len() * 8 - 1);
+        u32_at(self.data, 4) == Some(1) || self.bitmap.get(bit >> 3).is_some_and(|byte| byte & (1 << (bit & 7)) != 0)
     }
 
     fn record(&self, index: usize) -> Option<(&'a [u8], &'a [u8])> {
-        let start = HEAD + index * self.width;
+        let start = self.head + index * self.width;
         self.data.get(start..start + self.width)?.split_at_checked(self.width - 8)
     }
 
@@ -193,6 +199,6 @@ mod tests {
         let stored = write(Algorithm::Md5, &mut one);
         let table = Table::open(&stored).unwrap();
         assert!(table.may_hold(68) && !table.may_hold(69));
-        assert!(Table::open(&stored[..HEAD]).is_none(), "an empty table is no table");
+        assert!(Table::open(&stored[..table.head]).is_none(), "an empty table is no table");
     }
 }
