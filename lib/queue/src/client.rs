@@ -18,6 +18,9 @@ use std::time::Duration;
 /// Largest message sent inline, octets; larger ones travel as a descriptor.
 pub const INLINE_MAX: usize = 256 * 1024;
 
+/// Longest answer, octets.
+const ANSWER_MAX: usize = 1024;
+
 /// Longest wait for a commit: a disk that needs longer is as good as full.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -102,19 +105,23 @@ impl Enqueue {
         }))
     }
 
+    /// One answer is one line, and nothing follows it before the next request: it is read in as few calls as it takes.
     fn line(&mut self) -> io::Result<String> {
-        let mut line = Vec::new();
-        let mut one = [0];
-        while line.len() < 1000 {
-            if self.stream.read(&mut one)? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "enqueue is gone"));
+        let mut line = [0; ANSWER_MAX];
+        let mut length = 0;
+        loop {
+            match self.stream.read(line.get_mut(length..).unwrap_or_default())? {
+                0 if length == ANSWER_MAX => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "odd answer of enqueue"));
+                }
+                0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "enqueue is gone")),
+                n => length += n,
             }
-            if one[0] == b'\n' {
-                break;
+            let text = line.get(..length).and_then(|l| l.strip_suffix(b"\n"));
+            if let Some(text) = text {
+                return Ok(String::from_utf8_lossy(text).into_owned());
             }
-            line.push(one[0]);
         }
-        Ok(String::from_utf8_lossy(&line).into_owned())
     }
 
     /// Asks for an unnamed file in the queue's file system.
