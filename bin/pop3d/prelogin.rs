@@ -71,8 +71,7 @@ pub fn serve(
         end: Instant::now() + limit,
     };
     talk.send(&ok(&format!("{} pennypost POP3 ready", talk.config.hostname())))?;
-    loop {
-        let Some(line) = talk.line(LINE_MAX)? else { break };
+    while let Some(line) = talk.line(LINE_MAX)? {
         match talk.command(line)? {
             Next::Go => {}
             Next::Enter(user) => return talk.enter(&user),

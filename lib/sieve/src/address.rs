@@ -186,6 +186,41 @@ fn valid_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
+/// A path of the envelope, with or without angle brackets: local part and domain, both empty for `<>`; a local part alone is
+/// taken (MAILER-DAEMON), an old source route is passed over (RFC 5321 C). `None`: no path at all.
+pub(crate) fn path(text: &str) -> Option<(String, String)> {
+    let text = text.trim();
+    let inner = match (text.strip_prefix('<'), text.ends_with('>')) {
+        (Some(rest), true) => rest.get(..rest.len().checked_sub(1)?)?,
+        (None, false) => text,
+        _ => return None,
+    };
+    if inner.is_empty() {
+        return Some((String::new(), String::new()));
+    }
+    let mut rest = inner;
+    if inner.starts_with('@') {
+        let (route, mailbox) = inner.split_once(':')?;
+        let hosts = route.split(',').all(|h| h.trim().strip_prefix('@').is_some_and(|d| d.split('.').all(valid_label)));
+        if !hosts {
+            return None;
+        }
+        rest = mailbox;
+    }
+    let mut scanner = Scanner { rest };
+    let local = if scanner.peek() == Some('"') { scanner.quoted()? } else { scanner.atom() };
+    if local.is_empty() {
+        return None;
+    }
+    if scanner.rest.is_empty() {
+        return Some((local, String::new()));
+    }
+    let domain = scanner.rest.strip_prefix('@')?;
+    let valid =
+        domain.starts_with('[') && domain.ends_with(']') || domain.split('.').all(|l| valid_label(l) || !l.is_ascii());
+    (!domain.is_empty() && valid).then(|| (local, domain.to_owned()))
+}
+
 /// Which part of an address a test looks at, RFC 5228 2.7.4 and RFC 5233.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {

@@ -405,7 +405,7 @@ impl Checker<'_, '_> {
             return None;
         }
         let call = self.call(spec, node, "command");
-        if !spec.block && node.block.is_some() && call.is_some() {
+        if !spec.block && node.block.is_some() {
             self.error(node.pos, format!("the {} command accepts no block", node.name));
             return None;
         }
@@ -544,6 +544,9 @@ impl Checker<'_, '_> {
             .and_then(|()| self.matcher(node.pos, &mut call));
         if let Err(error) = result {
             self.errors.push(error);
+            if let Some(word) = node.tests.first().filter(|t| spec.find_tag(&t.name).is_some()) {
+                self.error(word.pos, format!("missing colon before '{}' to make it a tag of {what}", word.name));
+            }
             return None;
         }
         if spec.name == "include" {
@@ -556,7 +559,14 @@ impl Checker<'_, '_> {
         if node.tests.is_empty() {
             return Ok(());
         }
-        let hint = if what.ends_with("command") && !node.test_list { " (missing semicolon?)" } else { "" };
+        let stray = node.tests.first().filter(|_| what.ends_with("command") && !node.test_list);
+        if stray.is_some_and(|t| spec::find(&t.name).is_none_or(|s| s.eval.is_none())) {
+            return Err(Error::new(
+                node.pos,
+                format!("missing semicolon after {} (the next command was read as its test)", node.name),
+            ));
+        }
+        let hint = if stray.is_some() { " (missing semicolon?)" } else { "" };
         let kind = if what.ends_with("test") { "sub-tests" } else { "tests" };
         Err(Error::new(node.pos, format!("{what} accepts no {kind}, but {kind} are specified{hint}")))
     }
@@ -682,7 +692,7 @@ impl Checker<'_, '_> {
             let name = name.as_constant().ok_or_else(|| Error::new(pos, "a comparator must be a constant string"))?;
             let known = Comparator::parse(name);
             // RFC 5228 2.7.3: these two need no require
-            let free = matches!(known, Some(Comparator::Octet | Comparator::AsciiCasemap));
+            let free = known.is_some_and(|c| c != Comparator::AsciiNumeric);
             let known = known.filter(|_| free || self.has(&format!("comparator-{name}")));
             call.matcher.comparator =
                 known.ok_or_else(|| Error::new(pos, format!("unknown comparator '{}'", printable(name))))?;
@@ -735,6 +745,13 @@ impl Checker<'_, '_> {
         let key = format!("{location:?}/{name}");
         if let Some(at) = self.build.units.iter().position(|u| u.name == key && !u.extensions.contains("\0open")) {
             call.unit = Some(at);
+            return Some(call);
+        }
+        if call.has("once")
+            && let Some(open) = self.build.units.iter().position(|u| u.name == key)
+        {
+            // it is running already, so it is not run again
+            call.unit = Some(open);
             return Some(call);
         }
         if let Some(text) = self.include_refused(&key, &name) {

@@ -244,6 +244,8 @@ impl<'a> Lexer<'a> {
             Some('[') => Token::BracketOpen,
             Some(']') => Token::BracketClose,
             Some(c) => {
+                // a run of them is one mistake
+                self.take_while(|c| !c.is_ascii_alphanumeric() && !" \t\r\n;,{}()[]\"#:/_".contains(c));
                 errors.push(Error::new(pos, format!("unexpected character {:?}", c)));
                 Token::Garbage
             }

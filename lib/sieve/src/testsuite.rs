@@ -44,7 +44,7 @@ struct Sent {
 #[derive(Debug, Default)]
 struct World {
     sent: Vec<Sent>,
-    mailboxes: BTreeMap<String, Vec<Message>>,
+    mailboxes: BTreeMap<String, Vec<(Message, Vec<String>)>>,
     metadata: BTreeMap<(Option<String>, String), String>,
     duplicates: BTreeSet<String>,
     config: BTreeMap<String, String>,
@@ -236,7 +236,12 @@ pub(crate) fn test_fail(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed
 /// `test_set "message" text`
 pub(crate) fn test_set(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed> {
     let value = m.text(call.text(1));
-    let path = value.trim().trim_start_matches('<').trim_end_matches('>').to_owned();
+    // kept as written: tests want to see what a wrong path does; the null path is the empty one
+    let path = match crate::address::path(&value) {
+        Some((local, domain)) if domain.is_empty() => local,
+        Some((local, domain)) => crate::address::Mailbox { local, domain }.to_string(),
+        None => value.trim().to_owned(),
+    };
     match m.text(call.text(0)).as_str() {
         "message" => {
             m.message = Message::new(value.replace("\r\n", "\n"));
@@ -331,6 +336,9 @@ fn run_script(m: &mut Machine<'_>, call: &Call, script: &Script, append: bool) -
 pub(crate) fn test_multiscript(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed> {
     m.actions.clear();
     m.implicit_keep = true;
+    let fresh = suite(m, call)?;
+    fresh.executed = 0;
+    fresh.kept = false;
     let mut append = false;
     for name in m.texts(call.list(0)) {
         let script = match compile(m, &name) {
@@ -343,13 +351,16 @@ pub(crate) fn test_multiscript(m: &mut Machine<'_>, call: &Call) -> Result<bool,
         if !run_script(m, call, &script, append)? {
             return Ok(false);
         }
+        if !test_result_execute_kept(m, call, false)? {
+            return Ok(false);
+        }
         let kept = m.implicit_keep || m.actions.iter().any(|a| matches!(a, Action::Store(s) if s.keep));
         if !kept {
             break;
         }
         append = true;
     }
-    Ok(true)
+    test_result_execute(m, call)
 }
 
 /// `test_error [:index n] ...`
@@ -372,17 +383,22 @@ pub(crate) fn test_result_action(m: &mut Machine<'_>, call: &Call) -> Result<boo
 
 /// `test_result_execute`
 pub(crate) fn test_result_execute(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed> {
+    test_result_execute_kept(m, call, true)
+}
+
+/// `last`: the implicit keep is due too.
+fn test_result_execute_kept(m: &mut Machine<'_>, call: &Call, last: bool) -> Result<bool, Failed> {
     let from = suite(m, call)?.executed;
     let actions: Vec<Action> = m.actions.get(from..).unwrap_or_default().to_vec();
     let mut good = true;
     for action in &actions {
         good &= execute(m, call, action)?;
     }
-    if m.implicit_keep && !suite(m, call)?.kept {
-        let message = m.message.clone();
+    if last && m.implicit_keep && !suite(m, call)?.kept {
+        let (message, flags) = (m.message.clone(), m.flags.clone());
         let suite = suite(m, call)?;
         suite.kept = true;
-        suite.world.borrow_mut().mailboxes.entry("INBOX".into()).or_default().push(message);
+        suite.world.borrow_mut().mailboxes.entry("INBOX".into()).or_default().push((message, flags));
     }
     let count = m.actions.len();
     suite(m, call)?.executed = count;
@@ -397,11 +413,6 @@ fn execute(m: &mut Machine<'_>, call: &Call, action: &Action) -> Result<bool, Fa
         Action::Send(out) => {
             let suite = suite(m, call)?;
             let mut world = suite.world.borrow_mut();
-            if let crate::action::OutgoingKind::Vacation { key, .. } = &out.kind
-                && !world.duplicates.insert(format!("vacation/{key}"))
-            {
-                return Ok(true);
-            }
             for to in &out.to {
                 let message = Message::new(out.message.clone());
                 world.sent.push(Sent { from: out.from.clone(), to: to.clone(), message });
@@ -435,15 +446,23 @@ fn execute(m: &mut Machine<'_>, call: &Call, action: &Action) -> Result<bool, Fa
 }
 
 impl Suite {
-    fn store(&self, store: &Store) -> bool {
+    fn store(&mut self, store: &Store) -> bool {
+        let valid = !store.mailbox.split('/').any(str::is_empty) && !store.mailbox.contains('\u{fffd}');
+        if !valid {
+            self.errors.push(format!("failed to store into mailbox '{}': invalid mailbox name", store.mailbox));
+            return false;
+        }
         let mut world = self.world.borrow_mut();
         let name = if store.mailbox.eq_ignore_ascii_case("INBOX") { "INBOX" } else { store.mailbox.as_str() };
         if !store.create && name != "INBOX" && !world.mailboxes.contains_key(name) {
             // as deliver does: to INBOX, and the script's action has not done what it said
-            world.mailboxes.entry("INBOX".into()).or_default().push(store.message.clone());
+            world.mailboxes.entry("INBOX".into()).or_default().push((store.message.clone(), Vec::new()));
+            drop(world);
+            self.errors.push(format!("failed to store into mailbox '{}': mailbox does not exist", store.mailbox));
             return false;
         }
-        world.mailboxes.entry(name.to_owned()).or_default().push(store.message.clone());
+        let flags = store.flags.clone().unwrap_or_default();
+        world.mailboxes.entry(name.to_owned()).or_default().push((store.message.clone(), flags));
         true
     }
 }
@@ -478,7 +497,11 @@ fn find_message(m: &mut Machine<'_>, call: &Call) -> Result<Option<Sent>, Failed
     Ok(match folder {
         Some(name) => {
             let found = world.mailboxes.get(&name).and_then(|list| list.get(index)).cloned();
-            found.map(|message| Sent { from: m.envelope.from.clone(), to: m.envelope.to.clone(), message })
+            let (from, to) = (m.envelope.from.clone(), m.envelope.to.clone());
+            if let Some((_, flags)) = &found {
+                m.flags.clone_from(flags);
+            }
+            found.map(|(message, _)| Sent { from, to, message })
         }
         None => world.sent.get(index).cloned(),
     })

@@ -36,6 +36,12 @@ const ADDRESS_FIELDS: &[&str] = &[
     "x-forwarded-for",
     "original-from",
     "original-recipient",
+    "x-beenthere",
+    "x-complaints-to",
+    "abuse-reports-to",
+    "x-envelope-from",
+    "x-envelope-to",
+    "approved-by",
 ];
 
 /// Highest match variable.
@@ -86,7 +92,7 @@ fn problem(checker: &mut Checker<'_, '_>, call: &Call, what: &str) -> Option<Str
         return Some(format!("the index of {what} must not be 0"));
     }
     if call.has("last") && !call.has("index") && call.spec.find_tag("index").is_some() {
-        return Some(format!("':last' needs ':index' for {what}"));
+        return Some(format!("the :last tag for {what} cannot be specified without the :index tag"));
     }
     if call.has("anychild") && !call.has("mime") {
         return Some(format!("':anychild' needs ':mime' for {what}"));
@@ -104,7 +110,6 @@ fn problem(checker: &mut Checker<'_, '_>, call: &Call, what: &str) -> Option<Str
         "address" => constants(call.list(0))
             .find(|n| !ADDRESS_FIELDS.iter().any(|f| f.eq_ignore_ascii_case(n)))
             .map(|n| format!("header '{}' is not allowed for {what}", printable(n))),
-        "header" | "exists" => bad_names(call.list(0), what),
         "date" => bad_names(std::slice::from_ref(call.text(0)), what).or_else(|| bad_date_part(call, 1)),
         "currentdate" => bad_date_part(call, 0),
         "envelope" => bad_envelope_part(checker, call),
@@ -116,6 +121,8 @@ fn problem(checker: &mut Checker<'_, '_>, call: &Call, what: &str) -> Option<Str
             .filter(|n| !action::valid_mailbox(n))
             .map(|n| format!("invalid mailbox name '{}' for {what}", printable(n))),
         "vacation" => bad_vacation(call, what),
+        "extracttext" if !checker.has("variables") => Some(format!("{what} needs require \"variables\"")),
+        "extracttext" if checker.loops.is_empty() => Some(format!("{what} stands outside of any foreverypart loop")),
         "set" | "extracttext" => bad_variable(checker, call.text(0), what).or_else(|| bad_modifiers(call, what)),
         "setflag" | "addflag" | "removeflag" => bad_flag_variable(checker, call, what),
         "hasflag" if call.given(0) => {
@@ -125,9 +132,9 @@ fn problem(checker: &mut Checker<'_, '_>, call: &Call, what: &str) -> Option<Str
                 Some(format!("{what} takes no variables without require \"variables\""))
             }
         }
-        "addheader" => bad_names(std::slice::from_ref(call.text(0)), what).or_else(|| bad_value(call.text(1))),
+        "addheader" => bad_names(std::slice::from_ref(call.text(0)), what).or_else(|| bad_value(checker, call.text(1))),
         "deleteheader" => bad_names(std::slice::from_ref(call.text(0)), what),
-        "notify" => bad_notify(call, what),
+        "notify" => bad_notify(checker, call, what),
         "break" => bad_break(checker, call),
         "global" => bad_global(checker, call, what),
         "duplicate" => call
@@ -154,15 +161,17 @@ fn bad_regex(call: &Call) -> Option<String> {
 }
 
 fn bad_names(names: &[Text], what: &str) -> Option<String> {
-    constants(names)
-        .find(|n| !edit::valid_name(n))
-        .map(|n| format!("invalid header name '{}' for {what}", printable(n)))
+    let bad = constants(names).find(|n| !edit::valid_name(n))?;
+    Some(format!("field name '{}' is invalid for {what}", printable(bad)))
 }
 
-fn bad_value(text: &Text) -> Option<String> {
-    text.as_constant()
-        .filter(|v| !edit::valid_value(v))
-        .map(|_| "the value has characters no field may have".to_owned())
+fn bad_value(checker: &Checker<'_, '_>, text: &Text) -> Option<String> {
+    let value = text.as_constant()?;
+    if !edit::valid_value(value) {
+        return Some(format!("value '{}' is invalid", printable(value)));
+    }
+    let limit = checker.library().limits().header_size;
+    (value.len() > limit).then(|| format!("the value is longer than {limit} octets"))
 }
 
 fn bad_address(text: &Text, what: &str) -> Option<String> {
@@ -300,7 +309,10 @@ fn bad_global(checker: &mut Checker<'_, '_>, call: &Call, what: &str) -> Option<
     None
 }
 
-fn bad_notify(call: &Call, what: &str) -> Option<String> {
+fn bad_notify(checker: &Checker<'_, '_>, call: &Call, what: &str) -> Option<String> {
+    if checker.library().limits().notifications == 0 {
+        return Some("local policy prohibits the use of a notify action".into());
+    }
     if let Some(importance) = call.text_tag("importance").and_then(Text::as_constant)
         && !matches!(importance.trim(), "1" | "2" | "3")
     {
@@ -317,7 +329,14 @@ fn bad_notify(call: &Call, what: &str) -> Option<String> {
     }
     let options = call.list_tag("options").unwrap_or_default();
     constants(options)
-        .find(|o| o.split_once('=').is_none_or(|(name, _)| name.is_empty()))
+        .find(|o| {
+            // RFC 5435 3.6: l-d-token
+            let token = |n: &str| {
+                n.starts_with(|c: char| c.is_ascii_alphanumeric())
+                    && n.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+            };
+            o.split_once('=').is_none_or(|(name, value)| !token(name) || value.chars().any(char::is_control))
+        })
         .map(|o| format!("invalid option '{}' for {what}", printable(o)))
 }
 

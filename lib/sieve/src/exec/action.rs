@@ -62,7 +62,8 @@ pub(crate) fn store_of(m: &Machine<'_>, call: &Call, name: &crate::text::Text) -
 
 /// Something that can be the name of a mailbox at all.
 pub(crate) fn valid_mailbox(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 1000 && !name.chars().any(char::is_control)
+    // U+FFFD stands where a script made octets that are no UTF-8
+    !name.is_empty() && name.len() <= 1000 && !name.chars().any(|c| c.is_control() || c == '\u{fffd}')
 }
 
 fn add_store(m: &mut Machine<'_>, call: &Call, store: Store) -> Result<(), Failed> {
@@ -87,7 +88,7 @@ fn same_mailbox(a: &str, b: &str) -> bool {
 pub(crate) fn add(m: &mut Machine<'_>, call: &Call, action: Action) -> Result<(), Failed> {
     let limit = m.settings.limits.actions;
     if m.actions.len() - m.earlier.min(m.actions.len()) >= limit {
-        return Err(Failed::at(call.pos, format!("more than {limit} actions")));
+        return Err(Failed::at(call.pos, format!("total number of actions exceeds policy limit ({limit})")));
     }
     m.actions.push(action);
     Ok(())
@@ -129,9 +130,13 @@ pub(crate) fn redirect(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed>
     if again {
         return Ok(Flow::Next);
     }
+    if has_looped(m) {
+        m.host.log("redirect: the message was redirected by this mailbox before; not again");
+        return Ok(Flow::Next);
+    }
     let limit = m.settings.limits.redirects;
     if m.actions.iter().filter(|a| is_redirect(a)).count() >= limit {
-        return Err(Failed::at(call.pos, format!("more than {limit} redirects")));
+        return Err(Failed::at(call.pos, format!("number of redirect actions exceeds policy limit ({limit})")));
     }
     let (mail_params, rcpt_params) = esmtp(m, call)?;
     let from = redirect_sender(m);
@@ -142,9 +147,17 @@ pub(crate) fn redirect(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed>
     Ok(Flow::Next)
 }
 
+/// Was the message redirected from one of this owner's addresses already?
+fn has_looped(m: &Machine<'_>) -> bool {
+    let own = [Some(m.envelope.to.clone()), m.envelope.original_to.clone(), m.settings.user_address.clone()];
+    let before = m.message.values(0, "X-Sieve-Redirected-From");
+    before.iter().any(|b| own.iter().flatten().any(|o| !o.is_empty() && o.eq_ignore_ascii_case(b.trim())))
+}
+
 /// The message with a trace of who sent it on.
 fn redirected(m: &Machine<'_>) -> Vec<u8> {
-    let from: String = m.envelope.to.chars().filter(|c| !c.is_control()).collect();
+    let owner = m.settings.user_address.as_ref().unwrap_or(&m.envelope.to);
+    let from: String = owner.chars().filter(|c| !c.is_control()).collect();
     let field = penny_mime::build::fold("X-Sieve-Redirected-From", from.as_bytes(), m.message.eol());
     let own = penny_mime::build::fold("X-Sieve", crate::PRODUCT.as_bytes(), m.message.eol());
     m.message.with_field(&[own, field].concat(), false).bytes().to_vec()

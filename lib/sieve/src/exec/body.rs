@@ -9,7 +9,11 @@ use crate::machine::Machine;
 
 /// RFC 5173 4.
 pub(crate) fn body(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed> {
-    let values = if call.has("raw") {
+    // RFC 5173 4: a header alone has no body, not even an empty one
+    let has_body = penny_mime::Fields::new(m.message.bytes()).last().is_none_or(|f| f.end < m.message.bytes().len());
+    let values = if !has_body {
+        Vec::new()
+    } else if call.has("raw") {
         vec![lines(&String::from_utf8_lossy(m.message.body()))]
     } else if let Some(list) = call.list_tag("content") {
         let types = m.texts(list);
@@ -29,11 +33,13 @@ fn lines(text: &str) -> String {
 fn text(m: &Machine<'_>) -> Vec<String> {
     let structure = m.message.structure();
     let all = structure.parts.iter().enumerate();
-    let texts = all.filter(|(_, p)| p.children.is_empty() && p.content_type.is_kind("text"));
+    let is_html =
+        |p: &penny_mime::Part| p.content_type.is("text", "html") || p.content_type.is("application", "xhtml+xml");
+    let texts = all.filter(|(_, p)| p.children.is_empty() && (p.content_type.is_kind("text") || is_html(p)));
     texts
         .map(|(at, p)| {
             let text = m.message.content_text(at);
-            lines(&if p.content_type.is("text", "html") { without_markup(&text) } else { text })
+            lines(&if is_html(p) { without_markup(&text) } else { text })
         })
         .collect()
 }
@@ -79,9 +85,10 @@ fn content(m: &Machine<'_>, types: &[String]) -> Vec<String> {
     for (at, part) in structure.parts.iter().enumerate() {
         let kind = String::from_utf8_lossy(&part.content_type.kind).to_ascii_lowercase();
         let full = format!("{kind}/{}", String::from_utf8_lossy(&part.content_type.sub).to_ascii_lowercase());
+        // RFC 5173 5.2: a type with more than one slash matches nothing
         let wanted = types.iter().any(|t| {
             let t = t.to_ascii_lowercase();
-            t.is_empty() || t == kind || t == full
+            t.is_empty() || t == kind || (t == full && t.matches('/').count() == 1)
         });
         if !wanted {
             continue;
@@ -89,7 +96,8 @@ fn content(m: &Machine<'_>, types: &[String]) -> Vec<String> {
         if part.is_message() {
             // the headers of the message inside
             let inside = part.children.first().map(|&c| m.message.header_of(c)).unwrap_or_default();
-            values.push(lines(&String::from_utf8_lossy(inside)));
+            let text = lines(&String::from_utf8_lossy(inside));
+            values.push(text.strip_suffix("\r\n\r\n").map(|t| format!("{t}\r\n")).unwrap_or(text));
         } else if !part.children.is_empty() {
             values.extend(around(m, part));
         } else if kind == "text" {

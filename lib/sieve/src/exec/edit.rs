@@ -12,10 +12,10 @@ pub(crate) fn addheader(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed
     let name = m.text(call.text(0));
     let value = m.text(call.text(1));
     if !valid_name(&name) {
-        return Err(Failed::at(call.pos, format!("'{}' is no field name", crate::check::printable(&name))));
+        return Err(Failed::at(call.pos, format!("field name '{}' is invalid", crate::check::printable(&name))));
     }
     if !valid_value(&value) {
-        return Err(Failed::at(call.pos, "the value has characters no field may have"));
+        return Err(Failed::at(call.pos, format!("value '{}' is invalid", crate::check::printable(&value))));
     }
     if is_protected(m, &name, true) {
         m.host.log(&format!("addheader: field '{name}' is protected, nothing was added"));
@@ -29,7 +29,7 @@ pub(crate) fn addheader(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed
     if m.added_headers > limits.headers {
         return Err(Failed::at(call.pos, format!("more than {} fields added", limits.headers)));
     }
-    let one_line = value.replace("\r\n", "\n").split('\n').map(str::trim_end).collect::<Vec<_>>().join(" ");
+    let one_line = value.replace("\r\n", "\n").split('\n').map(str::trim).collect::<Vec<_>>().join(" ");
     let field = penny_mime::build::fold(&name, encode(one_line.trim()).as_bytes(), m.message.eol());
     m.message = m.message.with_field(&field, call.has("last"));
     Ok(Flow::Next)
@@ -54,7 +54,10 @@ fn is_protected(m: &Machine<'_>, name: &str, adding: bool) -> bool {
     if ["received", "auto-submitted"].iter().any(|p| name.eq_ignore_ascii_case(p)) {
         return true;
     }
-    // RFC 5293 6: a message keeps a subject that can be read
+    // RFC 5293 6: Subject must stay within reach
+    if name.eq_ignore_ascii_case("subject") && !adding {
+        return false;
+    }
     let own = m.settings.protected.iter().find(|(p, _, _)| p.eq_ignore_ascii_case(name));
     own.is_some_and(|(_, add, delete)| if adding { *add } else { *delete })
 }
@@ -63,7 +66,7 @@ fn is_protected(m: &Machine<'_>, name: &str, adding: bool) -> bool {
 pub(crate) fn deleteheader(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed> {
     let name = m.text(call.text(0));
     if !valid_name(&name) {
-        return Err(Failed::at(call.pos, format!("'{}' is no field name", crate::check::printable(&name))));
+        return Err(Failed::at(call.pos, format!("field name '{}' is invalid", crate::check::printable(&name))));
     }
     if is_protected(m, &name, false) {
         m.host.log(&format!("deleteheader: field '{name}' is protected, nothing was deleted"));

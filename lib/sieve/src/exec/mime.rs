@@ -43,8 +43,11 @@ pub(crate) fn break_loop(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Faile
 pub(crate) fn extracttext(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed> {
     let part = m.part.unwrap_or(0);
     let structure = m.message.structure();
-    let is_text = structure.parts.get(part).is_some_and(|p| p.children.is_empty() && p.content_type.is_kind("text"));
-    let mut text = if is_text { m.message.content_text(part) } else { String::new() };
+    let found = structure.parts.get(part).filter(|p| p.children.is_empty() && p.content_type.is_kind("text"));
+    let mut text = found.map_or_else(String::new, |p| {
+        let text = m.message.content_text(part);
+        if p.content_type.is("text", "html") { super::body::without_markup(&text) } else { text }
+    });
     if let Some(first) = call.number_tag("first") {
         text = text.chars().take(usize::try_from(first).unwrap_or(usize::MAX)).collect();
     }

@@ -67,22 +67,23 @@ pub(crate) fn quiet_match(
         return Ok(hit.then(Vec::new));
     }
     if call.matcher.kind == MatchType::List {
-        let hit = values.iter().any(|v| keys.iter().any(|k| m.host.in_list(k, v) == Some(true)));
-        return Ok(hit.then(Vec::new));
+        let hit = values.iter().find(|v| keys.iter().any(|k| m.host.in_list(k, v) == Some(true)));
+        return Ok(hit.map(|v| vec![v.clone()]));
     }
     if call.matcher.kind == MatchType::Regex {
-        check_patterns(call, &keys)?;
+        check_patterns(m, call, &keys);
     }
     Ok(values.iter().find_map(|v| keys.iter().find_map(|k| call.matcher.hit(v, k))))
 }
 
-/// A pattern with variables may turn out wrong only now.
-fn check_patterns(call: &Call, keys: &[String]) -> Result<(), Failed> {
+/// A pattern with variables may turn out wrong only now: it matches nothing, and the log says so.
+fn check_patterns(m: &mut Machine<'_>, call: &Call, keys: &[String]) {
     for key in keys {
-        crate::compare::compile_regex(key, call.matcher.comparator)
-            .map_err(|e| Failed::at(call.pos, format!("bad regular expression: {e}")))?;
+        if let Err(e) = crate::compare::compile_regex(key, call.matcher.comparator) {
+            let line = e.lines().last().unwrap_or_default().to_owned();
+            m.host.log(&format!("line {}: invalid regular expression: {line}", call.pos.line));
+        }
     }
-    Ok(())
 }
 
 /// Keeps the `:index`th (counted from the end with `:last`), RFC 5260 6.

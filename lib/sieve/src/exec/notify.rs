@@ -86,7 +86,8 @@ fn decode(text: &str) -> Result<String, String> {
     let mut bytes = text.bytes();
     while let Some(b) = bytes.next() {
         if b != b'%' {
-            if b <= b' ' || b >= 127 {
+            // RFC 6068 2 and RFC 3986 3.3: what else must be encoded
+            if b <= b' ' || b >= 127 || b"<>\"{}|\\^`;[]".contains(&b) {
                 return Err("a character that must be encoded".into());
             }
             out.push(b);
@@ -106,15 +107,18 @@ pub(crate) fn notify(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed> {
     let from = call.text_tag("from").map(|t| m.text(t));
     let limit = m.settings.limits.notifications;
     let is_notify = |a: &Action| matches!(a, Action::Send(o) if o.kind == OutgoingKind::Notify);
+    if limit == 0 {
+        return Err(Failed::at(call.pos, "local policy prohibits the use of a notify action"));
+    }
     if m.actions.iter().filter(|a| is_notify(a)).count() >= limit {
-        return Err(Failed::at(call.pos, format!("more than {limit} notifications")));
+        return Err(Failed::at(call.pos, format!("number of notify actions exceeds policy limit ({limit})")));
     }
     let served: Vec<String> = m.actions.iter().filter(|a| is_notify(a)).flat_map(recipients_of).collect();
     let target = without(target, &served);
     let importance = call.text_tag("importance").map_or_else(|| "2".to_owned(), |t| m.text(t));
     let fcc = fcc(m, call)?;
-    let own_loop =
-        m.message.value("Auto-Submitted").is_some_and(|v| v.to_ascii_lowercase().starts_with("auto-notified"));
+    // RFC 5436 2.7.1, and nothing about anything automatic (RFC 3834 2)
+    let own_loop = m.message.value("Auto-Submitted").is_some_and(|v| !v.trim().eq_ignore_ascii_case("no"));
     let mut to: Vec<String> = Vec::new();
     if !own_loop {
         let all = target.to.iter().chain(&target.cc).chain(&target.bcc);
@@ -166,9 +170,10 @@ fn envelope_from(m: &Machine<'_>, from: Option<&str>) -> String {
     }
     match &m.settings.notify_from {
         Some(setting) => action::sender(m, setting),
+        // what bounces must not make a new notification
         None => match from.and_then(Mailbox::parse) {
             Some(address) => address.to_string(),
-            None => m.envelope.to.clone(),
+            None => m.settings.postmaster.clone(),
         },
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn spamtest(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed>
         // RFC 5235 2.2: untested is 0 in both, told apart by :count
         None => "0".to_owned(),
         Some(r) if percent => format!("{}", (r * 100.0).round()),
-        Some(r) => format!("{}", 1.0 + (r * 9.0).round()),
+        Some(r) => format!("{}", scaled(r, 9)),
     };
     let values = if ratio.is_none() && percent && is_count(call) { Vec::new() } else { vec![value] };
     matches(m, call, &values, std::slice::from_ref(call.text(0)))
@@ -27,9 +27,14 @@ pub(crate) fn virustest(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed
     let ratio = m.settings.virus.as_ref().and_then(|field| ratio(m, field));
     let value = match ratio {
         None => "0".to_owned(),
-        Some(r) => format!("{}", 1.0 + (r * 4.0).round()),
+        Some(r) => format!("{}", scaled(r, 4)),
     };
     matches(m, call, &[value], std::slice::from_ref(call.text(0)))
+}
+
+/// 1 to `steps` + 1; only the full score gives the highest (RFC 5235 2: that one means certainty).
+fn scaled(ratio: f64, steps: u32) -> u32 {
+    (1..=steps).rev().find(|n| ratio + 1e-9 >= f64::from(*n) / f64::from(steps)).map_or(1, |n| n + 1)
 }
 
 fn is_count(call: &Call) -> bool {

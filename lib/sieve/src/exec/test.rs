@@ -76,13 +76,14 @@ pub(crate) fn envelope(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed>
                 continue;
             }
         };
-        let bare = path.trim_start_matches('<').trim_end_matches('>');
-        if bare.is_empty() {
-            values.push(String::new());
-            continue;
+        match crate::address::path(&path) {
+            Some((local, _)) if local.is_empty() => values.push(String::new()),
+            Some((local, domain)) => {
+                values.extend(which.of(&local, &domain, &m.settings.separators).map(|v| v.into_owned()));
+            }
+            // what is no path matches nothing
+            None => {}
         }
-        let (local, domain) = bare.rsplit_once('@').unwrap_or((bare, ""));
-        values.extend(which.of(local, domain, &m.settings.separators).map(|v| v.into_owned()));
     }
     matches(m, call, &values, call.list(1))
 }

@@ -90,7 +90,7 @@ fn key(m: &Machine<'_>, call: &Call, answer: &Answer) -> String {
 
 /// Whom to answer, and as which address of the owner; or why not (RFC 5230 4.5 and 4.6, RFC 3834 2).
 fn recipient(m: &Machine<'_>, extra: &[String]) -> Result<(String, String), String> {
-    let sender = m.envelope.from.clone();
+    let sender = if m.settings.vacation_to_header { header_sender(m) } else { m.envelope.from.clone() };
     if sender.is_empty() {
         return Err("the message has no sender".into());
     }
@@ -108,6 +108,18 @@ fn recipient(m: &Machine<'_>, extra: &[String]) -> Result<(String, String), Stri
         None if !m.settings.vacation_check_recipient => Ok((sender, first)),
         None => Err("no address of the owner is among the recipients in the header".into()),
     }
+}
+
+/// For envelopes rewritten on the way: the address in the header instead; still nothing for the null sender.
+fn header_sender(m: &Machine<'_>) -> String {
+    if m.envelope.from.is_empty() {
+        return String::new();
+    }
+    let first = |name: &str| {
+        let field = m.message.raw_values(0, name).into_iter().next()?;
+        penny_mime::address::mailboxes(&field).first().map(penny_mime::Address::email)
+    };
+    ["sender", "resent-from", "from"].into_iter().find_map(first).unwrap_or_else(|| m.envelope.from.clone())
 }
 
 fn own_addresses(m: &Machine<'_>, extra: &[String]) -> Vec<String> {
@@ -179,9 +191,15 @@ fn build(m: &mut Machine<'_>, answer: &Answer, to: Option<&str>, own: Option<&st
     head.structured("X-Sieve", crate::PRODUCT);
     head.structured("Message-ID", &format!("<{}@{}>", m.host.unique(), m.settings.hostname));
     head.structured("Date", &DateTime::from_unix(now, m.host.zone(now)).rfc5322());
-    head.text("From", answer.from.as_deref().or(own).unwrap_or(&m.envelope.to));
+    let from = answer.from.as_deref().or(own).unwrap_or(&m.envelope.to);
+    // what is ASCII is an address list already, encoded words and all
+    if from.is_ascii() {
+        head.structured("From", from)
+    } else {
+        head.text("From", from)
+    };
     if let Some(to) = reply_to(m, to) {
-        head.text("To", &to);
+        head.structured("To", &to);
     }
     head.text("Subject", &subject(m, answer));
     thread(m, &mut head);
@@ -208,6 +226,14 @@ fn build(m: &mut Machine<'_>, answer: &Answer, to: Option<&str>, own: Option<&st
     out
 }
 
+/// A display name, quoted or encoded, with its address.
+fn named(name: &str, address: &str) -> String {
+    if name.is_ascii() {
+        return format!("{} <{address}>", penny_mime::build::quote(name));
+    }
+    format!("{} <{address}>", penny_mime::word::encode_header(name))
+}
+
 /// RFC 5230 5.3: the name the sender gave with the address, where the header has it.
 fn reply_to(m: &Machine<'_>, to: Option<&str>) -> Option<String> {
     let to = to?;
@@ -215,7 +241,8 @@ fn reply_to(m: &Machine<'_>, to: Option<&str>) -> Option<String> {
         for field in m.message.raw_values(0, name) {
             for address in penny_mime::address::mailboxes(&field) {
                 if address.email().eq_ignore_ascii_case(to) {
-                    return Some(penny_mime::build::mailbox(address.display_name().as_deref(), to));
+                    let name = address.display_name();
+                    return Some(name.map_or_else(|| format!("<{to}>"), |n| named(&n, to)));
                 }
             }
         }
@@ -227,7 +254,7 @@ fn reply_to(m: &Machine<'_>, to: Option<&str>) -> Option<String> {
 fn subject(m: &Machine<'_>, answer: &Answer) -> String {
     let one_line = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     let text = match (&answer.subject, m.message.value("Subject")) {
-        (Some(subject), _) => subject.clone(),
+        (Some(subject), _) => penny_mime::decode_header(subject.as_bytes()),
         (None, Some(original)) => {
             m.settings.vacation_subject_template.replace("%$", &original).replace("%{subject}", &original)
         }
