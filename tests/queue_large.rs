@@ -71,6 +71,7 @@ fn old_mail_does_not_stand_in_the_way() {
     let pid = post.services.last().unwrap().1.pid();
     let memory = resident(pid);
     let quiet = new_mail(&post, 1);
+    support::until("the new one is gone", || post.files("cur").len() == count as usize);
     // all of it due at once
     let start = Instant::now();
     assert_eq!(post.control("retry\tall").last().unwrap(), &format!("OK\t{count}"));
@@ -91,4 +92,44 @@ fn old_mail_does_not_stand_in_the_way() {
     assert!(busy < Duration::from_secs(5), "a new message waited {busy:?}");
     assert!(peak < 200 << 10, "{peak} KiB");
     assert_eq!(post.files("cur").len(), count as usize, "nothing lost");
+}
+
+/// User and system time of a process and its ended children in milliseconds.
+fn cpu(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11..15].iter().map(|f| f.parse::<u64>().unwrap()).sum();
+    ticks * 10 // USER_HZ is 100 on Linux
+}
+
+#[test]
+fn a_burst_goes_through() {
+    let count: usize = std::env::var("QUEUE_BURST").ok().and_then(|s| s.parse().ok()).unwrap_or(100);
+    let sink = penny_testkit::Sink::start();
+    let mut post = Post::new("", "");
+    post.table("routes", &format!("far.test smtp:[127.0.0.1]:{} tls=none\n", sink.port()));
+    ["spawn", "lookup", "enqueue"].iter().for_each(|s| post.start(s));
+    for (what, to) in [("local", "@example.test"), ("relayed", "@far.test")] {
+        for n in 0..count {
+            let user = ["joe", "ann", "bob", "root"][n % 4];
+            post.send("ann@example.test", &[&format!("{user}{to}")], &"0123456789abcde\n".repeat(256));
+        }
+        let before: Vec<u64> = post.services.iter().map(|(_, s)| cpu(s.pid())).collect();
+        let start = Instant::now();
+        post.start("qrun");
+        support::until("all delivered", || {
+            post.files("new").is_empty() && post.control("status")[0].contains("\"active\":0,")
+        });
+        let took = start.elapsed();
+        let spent: Vec<String> = post
+            .services
+            .iter()
+            .zip(before.into_iter().chain([0]))
+            .map(|((name, s), b)| format!("{name} {:.2}", (cpu(s.pid()) - b) as f64 / count as f64))
+            .collect();
+        let rate = count as f64 / took.as_secs_f64();
+        println!("{count} {what}: {rate:.0} a second; milliseconds of CPU each: {}", spent.join(", "));
+        post.kill("qrun");
+    }
+    assert_eq!(sink.mails().len(), count);
 }

@@ -1,10 +1,12 @@
 //! Questions to `lookup`, without waiting: sent at once, answered in order.
 //!
-//! A lookup that was restarted is asked again; one that stays away too long answers "not now" for itself.
+//! A lookup that was restarted is asked again; one that stays away too long answers "not now" for itself. What it said
+//! yes to is remembered for a second, which is as long as it takes its own tables as unchanged: under load the same
+//! mailboxes come again and again.
 
 use penny_base::services::escape::{join, split};
 use penny_base::services::lookup::Answer;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -14,6 +16,10 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Time between two tries to connect.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long an answer is believed.
+const REMEMBER: Duration = Duration::from_secs(1);
+/// Answers remembered.
+const REMEMBER_MAX: usize = 4096;
 /// Longest answer in octets.
 const ANSWER_MAX: usize = 4 << 20;
 
@@ -64,6 +70,8 @@ pub struct Client {
     out: Vec<u8>,
     input: Vec<u8>,
     pending: VecDeque<Question>,
+    remembered: HashMap<String, (Instant, Vec<String>)>,
+    known: Vec<(Question, Answer)>,
     away_since: Option<Instant>,
     next_try: Instant,
 }
@@ -76,6 +84,8 @@ impl Client {
             out: Vec::new(),
             input: Vec::new(),
             pending: VecDeque::new(),
+            remembered: HashMap::new(),
+            known: Vec::new(),
             away_since: None,
             next_try: Instant::now(),
         }
@@ -83,8 +93,23 @@ impl Client {
 
     /// Asks.
     pub fn ask(&mut self, question: Question) {
-        self.out.extend_from_slice(question.line().as_bytes());
+        let line = question.line();
+        if let Some((_, fields)) = self.remembered.get(&line).filter(|(at, _)| at.elapsed() < REMEMBER) {
+            return self.known.push((question, Answer::Ok(fields.clone())));
+        }
+        self.out.extend_from_slice(line.as_bytes());
         self.pending.push_back(question);
+    }
+
+    fn remember(&mut self, answers: &[(Question, Answer)]) {
+        if self.remembered.len() > REMEMBER_MAX {
+            self.remembered.clear();
+        }
+        for (question, answer) in answers {
+            if let Answer::Ok(fields) = answer {
+                self.remembered.insert(question.line(), (Instant::now(), fields.clone()));
+            }
+        }
     }
 
     /// The connection, and whether there is something to send.
@@ -94,6 +119,9 @@ impl Client {
 
     /// When something is to be done without a descriptor being ready.
     pub fn wake(&self) -> Option<Instant> {
+        if !self.known.is_empty() {
+            return Some(Instant::now());
+        }
         (self.stream.is_none() && !self.pending.is_empty()).then_some(self.next_try)
     }
 
@@ -108,7 +136,9 @@ impl Client {
             self.input.clear();
             self.next_try = Instant::now();
         }
+        self.remember(&answers);
         self.give_up(&mut answers);
+        answers.append(&mut self.known);
         answers
     }
 
