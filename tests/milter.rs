@@ -6,6 +6,7 @@ use penny_testkit::{Run, TempDir, free_port, have, program};
 use smtpfake::instance::{Instance, codes};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -191,12 +192,13 @@ fn the_filter_program_follows_the_contract() {
     Run::new(program!("milter")).run().expect_code(64);
 }
 
-/// A daemon that ends with the test.
+/// A daemon in a group of its own that ends with the test.
 struct Daemon(Child);
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // the whole group: rspamd's workers would outlive their parent
+        penny_sys::process::kill_group(self.0.id() as i32, 9);
         let _ = self.0.wait();
     }
 }
@@ -229,7 +231,7 @@ fn opendkim_signs_unmodified() {
         key.display()
     );
     std::fs::write(&config, text).unwrap();
-    let child = Command::new("opendkim").arg("-f").arg("-x").arg(&config).spawn().unwrap();
+    let child = Command::new("opendkim").arg("-f").arg("-x").arg(&config).process_group(0).spawn().unwrap();
     let _daemon = Daemon(child);
     assert!(wait_for(port, Duration::from_secs(10)));
     let instance = hooked(port);
@@ -279,7 +281,7 @@ fn rspamd_judges_unmodified() {
     if penny_sys::ids::is_root() {
         command.args(["-u", "root", "-g", "root"]);
     }
-    let _daemon = Daemon(command.spawn().unwrap());
+    let _daemon = Daemon(command.process_group(0).spawn().unwrap());
     assert!(wait_for(port, Duration::from_secs(60)), "rspamd does not start");
     let instance = hooked(port);
     let run = |subject: &str| {
