@@ -43,7 +43,7 @@ pub(crate) fn settings(defaults: &Settings, config: &Config) -> Settings {
 }
 
 fn envelope_from(text: &str) -> Option<EnvelopeFrom> {
-    Some(match text {
+    Some(match text.trim() {
         "sender" => EnvelopeFrom::Sender,
         "recipient" => EnvelopeFrom::Recipient,
         "orig_recipient" => EnvelopeFrom::OriginalRecipient,

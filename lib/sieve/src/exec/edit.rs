@@ -55,7 +55,7 @@ fn is_protected(m: &Machine<'_>, name: &str, adding: bool) -> bool {
         return true;
     }
     // RFC 5293 6: Subject must stay within reach
-    if name.eq_ignore_ascii_case("subject") && !adding {
+    if name.eq_ignore_ascii_case("subject") {
         return false;
     }
     let own = m.settings.protected.iter().find(|(p, _, _)| p.eq_ignore_ascii_case(name));
