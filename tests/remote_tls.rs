@@ -247,3 +247,72 @@ fn requiretls_goes_only_where_the_host_is_known() {
         send(&dir, &format!("port = {port}"), &dns.at(), &args).expect_code(code).expect_out(text);
     }
 }
+
+/// A web server that answers every request with this.
+fn web_host(cert: &Cert, answer: &str) -> u16 {
+    let config = TlsServer { certificate: cert.pem.clone(), key: cert.key.clone(), ..TlsServer::default() };
+    let context = penny_tls::Context::load(&config).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = answer.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let Ok(session) = penny_tls::accept(&context, stream.into(), Duration::from_secs(5)) else { continue };
+            let (near, mut far) = UnixStream::pair().unwrap();
+            let answer = answer.clone();
+            std::thread::spawn(move || {
+                let _ = far.read(&mut [0; 2000]);
+                let _ = far.write_all(answer.as_bytes());
+            });
+            let _ = penny_tls::pump(session, near.into());
+        }
+    });
+    port
+}
+
+#[test]
+fn mta_sts_policies_are_obeyed_and_remembered() {
+    if !have("mta_sts_policies_are_obeyed_and_remembered", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let (web, host) = (certificate(&dir, "web", "mta-sts.far.test"), certificate(&dir, "host", "mx.far.test"));
+    let roots = [&web.pem, &host.pem].map(|p| std::fs::read_to_string(p).unwrap()).concat();
+    let roots = dir.write("roots.pem", roots);
+    let sink = Sink::start();
+    let zone = |id: &str| {
+        let record = if id.is_empty() { String::new() } else { format!("_mta-sts.far.test TXT v=STSv1; id={id};\n") };
+        DnsServer::new(&format!(
+            "far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\nmta-sts.far.test A 127.0.0.1\n{record}"
+        ))
+    };
+    let policy = |mode: &str, mx: &str| {
+        let body = format!("version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n");
+        format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{body}")
+    };
+    let try_it = |what: &str, id: &str, web_port: u16, manner: Manner, code: i32| {
+        let port = tls_host(&host, sink.port(), manner);
+        let state = dir.path().display();
+        let keys = format!(
+            "port = {port}\nsts_port = {web_port}\nca_file = \"{}\"\n[paths]\nstate = \"{state}\"",
+            roots.display()
+        );
+        let dns = zone(id);
+        let out = send(&dir, &keys, &dns.at(), &["a@far.test"]);
+        assert_eq!(out.code, Some(code), "{what}: {}", out.describe());
+    };
+    let dead = penny_testkit::free_port();
+    let enforce = web_host(&web, &policy("enforce", "mx.far.test"));
+    try_it("no record, no policy", "", enforce, Manner::Plain, 0);
+    try_it("a policy that cannot be had is none", "1", dead, Manner::Plain, 0);
+    try_it("enforced, and the host is as it says", "1", enforce, Manner::Good, 0);
+    try_it("enforced, stripped", "1", enforce, Manner::Plain, 75);
+    try_it("remembered: web server and record are gone", "", dead, Manner::Plain, 75);
+    try_it("remembered: a new policy cannot be had", "2", dead, Manner::Plain, 75);
+    let elsewhere = web_host(&web, &policy("enforce", "*.other.test"));
+    try_it("a host outside the policy", "3", elsewhere, Manner::Good, 75);
+    let testing = web_host(&web, &policy("testing", "*.other.test"));
+    try_it("testing refuses nothing", "4", testing, Manner::Plain, 0);
+    let stranger = web_host(&host, &policy("enforce", "*.other.test"));
+    try_it("a policy from another name is not believed", "5", stranger, Manner::Plain, 0);
+}

@@ -7,7 +7,8 @@ use crate::hosts::{self, Host};
 use crate::letter::Letter;
 use crate::open::{NotOpen, Place, Session, open};
 use crate::outcome::Trouble;
-use crate::policy::{Level, decide};
+use crate::policy::{Domain, Level, decide};
+use crate::sts;
 use crate::transaction::{Sent, may_improve, run};
 use penny_base::{Config, Failure};
 use penny_dns::{Resolver, Settings as DnsSettings};
@@ -41,6 +42,12 @@ pub struct Settings {
     pub starttls: bool,
     /// Use DANE where validated records ask for it.
     pub dane: bool,
+    /// Obey MTA-STS policies.
+    pub mta_sts: bool,
+    /// Port of the web servers that have the policies.
+    pub sts_port: u16,
+    /// Where policies are remembered.
+    pub state: PathBuf,
     /// Use BDAT where offered.
     pub chunking: bool,
     /// Port of hosts found by MX.
@@ -131,6 +138,9 @@ impl Sender {
             timeout: Duration::from_secs(r.timeout.0.max(1)),
             starttls: r.starttls,
             dane: r.dane,
+            mta_sts: r.mta_sts,
+            sts_port: u16::try_from(r.sts_port).map_err(|_| Failure::config("remote.sts_port is no port"))?,
+            state: config.paths.state.clone(),
             chunking: r.chunking,
             port: u16::try_from(r.port).map_err(|_| Failure::config("remote.port is no port"))?,
             tls,
@@ -219,9 +229,14 @@ impl Sender {
             Ok(list) => list,
             Err(trouble) => return job.trouble(trouble),
         };
+        let sts = match route {
+            Route::Mx(_) => sts::policy(&self.dns, &self.settings, domain),
+            _ => None,
+        };
+        let domain = Domain { name: domain, sts: sts.as_ref() };
         let mut transactions = 0;
         for host in list {
-            match self.session_with(route, hop, &host, domain, job.letter) {
+            match self.session_with(route, hop, &host, &domain, job.letter) {
                 Err(trouble) => job.trouble(trouble),
                 Ok(mut session) => {
                     transactions += 1;
@@ -242,7 +257,7 @@ impl Sender {
         route: &Route,
         hop: &Hop,
         host: &Host,
-        domain: &str,
+        domain: &Domain<'_>,
         letter: &Letter,
     ) -> Result<Session, Trouble> {
         let lmtp = matches!(route, Route::Lmtp(_));

@@ -18,6 +18,7 @@ mod letter;
 mod open;
 mod outcome;
 mod policy;
+mod sts;
 mod transaction;
 mod wire;
 

@@ -1,6 +1,7 @@
-//! How much TLS a host has to show: the route's word, DANE, REQUIRETLS.
+//! How much TLS a host has to show: the route's word, DANE, MTA-STS, REQUIRETLS.
 //!
-//! Standards   RFC 7672 2.2 (when TLSA records count), 3.1 (unusable ones), RFC 7435, RFC 8689 4.2
+//! Standards   RFC 7672 2.2 (when TLSA records count), 3.1 (unusable ones), RFC 8461 5 (MTA-STS, after DANE), RFC 7435,
+//!             RFC 8689 4.2
 //! Invariants  1. TLSA records count only when MX, address and TLSA answers were all validated
 //!             2. a TLSA look-up that fails keeps mail away from the host: an attacker could make it fail
 //!             3. records that exist but cannot be used still demand encryption
@@ -8,6 +9,7 @@
 use crate::dialogue::Settings;
 use crate::hosts::Host;
 use crate::outcome::Trouble;
+use crate::sts::{Mode, Policy};
 use penny_dns::{Data, Name, Resolve, Type};
 use penny_queue::job::{Hop, TlsWish};
 use penny_tls::dane::Tlsa;
@@ -44,25 +46,42 @@ impl Level {
     }
 }
 
+/// The domain that mail is for, and what it says about itself.
+#[derive(Debug)]
+pub struct Domain<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its MTA-STS policy, where the route is by MX.
+    pub sts: Option<&'a Policy>,
+}
+
 /// Decides for one host of `domain`.
 pub fn decide(
     dns: &dyn Resolve,
     settings: &Settings,
     hop: &Hop,
     host: &Host,
-    domain: &str,
+    domain: &Domain<'_>,
     requiretls: bool,
 ) -> Result<Level, Trouble> {
     if hop.tls == TlsWish::None && !requiretls {
         return Ok(Level::Never);
     }
-    if let Some(level) = by_dane(dns, settings, host, domain)? {
+    if let Some(level) = by_dane(dns, settings, host, domain.name)? {
         // records without use do not prove whose host it is
         let enough = level.is_checked() || !(requiretls || hop.tls == TlsWish::Must);
         return Ok(if enough { level } else { Level::Verified });
     }
+    let enforced = domain.sts.filter(|p| p.mode == Mode::Enforce);
+    if enforced.is_some_and(|p| !p.fits(&host.name)) {
+        // RFC 8461 4.1: a host outside the policy may be an attacker's MX record
+        return Err(Trouble::temporary(
+            "4.7.5",
+            format!("{} is no host of {}'s MTA-STS policy", host.name, domain.name),
+        ));
+    }
     Ok(match hop.tls {
-        _ if requiretls => Level::Verified,
+        _ if requiretls || enforced.is_some() => Level::Verified,
         TlsWish::Must => Level::Verified,
         TlsWish::May if settings.starttls => Level::Opportunistic,
         _ => Level::Never,

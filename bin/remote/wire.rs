@@ -144,6 +144,27 @@ impl Wire {
         Ok(())
     }
 
+    /// Everything up to the end, for what is no SMTP; more than `max` octets is an error.
+    pub fn read_to_end(&mut self, max: usize, limit: Duration) -> Result<Vec<u8>, Lost> {
+        let end = Instant::now() + limit;
+        let mut all = Vec::new();
+        let mut buffer = [0; 8192];
+        loop {
+            self.set_limit(end)?;
+            match self.read(&mut buffer) {
+                Ok(0) => return Ok(all),
+                Ok(n) => all.extend_from_slice(&buffer[..n]),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                // many web servers close without TLS's good-bye; the length is checked by the caller
+                Err(_) if !all.is_empty() => return Ok(all),
+                Err(e) => return Err(e.into()),
+            }
+            if all.len() > max {
+                return Err(Lost::Failed(ErrorKind::InvalidData.into()));
+            }
+        }
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.carrier {
             Carrier::Tcp(s) => s.read(buffer),

@@ -298,6 +298,10 @@ section! {
         starttls: bool = true;
         /// Check certificates against TLSA records (DANE) where the resolver validates; it must be on loopback.
         dane: bool = true;
+        /// Obey the MTA-STS policies of domains.
+        mta_sts: bool = true;
+        /// Port of the web servers that have these policies.
+        sts_port: u32 = 443;
         /// Trusted roots for hosts whose certificate must be checked, PEM; empty takes the system's.
         ca_file: PathBuf = PathBuf::new();
         /// Send in chunks (BDAT) where it is offered.
