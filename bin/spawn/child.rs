@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Address space of one filter or login program: hostile input ends here.
-const MEMORY_LIMIT: u64 = 1 << 30;
+const MEMORY_LIMIT: u64 = 2 << 30;
 
 /// Starts `allowed` with the client's descriptors. Returns its pid and, where it may grant, the pipe it writes to.
 pub fn start(

@@ -34,16 +34,22 @@ pub fn die_with_parent(signal: i32) -> io::Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong)
 }
 
-/// Limits the address space (octets), so that hostile input cannot take the machine's memory.
+/// Limits the address space (octets), so that hostile input cannot take the machine's memory. A lower limit that the
+/// parent has set stays.
 pub fn limit_memory(octets: u64) -> io::Result<()> {
-    use nix::sys::resource::{Resource, setrlimit};
-    Ok(setrlimit(Resource::RLIMIT_AS, octets, octets)?)
+    lower(nix::sys::resource::Resource::RLIMIT_AS, octets)
 }
 
-/// Limits CPU time (seconds).
+/// Limits CPU time (seconds); a lower limit of the parent stays.
 pub fn limit_cpu(seconds: u64) -> io::Result<()> {
-    use nix::sys::resource::{Resource, setrlimit};
-    Ok(setrlimit(Resource::RLIMIT_CPU, seconds, seconds)?)
+    lower(nix::sys::resource::Resource::RLIMIT_CPU, seconds)
+}
+
+fn lower(resource: nix::sys::resource::Resource, value: u64) -> io::Result<()> {
+    use nix::sys::resource::{getrlimit, setrlimit};
+    let (_, hard) = getrlimit(resource)?;
+    let value = value.min(hard);
+    Ok(setrlimit(resource, value, value)?)
 }
 
 /// For a program that talks to a stranger: only its open descriptors, memory and time are left.
