@@ -1,7 +1,7 @@
 //! MTA-STS: a domain's own word, fetched over HTTPS and remembered, on which hosts are its and that they have TLS.
 //!
 //! Standard    RFC 8461
-//! Format      cache: one file a domain in `paths.state`/sts, first line `id fetched max_age`, then the policy as fetched
+//! Format      cache: one file a domain in `paths.state`/out/sts, first line `id fetched max_age`, then the policy as fetched
 //! Invariants  1. a policy is believed only from a certificate that names mta-sts.<domain>   2. a policy in the cache
 //!             stays in force until its time is over, whatever the DNS says meanwhile (10.2: no downgrade by silence)
 //!             3. the fetch has an end in time and octets, follows no redirection (3.3)
@@ -138,7 +138,7 @@ pub fn policy(dns: &dyn Resolve, settings: &Settings, domain: &str) -> Option<Po
 fn cache_file(settings: &Settings, domain: &str) -> Option<PathBuf> {
     // a domain that went through the DNS grammar holds no slash; the dot rule keeps `..` out
     let safe = !domain.starts_with('.') && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    safe.then(|| settings.state.join("sts").join(domain))
+    safe.then(|| settings.state.join("out").join("sts").join(domain))
 }
 
 fn read_cache(settings: &Settings, domain: &str) -> Option<Kept> {
@@ -149,7 +149,7 @@ fn read_cache(settings: &Settings, domain: &str) -> Option<Kept> {
 fn write_cache(settings: &Settings, domain: &str, kept: &Kept) {
     let Some(file) = cache_file(settings, domain) else { return };
     if let Some(dir) = file.parent() {
-        let _ = std::fs::create_dir(dir); // without a place to keep it the policy is asked for again
+        let _ = std::fs::create_dir_all(dir); // without a place to keep it the policy is asked for again
     }
     let _ = penny_sys::fs::replace_file(&file, kept.write().as_bytes(), 0o600);
 }
