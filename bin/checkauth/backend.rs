@@ -59,7 +59,9 @@ impl Backend {
 
     fn lookup(&mut self) -> Result<&mut Lookup, Failure> {
         if self.lookup.is_none() {
-            self.lookup = Some(Lookup::connect(&self.config, None).map_err(|e| Failure::io("lookup", &e))?);
+            // one inetd line or one pipe has no resident lookup
+            let lookup = Lookup::connect(&self.config, None).or_else(|_| Lookup::start_own(&self.config));
+            self.lookup = Some(lookup.map_err(|e| Failure::io("lookup", &e))?);
         }
         self.lookup.as_mut().ok_or_else(|| Failure::temporary("4.3.0", "no lookup"))
     }

@@ -4,8 +4,6 @@ use penny_base::services::Lookup;
 use penny_base::services::lookup::Answer;
 use penny_base::{Config, Failure, Outcome};
 use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
 
 pub fn run(config: &Config, addresses: &[String]) -> Result<Outcome, Failure> {
     let mut lookup = connect(config)?;
@@ -19,20 +17,12 @@ pub fn run(config: &Config, addresses: &[String]) -> Result<Outcome, Failure> {
 
 /// The resident lookup when it may be asked, else one of our own: the tables say the same.
 fn connect(config: &Config) -> Result<Lookup, Failure> {
-    let io = |e| Failure::io("lookup", &e);
     let root_or_own =
         Lookup::connect(config, None).ok().filter(|_| !config.separate_ids() || penny_sys::ids::is_root());
     if let Some(lookup) = root_or_own {
         return Ok(lookup);
     }
-    let (ours, theirs) = UnixStream::pair().map_err(io)?;
-    let input = std::os::fd::OwnedFd::from(theirs.try_clone().map_err(io)?);
-    let output = std::os::fd::OwnedFd::from(theirs);
-    let mut command = Command::new(config.program("lookup"));
-    command.arg("-c").arg(&config.file).arg("-i").stdin(Stdio::from(input)).stdout(Stdio::from(output));
-    command.spawn().map_err(io)?;
-    drop(command);
-    Lookup::over(ours).map_err(io)
+    Lookup::start_own(config).map_err(|e| Failure::io("lookup", &e))
 }
 
 fn explain(lookup: &mut Lookup, address: &str, out: &mut dyn Write) -> Result<bool, Failure> {

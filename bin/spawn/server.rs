@@ -251,7 +251,9 @@ impl Server {
         if child.dies_with_client || child.terminated {
             process::kill_group(pid, signal_hook::consts::SIGKILL);
         }
-        if let Ended::Signal(s) = how {
+        if let Ended::Signal(s) = how
+            && !child.terminated
+        {
             log::warning("killed", None, &[("program", &child.program), ("pid", &pid), ("signal", &s)]);
         }
         if !child.detached {

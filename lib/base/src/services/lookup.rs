@@ -82,6 +82,18 @@ impl Lookup {
         Lookup::over(super::service_stream(config, "lookup", "PENNYPOST_LOOKUP_FD", spawn)?)
     }
 
+    /// Starts a lookup of one's own on a socket pair, under this process's uid: for a program that may read the tables
+    /// where no resident one answers. It ends with the connection.
+    pub fn start_own(config: &Config) -> io::Result<Lookup> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let input = std::os::fd::OwnedFd::from(theirs.try_clone()?);
+        let mut command = std::process::Command::new(config.program("lookup"));
+        command.arg("-c").arg(&config.file).arg("-i");
+        command.stdin(input).stdout(std::os::fd::OwnedFd::from(theirs)).spawn()?;
+        drop(command);
+        Lookup::over(ours)
+    }
+
     /// Uses an open connection.
     pub fn over(stream: UnixStream) -> io::Result<Lookup> {
         stream.set_read_timeout(Some(TIMEOUT))?;
