@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use penny_maildir::check::{Plan, check_folder};
@@ -123,10 +125,18 @@ fn run_and_kill(root: &Path, seed: u64, after: Duration, told: &mut Told) {
         .spawn()
         .unwrap();
     let output = child.stdout.take().unwrap();
+    let promises = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&promises);
     let reader = std::thread::spawn(move || {
         let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
-        lines.map(|l| String::from_utf8_lossy(&l).into_owned()).collect::<Vec<_>>()
+        let lines = lines.map(|l| String::from_utf8_lossy(&l).into_owned());
+        lines.inspect(|l| drop(l.starts_with("is ").then(|| seen.fetch_add(1, Ordering::Relaxed)))).collect::<Vec<_>>()
     });
+    // a busy machine may take its time to start the worker: the moment counts from its first promises
+    let start = std::time::Instant::now();
+    while promises.load(Ordering::Relaxed) <= 3 && start.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     std::thread::sleep(after);
     let ended_itself = child.try_wait().unwrap();
     child.kill().unwrap();
