@@ -148,7 +148,11 @@ fn filters_judge_before_the_commit() {
         slow@*) sleep 20 ;;\n\
         *) exit 70 ;;\nesac\n";
     let command = Instance::script(dir.path(), "check", script);
-    let rewrite = Instance::script(dir.path(), "rewrite", "#!/bin/sh\nsed 's/body/BODY/'\n");
+    let rewrite = Instance::script(
+        dir.path(),
+        "rewrite",
+        "#!/bin/sh\ncase $FIELDS in X-Check:*) sed 's/body/BODY/' ;; *) cat ;; esac\n",
+    );
     own(dir.path());
     let config = format!(
         "[[filter]]\nname = \"check\"\ncommand = [\"{command}\"]\ntimeout = \"2s\"\nexcept = [\"bob@here.example\"]\n\

@@ -87,7 +87,7 @@ impl Session {
                 continue;
             }
             let Some(filter) = self.config.filter.get(index).cloned() else { continue };
-            let (verdict, fields) = self.run_filter(&filter, mail, spool, deadline)?;
+            let (verdict, fields) = self.run_filter(&filter, mail, spool, deadline, &verdicts.fields)?;
             log::info(
                 "filter",
                 None,
@@ -109,6 +109,7 @@ impl Session {
         mail: &Mail,
         spool: &mut Spool,
         deadline: Instant,
+        before: &str,
     ) -> Result<(Verdict, String), Reply> {
         let later = |why: String| {
             log::warning("filter-failed", None, &[("id", &mail.id), ("name", &filter.name), ("why", &why)]);
@@ -118,7 +119,8 @@ impl Session {
         if limit.is_zero() {
             return Err(later("no time left".into()));
         }
-        let (ended, mut output) = self.start_filter(filter, mail, spool, limit).map_err(|e| later(e.to_string()))?;
+        let (ended, mut output) =
+            self.start_filter(filter, mail, spool, limit, before).map_err(|e| later(e.to_string()))?;
         let text =
             if filter.rewrite { String::new() } else { read_text(&mut output).map_err(|e| later(e.to_string()))? };
         match ended {
@@ -145,6 +147,7 @@ impl Session {
         mail: &Mail,
         spool: &mut Spool,
         limit: Duration,
+        before: &str,
     ) -> io::Result<(Ended, File)> {
         let list = mail.recipients.iter().map(|r| r.address.as_str()).collect::<Vec<_>>().join("\n");
         let mut recipients = penny_sys::fs::memory_file("recipients")?;
@@ -155,6 +158,10 @@ impl Session {
         let mut request = self.filter_environment(filter, mail);
         if list.len() < ENVIRONMENT_MAX {
             request = request.env("RECIPIENTS", &list);
+        }
+        // what earlier filters found, so that one can build on another (mailauth, then spamcheck)
+        if before.len() < ENVIRONMENT_MAX / 4 {
+            request = request.env("FIELDS", before);
         }
         request.reopen_stdin = true;
         request.time_limit = u32::try_from(limit.as_secs().max(1)).unwrap_or(300);

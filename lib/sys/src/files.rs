@@ -98,7 +98,10 @@ impl FileLock {
 
 /// True unless the process is known not to exist (ESRCH); EPERM means alive.
 pub fn process_exists(pid: i32) -> bool {
-    pid > 0 && kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
+    // a process that is dead but not yet waited for holds nothing any more
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let dead = state.as_deref().and_then(|s| s.rsplit_once(") ")).is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
+    pid > 0 && !dead && kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
 }
 
 /// This machine's name as gethostname(2) tells it, lossy if it is not UTF-8.
@@ -201,6 +204,23 @@ impl std::ops::Deref for Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dead_child_does_not_exist() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id() as i32;
+        assert!(process_exists(pid));
+        child.kill().unwrap();
+        // not waited for: it stays in the process table
+        for _ in 0..200 {
+            if !process_exists(pid) {
+                child.wait().unwrap();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("a zombie counts as alive");
+    }
 
     #[test]
     fn directories_are_made_with_their_parents() {
