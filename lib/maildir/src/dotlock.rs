@@ -1,6 +1,6 @@
 //! Dotlocks (`<file>.lock`) that Dovecot honours, and the folder lock that our own processes queue on.
 //!
-//! Format      content `<pid>:<host>` without newline, created with O_EXCL, mode 0666 before umask as Dovecot does
+//! Format      content `<pid>:<host>` without newline, mode 0666 before umask as Dovecot has it; linked into place whole
 //! Stale       same host and the process is dead: at once (but not in the lock's first 2 s); another host or unreadable
 //!             content: when neither lock nor protected file changed for the stale time
 //! Invariants  1. the folder lock (flock on the directory) is always taken before the dotlock, so of our processes at
@@ -96,8 +96,27 @@ impl Drop for Dotlock {
     }
 }
 
-/// Makes a lock file with its content; its inode.
+/// Makes the lock at `path` in one step, content and all; its inode. A process killed between creating an empty lock and
+/// writing its pid would leave one that says nothing and holds everybody for the whole stale time.
 fn create(path: &Path) -> std::io::Result<u64> {
+    if path.symlink_metadata().is_ok() {
+        return Err(std::io::ErrorKind::AlreadyExists.into());
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let spare = folder.join("tmp").join(crate::name::unique());
+    // a place without tmp/, or a file system without links
+    let Ok(ino) = create_in_place(&spare) else { return create_in_place(path) };
+    let linked = std::fs::hard_link(&spare, path);
+    let _ = std::fs::remove_file(&spare);
+    match linked {
+        Ok(()) => Ok(ino),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Err(e),
+        Err(_) => create_in_place(path),
+    }
+}
+
+/// Makes a file with the content of a lock; its inode.
+fn create_in_place(path: &Path) -> std::io::Result<u64> {
     let mut lock = files::create_new(path, 0o666)?;
     let content = format!("{}:{}", std::process::id(), host());
     let written = lock.write_all(content.as_bytes()).and_then(|()| lock.metadata());
@@ -124,7 +143,7 @@ impl Spare {
         }
         if self.file.is_none() {
             let spare = folder.join("tmp").join(crate::name::unique());
-            let ino = create(&spare)?;
+            let ino = create_in_place(&spare)?;
             self.file = Some((spare, ino, Instant::now()));
         }
         let Some((spare, ino, touched)) = &mut self.file else { return create(path) };

@@ -130,7 +130,12 @@ fn run_and_kill(root: &Path, seed: u64, after: Duration, told: &mut Told) {
     let reader = std::thread::spawn(move || {
         let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
         let lines = lines.map(|l| String::from_utf8_lossy(&l).into_owned());
-        lines.inspect(|l| drop(l.starts_with("is ").then(|| seen.fetch_add(1, Ordering::Relaxed)))).collect::<Vec<_>>()
+        let count = |l: &String| {
+            if l.starts_with("is ") {
+                seen.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        lines.inspect(count).collect::<Vec<_>>()
     });
     // a busy machine may take its time to start the worker: the moment counts from its first promises
     let start = std::time::Instant::now();
