@@ -534,3 +534,20 @@ fn a_closed_peer_ends_the_session() {
     assert!(text.contains("+ idling"));
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn moves_into_and_out_of_junk_teach() {
+    let h = Home::with_mail();
+    let lessons = h.dir.join("lessons");
+    let text = format!("#!/bin/sh\necho \"$1 $(grep -c '^Subject:')\" >>{}\n", lessons.display());
+    let learn = h.dir.script("learn", &text);
+    h.dir.write("p.toml", CONFIG.replace("[imapd]\n", &format!("[imapd]\nlearn = \"{}\"\n", learn.display())));
+    let out = h.script(
+        "a CREATE Junk\r\nb CREATE Trash\r\nc SELECT INBOX\r\nd MOVE 1 Junk\r\ne COPY 1 Junk\r\nf SELECT Junk\r\n\
+         g MOVE 1 INBOX\r\nh MOVE 1 Trash\r\n",
+    );
+    for tag in ["d", "e", "g", "h"] {
+        assert!(out.contains(&format!("{tag} OK")), "{out}");
+    }
+    assert_eq!(std::fs::read_to_string(lessons).unwrap(), "spam 1\nspam 1\nham 1\n", "{out}");
+}

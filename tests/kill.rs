@@ -163,7 +163,11 @@ fn was_killed(i: &Instance, flag: &Path) -> bool {
 fn attach(i: &Instance, program: &str, inject: &str) -> (Child, i32) {
     let pid = i.pid_of(program);
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", inject, "-p", &pid.to_string()]);
+    // the children of spawn are not spawn; the threads of enqueue are enqueue
+    if program != "spawn" {
+        command.arg("-f");
+    }
+    command.args(["-qq", "-o", "/dev/null", "-e", inject, "-p", &pid.to_string()]);
     let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace starts");
     until("strace", || {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -245,4 +249,9 @@ fn qrun() {
 #[test]
 fn lookup() {
     kill_each_call_of_a_service("lookup");
+}
+
+#[test]
+fn spawn() {
+    kill_each_call_of_a_service("spawn");
 }

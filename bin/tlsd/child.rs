@@ -60,7 +60,8 @@ fn penny_tls_child(
 
 /// This process goes on as the program; returns only on failure.
 fn become_program(config: &Config, implicit: bool, argv: &[OsString], control: OwnedFd, data: &OwnedFd) -> Failure {
-    let mut variables: Vec<(String, String)> = Vec::new();
+    // the program reads the file that -c named
+    let mut variables = vec![("PENNYPOST_CONFIG".to_string(), config.file.display().to_string())];
     let prepared = if implicit {
         after_handshake(control, data, &mut variables)
     } else {

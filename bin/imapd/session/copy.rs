@@ -45,6 +45,7 @@ impl Session {
                 Answer::no(Code::ExpungeIssued, "The messages have been expunged")
             };
         }
+        super::learn::learn(&self.config, &selected.name, &mut target, copied.pairs.iter().map(|p| p.1));
         if !is_move {
             return Answer::ok_with(copy_uid(&copied), done);
         }

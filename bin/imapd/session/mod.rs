@@ -12,6 +12,7 @@ mod copy;
 mod fetch;
 mod folders;
 mod idle;
+mod learn;
 mod list;
 mod loaded;
 mod quota;
