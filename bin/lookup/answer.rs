@@ -85,7 +85,8 @@ impl Knowledge {
         }
         match question {
             ["user", name] => self.user(name, None),
-            ["rcpt", address, ..] => self.rcpt(address),
+            ["rcpt", address, _service, _ip, _login, size] => self.rcpt(address, size.parse().unwrap_or(0)),
+            ["rcpt", address, ..] => self.rcpt(address, 0),
             ["expand", address] => self.expand(address),
             ["route", domain] => self.route(domain),
             ["access"] => ok(&[&self.tables.access.len().to_string()]),
@@ -117,10 +118,10 @@ impl Knowledge {
 
     /// What RCPT is told. `local` is a single mailbox and nothing else; `alias` is accepted from everybody and resolved
     /// by the queue; `relay` is a foreign address.
-    fn rcpt(&self, address: &str) -> Fields {
+    fn rcpt(&self, address: &str, size: u64) -> Fields {
         let ends = Resolver::new(&self.tables, &self.config).expand(address);
         match ends.as_slice() {
-            [End::Local(exact)] => self.local(address, exact),
+            [End::Local(exact)] => self.local(address, exact, size),
             [End::Remote(_)] if !self.is_ours(address) => ok(&["relay"]),
             [End::Error(text)] => {
                 let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -131,9 +132,9 @@ impl Knowledge {
         }
     }
 
-    fn local(&self, asked: &str, exact: &str) -> Fields {
+    fn local(&self, asked: &str, exact: &str, size: u64) -> Fields {
         let Some(user) = mailbox_of(&self.tables, &self.config, exact) else { return temp("4.3.0 mailbox vanished") };
-        if self.is_full(&user) {
+        if self.is_full(&user, size) {
             return match self.config.mail.quota_permanent {
                 true => no(&["5.2.2", "mailbox is full"]),
                 false => temp("4.2.2 mailbox is full"),
@@ -143,9 +144,11 @@ impl Knowledge {
         if same { ok(&["local", exact]) } else { ok(&["alias"]) }
     }
 
-    fn is_full(&self, user: &penny_base::services::lookup::User) -> bool {
+    /// Full, or without room for a message of `size` octets (0: unknown).
+    fn is_full(&self, user: &penny_base::services::lookup::User, size: u64) -> bool {
         let Some((kb, messages)) = self.used.get(&user.name) else { return false };
-        (user.quota_kb > 0 && *kb >= user.quota_kb) || (user.quota_messages > 0 && *messages >= user.quota_messages)
+        let no_room = *kb >= user.quota_kb || kb + size / 1024 > user.quota_kb;
+        (user.quota_kb > 0 && no_room) || (user.quota_messages > 0 && *messages >= user.quota_messages)
     }
 
     /// An address whose domain is ours (local, alias or relay), or that the virtual table rewrites.
@@ -234,5 +237,29 @@ impl Knowledge {
             }
             _ => temp("quota needs numbers"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mailbox_is_full_for_what_does_not_fit() {
+        let dir = std::env::temp_dir().join(format!("penny-lookup-{:x}", penny_sys::random::u64()));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("users"), "joe@example.test:x::::::userdb_quota_rule=*:storage=20K\n").unwrap();
+        let mut config = Config::default();
+        config.paths.tables = dir.clone();
+        config.paths.state = dir.clone();
+        let mut k = Knowledge::new(&config);
+        let mut ask = |q: &str| k.answer(q, Caller::Program);
+        assert!(ask("rcpt\tjoe@example.test\tmx\t-\t-\t999999").starts_with("OK\tlocal"), "unknown counts as not full");
+        assert_eq!(ask("quota\tjoe@example.test\t15\t1"), "OK");
+        assert!(ask("rcpt\tjoe@example.test\tmx\t-\t-\t4000").starts_with("OK\tlocal"));
+        assert_eq!(ask("rcpt\tjoe@example.test\tmx\t-\t-\t9000"), "TEMP\t4.2.2 mailbox is full");
+        assert_eq!(ask("quota\tjoe@example.test\t20\t1"), "OK");
+        assert_eq!(ask("rcpt\tjoe@example.test"), "TEMP\t4.2.2 mailbox is full");
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -70,7 +70,9 @@ impl Session {
         let address = address_text(path);
         let (service, ip) = (self.service(), self.peer.ip.clone());
         let login = self.client.login.clone().unwrap_or_else(|| "-".into());
-        let answer = self.services.lookup.ask(&["rcpt", &address, service, &ip, &login]);
+        // SIZE of MAIL: a mailbox without room for this message is full for it (RFC 1870 6.1)
+        let size = self.mail.as_ref().and_then(|m| m.params.size).unwrap_or(0).to_string();
+        let answer = self.services.lookup.ask(&["rcpt", &address, service, &ip, &login, &size]);
         match answer {
             Ok(Answer::Ok(fields)) => match fields.first().map(String::as_str) {
                 Some("local") => Ok(Kind::Local(fields.get(1).cloned().unwrap_or(address))),
