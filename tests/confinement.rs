@@ -1,4 +1,4 @@
-//! Who parses the network owns nothing: uids, seccomp and Landlock of the running programs (DESIGN rule 3).
+//! Who parses the network owns nothing: uids, seccomp and Landlock of the running programs (pennypost-overview(7) rule 3).
 
 #[path = "support/instance.rs"]
 mod support;

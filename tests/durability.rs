@@ -1,4 +1,4 @@
-//! 250 is a promise: no success is reported before file and name are on stable storage (DESIGN rule 1).
+//! 250 is a promise: no success is reported before file and name are on stable storage (pennypost-overview(7) rule 1).
 //!
 //! The real programs run under strace. A marker in the body finds the committed inode; then it must be: fsync of that
 //! inode, link or rename to its final name, fsync of its directory, and only then the first octet of the answer.

@@ -218,7 +218,7 @@ fn hand_envelope(options: &Options, owner: &Owner, mail: &Mail) -> Result<Envelo
     Ok(envelope)
 }
 
-/// DESIGN section 4: whoever may run no programs may also touch nothing outside the home but the administrator's scripts.
+/// pennypost-overview(7), rule 3: whoever may run no programs may also touch nothing outside the home but the administrator's scripts.
 fn confine(context: &Context) -> Result<(), Failure> {
     let deliver = &context.config.deliver;
     let global = context.config.paths.tables.join("sieve");

@@ -2,7 +2,7 @@
 //!
 //! Invariants  1. no shell unless the line asks for one by its characters; address parts are in the environment only   2. its own process
 //!             group, time limit and memory limit   3. what it prints is kept, bounded, for the bounce
-//! Failures    exit codes by EXAMPLES section 6: unknown codes, signals and the time limit are temporary
+//! Failures    exit codes as in lib/base/src/exit.rs: unknown codes, signals and the time limit are temporary
 //! Trust       the command line is the user's own; the program runs as that user
 
 use std::fs::File;
@@ -215,7 +215,7 @@ fn wait(pid: i32, read: std::os::fd::OwnedFd, command: &Command) -> Ran {
     }
 }
 
-/// Refuses programs where they are not allowed (DESIGN section 4).
+/// Refuses programs where they are not allowed (deliver(8), SECURITY).
 pub fn allowed(context: &Context) -> Result<(), Failure> {
     let (_, domain) = context.parts();
     let by_domain = context.config.deliver.pipe_domains.iter().any(|d| d.eq_ignore_ascii_case(domain));

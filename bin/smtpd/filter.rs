@@ -1,6 +1,6 @@
 //! The filter chain: programs that judge a message before it is accepted.
 //!
-//! Contract    DESIGN of filters, filter(7): message on descriptor 0 (a file of its own, read-only), variables in the
+//! Contract    pennypost-overview(7), filters: message on descriptor 0 (a file of its own, read-only), variables in the
 //!             environment, header fields on standard output; exit 0 accept, 99 junk, 100 and a last line `5.x.y` reject,
 //!             everything else temporary
 //! Invariants  1. no output of a filter reaches a message but well-formed header fields

@@ -76,7 +76,7 @@ pub fn one(o: &Options) -> anyhow::Result<u8> {
     Ok(code(verdict.class))
 }
 
-/// As a filter (DESIGN section 4): fields on stdout, 0 or 99.
+/// As a filter (pennypost-overview(7)): fields on stdout, 0 or 99.
 pub fn filter(o: &Options) -> anyhow::Result<u8> {
     let bytes = read_bounded(io::stdin().lock())?;
     let mut judge = Judge::new(o);

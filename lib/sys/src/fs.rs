@@ -1,6 +1,6 @@
 //! Durable files: what must be synced, in which order, for a name to survive a power cut.
 //!
-//! Standard    fsync(2), linkat(2), open(2) O_TMPFILE; DESIGN rule 1 ("250 is a promise")
+//! Standard    fsync(2), linkat(2), open(2) O_TMPFILE; pennypost-overview(7) rule 1 ("250 is a promise")
 //! Invariants  1. a failed fsync is never retried: Linux forgets the error   2. no call here overwrites a file
 //!             except `rename_over`
 //! Failures    io::Error; the caller unlinks and reports a temporary failure
