@@ -96,7 +96,7 @@ impl Session {
         let sender = mail.sender_text();
         let facts = Facts { sender: &sender, hostname: &self.hostname, id: &mail.id, now: unix_now() };
         let fixed = fix(header, &facts);
-        if let Some(login) = self.client.login.clone().filter(|_| self.config.smtpd.sender_login) {
+        if let Some(login) = self.client.login.clone().filter(|_| self.config.smtpd.from_login) {
             let refused = fixed.authors.iter().find_map(|author| self.may_send(&login, author).err());
             if let (Some(incoming), Some(trouble)) = (self.incoming.as_mut(), refused) {
                 incoming.trouble = Some(trouble);

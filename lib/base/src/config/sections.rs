@@ -189,8 +189,10 @@ section! {
         plain_auth_loopback: bool = true;
         /// Mail from loopback on the submission service needs no AUTH.
         submission_loopback: bool = false;
-        /// Sender and From address of submitted mail must belong to the login.
+        /// The envelope sender of submitted mail must belong to the login.
         sender_login: bool = true;
+        /// So must the From field.
+        from_login: bool = true;
         /// A message with a bare CR or LF is normalised instead of refused.
         quirk_bare_lf: bool = false;
         /// Longest line of a message, octets with CRLF; 0 is none. Longer ones are refused.
