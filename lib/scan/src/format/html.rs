@@ -170,25 +170,7 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 }
 
 fn percent(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut at = 0;
-    while let Some(&c) = text.get(at) {
-        let code = text
-            .get(at + 1..at + 3)
-            .and_then(|h| std::str::from_utf8(h).ok())
-            .and_then(|h| u8::from_str_radix(h, 16).ok());
-        match code.filter(|_| c == b'%') {
-            Some(b) => {
-                out.push(b);
-                at += 3;
-            }
-            None => {
-                out.push(c);
-                at += 1;
-            }
-        }
-    }
-    out
+    super::hex_escapes(text, b'%')
 }
 
 #[cfg(test)]
