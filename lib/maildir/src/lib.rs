@@ -6,6 +6,7 @@
 //! Trust       runs as the mailbox's owner; message bytes and folder names are hostile
 //! Not here    MIME, IMAP, rules
 
+pub mod annotation;
 pub mod cache;
 pub mod check;
 pub mod courier;
@@ -31,6 +32,7 @@ mod testdir;
 pub mod uidlist;
 pub mod uidvalidity;
 
+pub use annotation::Annotations;
 pub use delivery::{Delivered, Delivery, Place, Placed, Prepared};
 pub use dir::Maildir;
 pub use error::{Error, Result};

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use penny_sys::files;
 
+use crate::annotation::Annotations;
 use crate::dir::{DIR_MODE, Maildir};
 use crate::error::{Error, Result};
 use crate::folder::{DiskEncoding, FolderName, NameStyle};
@@ -239,6 +240,16 @@ impl Store {
         let mut mailbox = self.mailbox(name, Mode::ReadOnly)?;
         mailbox.complete_sizes()?;
         Ok(mailbox.status())
+    }
+
+    /// The annotations of a folder; `NoFolder` if it does not exist.
+    pub fn annotations(&self, name: &FolderName) -> Result<Annotations> {
+        Ok(Annotations::of_folder(&self.maildir(name)?))
+    }
+
+    /// The annotations of the mail as a whole (METADATA of the server).
+    pub fn server_annotations(&self) -> Annotations {
+        Annotations::of_server(&self.root)
     }
 
     /// Subscribed folders, existing or not.
