@@ -136,6 +136,21 @@ fn keys_are_private_files() {
     assert_eq!(std::fs::metadata(&site.key).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
+#[test]
+fn a_key_made_by_root_belongs_to_the_directorys_owner() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let dir = TempDir::new();
+    if std::fs::metadata(dir.path()).unwrap().uid() != 0 {
+        return skip("dkimsign::a_key_made_by_root_belongs_to_the_directorys_owner", "not root");
+    }
+    chown(dir.path(), Some(54_321), Some(54_321)).unwrap();
+    let key = dir.join("key.pem");
+    let make = dkimsign().args(["--generate", "ed25519", "--selector", "s", "--domain", "d.example"]);
+    make.arg("--key").arg(&key).run().expect_code(0);
+    let made = std::fs::metadata(&key).unwrap();
+    assert_eq!((made.uid(), made.gid(), made.mode() & 0o777), (54_321, 54_321, 0o600));
+}
+
 // ---- table and filter --------------------------------------------------------------------------------------------
 
 fn filter(dir: &TempDir, table: &str, extra: &str, mail: &str) -> Output {

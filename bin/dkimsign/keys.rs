@@ -10,8 +10,9 @@ use penny_dns::{Name, Resolver, Settings};
 use penny_verify::crypto::{Algorithm, SigningKey};
 use penny_verify::dkim::Keys;
 use penny_verify::dkim::key::{Key, NoKey};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 /// Characters of one string in a zone file (RFC 1035 3.3 allows 255 octets).
@@ -23,7 +24,8 @@ pub fn load(path: &Path) -> Result<SigningKey, Failure> {
     SigningKey::from_pem(&pem).map_err(|why| Failure::config(format!("{}: {why}", path.display())))
 }
 
-/// `--generate`: a new key in a new file, readable by its owner only.
+/// `--generate`: a new key in a new file, readable by its owner only. Made by root it belongs to whoever owns the
+/// directory, so that the signing id can read it.
 pub fn generate(options: &Options) -> Result<Outcome, Failure> {
     let path = Options::need(&options.key, "key")?;
     let kind = options.generate.as_deref().unwrap_or_default();
@@ -44,8 +46,18 @@ pub fn generate(options: &Options) -> Result<Outcome, Failure> {
     // never over an existing key: its signatures are out there
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = file.map_err(|e| Failure::io(path.display(), &e))?;
-    file.write_all(&pem).and_then(|()| file.sync_all()).map_err(|e| Failure::io(path.display(), &e))?;
+    let written = file.write_all(&pem).and_then(|()| to_owner(&file, path)).and_then(|()| file.sync_all());
+    written.map_err(|e| Failure::io(path.display(), &e))?;
     record(options)
+}
+
+fn to_owner(file: &File, path: &Path) -> std::io::Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = std::fs::metadata(parent)?;
+    match file.metadata()?.uid() {
+        0 if directory.uid() != 0 => fchown(file, Some(directory.uid()), Some(directory.gid())),
+        _ => Ok(()),
+    }
 }
 
 /// `--record`: the line for the zone file.

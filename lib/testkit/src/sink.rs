@@ -91,6 +91,11 @@ impl Sink {
         lock(&self.shared.mails).clone()
     }
 
+    /// How many messages there are so far.
+    pub fn count(&self) -> usize {
+        lock(&self.shared.mails).len()
+    }
+
     /// Every command line so far, in order of arrival.
     pub fn lines(&self) -> Vec<String> {
         lock(&self.shared.lines).clone()
