@@ -87,6 +87,15 @@ impl Backend {
             return checkpassword::check(&self.config, user, password);
         }
         let found = self.lookup()?.user(user)?;
+        // cheap to check, and no word of a dictionary: these come first
+        let label = match &found {
+            Some(found) => self.table()?.app(&found.name, password).map(str::to_string),
+            None => None,
+        };
+        if let (Some(label), Some(found)) = (label, &found) {
+            log::info("app-password", None, &[("user", &found.name), ("label", &label)]);
+            return Ok(found.clone());
+        }
         let stored = match &found {
             Some(found) => self.stored(&found.name)?,
             None => None,

@@ -1,11 +1,15 @@
 //! pennypost - checks the configuration, explains what an address means, shows effective settings. See pennypost(1).
 
+mod alias;
 mod check;
 mod defaults;
 mod dkim;
+mod domain;
 mod page;
 mod report;
 mod route;
+mod table;
+mod user;
 
 use clap::{Parser, Subcommand};
 use penny_base::{Config, Convention, Failure, Outcome, program};
@@ -51,6 +55,21 @@ enum Command {
         #[command(subcommand)]
         action: dkim::Action,
     },
+    /// Accounts: add, remove, passwords, quotas, suspend.
+    User {
+        #[command(subcommand)]
+        action: user::Action,
+    },
+    /// Names that stand for other addresses, programs or lists.
+    Alias {
+        #[command(subcommand)]
+        action: alias::Action,
+    },
+    /// Our domains, and who may send as whom.
+    Domain {
+        #[command(subcommand)]
+        action: domain::Action,
+    },
     /// Tell what becomes of mail to an address, and why.
     Route {
         /// Addresses.
@@ -77,6 +96,9 @@ fn work() -> Result<Outcome, Failure> {
         Command::Defaults { man } => defaults::run(man),
         Command::Report { file } => report::run(&file),
         Command::Dkim { action } => dkim::run(&file, &action),
+        Command::User { action } => user::run(&file, &action),
+        Command::Alias { action } => alias::run(&file, &action),
+        Command::Domain { action } => domain::run(&file, &action),
         Command::Route { address } => route::run(&Config::load(Some(&file))?, &address),
     }
 }

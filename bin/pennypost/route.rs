@@ -16,7 +16,7 @@ pub fn run(config: &Config, addresses: &[String]) -> Result<Outcome, Failure> {
 }
 
 /// The resident lookup when it may be asked, else one of our own: the tables say the same.
-fn connect(config: &Config) -> Result<Lookup, Failure> {
+pub fn connect(config: &Config) -> Result<Lookup, Failure> {
     let root_or_own =
         Lookup::connect(config, None).ok().filter(|_| !config.separate_ids() || penny_sys::ids::is_root());
     if let Some(lookup) = root_or_own {

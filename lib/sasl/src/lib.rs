@@ -17,6 +17,6 @@ mod secret;
 pub use base64::{decode as base64_decode, encode as base64_encode};
 pub use client::scram_client_final;
 pub use exchange::{Binding, Exchange, Mechanism, Next, SaslError};
-pub use password::{Password, ScramKeys, decoy_keys, derive_scram, sha512_crypt, steady_salt};
+pub use password::{Password, ScramKeys, argon2id, decoy_keys, derive_scram, scram_sha256, sha512_crypt, steady_salt};
 pub use prep::saslprep;
 pub use secret::{Secret, same};

@@ -9,6 +9,8 @@
 //! | [`routes`] | `routes` | Postfix transport(5) |
 //! | [`access`] | `access` | kind, pattern, action |
 //! | [`resolve`] | all of them | what an address ends in |
+//! | [`edit`] | all of them | one entry changed, the rest left as written |
+//! | [`apps`] | `app-passwords` | login, device, hash, date |
 //!
 //! Invariants  1. a table that cannot be read keeps its last good content and says so   2. resolving ends: cycles and
 //!             depth are bounded   3. keys are compared exactly first, then folded
@@ -16,8 +18,10 @@
 
 pub mod access;
 pub mod aliases;
+pub mod apps;
 pub mod cidr;
 pub mod domains;
+pub mod edit;
 pub mod lines;
 pub mod resolve;
 pub mod routes;

@@ -5,6 +5,7 @@
 
 use crate::access::Access;
 use crate::aliases::Aliases;
+use crate::apps::Apps;
 use crate::domains::Domains;
 use crate::lines::Mistake;
 use crate::routes::Routes;
@@ -124,12 +125,17 @@ impl Tables {
         }
     }
 
+    /// Finds the mistakes in the text of one table.
+    pub fn mistakes(name: &str, text: &str) -> Vec<Mistake> {
+        if name == "app-passwords" { Apps::parse(text).1 } else { Tables::default().take(name, text) }
+    }
+
     /// Finds the mistakes of one table file without using it.
     pub fn check(name: &str, path: &Path) -> std::io::Result<Vec<Mistake>> {
         let text = match std::fs::read_to_string(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
         };
-        Ok(Tables::default().take(name, &text))
+        Ok(Tables::mistakes(name, &text))
     }
 }

@@ -6,9 +6,11 @@
 //! Invariants  an empty password never matches; an unknown or broken scheme is an error, not a mismatch
 //! Failures    [`Password::parse`] gives None for what it does not understand: the caller reports a temporary failure
 
+mod make;
 mod scram_keys;
 mod sha512crypt;
 
+pub use make::{argon2id, scram_sha256};
 pub use scram_keys::{ScramKeys, decoy_keys, derive_scram, steady_salt};
 pub(crate) use scram_keys::{mac, salted};
 pub use sha512crypt::sha512_crypt;

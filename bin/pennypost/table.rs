@@ -1,0 +1,83 @@
+//! What the commands share: opening and saving tables, and output.
+
+use penny_base::{Config, Failure, Kind, Outcome};
+use penny_tables::edit::Edit;
+use std::io::{ErrorKind, Write};
+
+/// Opens a table for a change, waiting for other changes.
+pub fn open(config: &Config, name: &str) -> Result<Edit, Failure> {
+    Edit::open(&config.paths.tables, name).map_err(|e| refused(config, name, &e))
+}
+
+/// The text of a table; a missing one is empty.
+pub fn text(config: &Config, name: &str) -> Result<String, Failure> {
+    match std::fs::read_to_string(config.paths.tables.join(name)) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(String::new()),
+        other => other.map_err(|e| refused(config, name, &e)),
+    }
+}
+
+/// Saves a table; a new one gets the owner and mode etc/hier gives it.
+pub fn save(config: &Config, edit: Edit, name: &str) -> Result<(), Failure> {
+    let secret = matches!(name, "users" | "app-passwords" | "routes");
+    let group = match name {
+        "users" | "app-passwords" => config.id(&config.ids.auth).ok(),
+        // routes may hold passwords; lookup reads them
+        "routes" => config.id(&config.ids.lookup).ok(),
+        _ => None,
+    };
+    let own = penny_sys::ids::is_root().then_some(0);
+    let gid = group.map(|g| g.gid).filter(|_| penny_sys::ids::is_root());
+    edit.save((own, gid, if secret { 0o640 } else { 0o644 })).map_err(|e| refused(config, name, &e))
+}
+
+fn refused(config: &Config, name: &str, e: &std::io::Error) -> Failure {
+    let path = config.paths.tables.join(name);
+    match e.kind() {
+        ErrorKind::InvalidData => Failure::permanent(Kind::Data, "5.3.5", format!("{name}:{e}")),
+        ErrorKind::PermissionDenied => {
+            Failure::permanent(Kind::Permission, "5.7.0", format!("{}: {e}", path.display()))
+        }
+        ErrorKind::ResourceBusy => Failure::temporary("4.3.0", format!("{}: {e}", path.display())),
+        _ => Failure::io(path.display(), e),
+    }
+}
+
+/// Where the tables still name an address, as `table:line`.
+pub fn mentions(config: &Config, address: &str) -> Vec<String> {
+    let lower = address.to_lowercase();
+    let word = |line: &str| line.to_lowercase().split([' ', '\t', ',', '"']).any(|w| w == lower);
+    let mut out = Vec::new();
+    for name in ["aliases", "virtual", "senders"] {
+        let text = text(config, name).unwrap_or_default();
+        let lines = text.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with('#') && word(l));
+        out.extend(lines.map(|(i, _)| format!("{}:{}", config.paths.tables.join(name).display(), i + 1)));
+    }
+    out
+}
+
+/// Prints one line.
+pub fn say(line: &str) -> Result<Outcome, Failure> {
+    let done = writeln!(std::io::stdout().lock(), "{line}");
+    done.map(|()| Outcome::Done).map_err(|e| Failure::io("standard output", &e))
+}
+
+/// Prints rows in columns two spaces apart.
+pub fn columns<const N: usize>(rows: &[[String; N]]) -> Result<(), Failure> {
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(c, w)| format!("{c:w$}"));
+        say(cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// A number of octets for people.
+pub fn octets(n: u64) -> String {
+    let units = [(1u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(size, _)| n >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", n / size, n % size * 10 / size),
+        None => format!("{n} B"),
+    }
+}
