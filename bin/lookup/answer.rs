@@ -88,7 +88,8 @@ impl Knowledge {
             ["rcpt", address, _service, _ip, _login, size] => self.rcpt(address, size.parse().unwrap_or(0)),
             ["rcpt", address, ..] => self.rcpt(address, 0),
             ["expand", address] => self.expand(address),
-            ["route", domain] => self.route(domain),
+            ["route", domain] => self.route(domain, ""),
+            ["route", domain, sender_domain] => self.route(domain, sender_domain),
             ["access"] => ok(&[&self.tables.access.len().to_string()]),
             ["access", kind, value] => ok(&[self.tables.access.find(kind, value)]),
             ["relay", ip] => self.relay(ip),
@@ -159,17 +160,18 @@ impl Knowledge {
             || self.tables.virt.find(&format!("@{}", mailbox.domain().ascii())).is_some()
     }
 
-    fn route(&self, domain: &str) -> Fields {
+    fn route(&self, domain: &str, sender_domain: &str) -> Fields {
         if let Some(Kind::Local | Kind::Alias(_)) = self.tables.domains.find(&domain.to_lowercase()) {
             return ok(&["local"]);
         }
-        let Some(route) = self.tables.routes.find(&domain.to_lowercase()) else { return ok(&["mx"]) };
+        let found = self.tables.routes.find(&domain.to_lowercase(), &sender_domain.to_lowercase());
+        let Some(route) = found else { return ok(&["mx"]) };
         let (user, password) = (&route.auth.0, &route.auth.1);
         let options: Vec<String> = route.options.iter().map(|(n, v)| format!("{n}={v}")).collect();
         let port;
         let mut fields: Vec<&str> = match &route.hop {
             Hop::Mx => vec!["mx", &route.tls, user, password],
-            Hop::Lmtp(place) => vec!["lmtp", place],
+            Hop::Lmtp(place) => vec!["lmtp", place, &route.tls, user, password],
             Hop::Smtp { host, port: p, mx } => {
                 port = p.to_string();
                 vec!["host", host, &port, if *mx { "1" } else { "0" }, &route.tls, user, password]

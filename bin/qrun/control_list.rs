@@ -173,7 +173,8 @@ impl Runner {
         if request.verb == "retry" {
             // a pause ends where a try is asked for
             let domain = request.domain.clone();
-            self.plan.retry_now(|text| domain.as_deref().is_none_or(|d| text == d));
+            let sites: Vec<&str> = domain.as_deref().map(|d| self.sites.of_domain(d).collect()).unwrap_or_default();
+            self.plan.retry_now(|text| domain.as_deref().is_none_or(|d| text == d || sites.contains(&text)));
         }
         Ok(Sweep {
             request,
@@ -292,6 +293,7 @@ impl Runner {
             ("hold", Place::New, _) => self.queue.take(name, true),
             ("release", Place::Held, _) => self.release(name),
             ("retry", Place::Cur, None) => {
+                self.forced.insert(name.clone());
                 self.put_off(name.clone(), now());
                 Ok(())
             }
@@ -325,6 +327,7 @@ impl Runner {
 
     fn unqueue(&mut self, name: &Name) -> io::Result<()> {
         self.waiting.remove(name);
+        self.forced.remove(name);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! An entry in memory: what lib/queue knows of it, and what runs for it.
 
+use crate::terms::Terms;
 use penny_base::services::lookup::User;
 use penny_queue::active::Active;
 use penny_queue::job::Route;
@@ -61,7 +62,11 @@ pub struct Entry {
     pub not_before: u64,
     /// Something was really tried in this round.
     pub tried: bool,
-    /// Jobs of this entry that stand in the plan may be given up for parking: none has run yet.
+    /// What routes say of the time of single targets.
+    pub terms: HashMap<Target, Terms>,
+    /// An admin wants it tried now, whatever the routes say of waiting.
+    pub forced: bool,
+    /// What an admin wants when the running jobs have ended.
     pub wanted: Wanted,
 }
 
@@ -85,8 +90,8 @@ pub enum How {
     Command(String),
     /// Onto a file of an alias.
     File(String),
-    /// To another host.
-    Remote(Route),
+    /// To another host; the text is the destination before any roll-up.
+    Remote(Route, String),
 }
 
 /// A job under way.

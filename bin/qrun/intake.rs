@@ -3,6 +3,7 @@
 use crate::entry::{Entry, Fact, How, Job, Wanted};
 use crate::resolve::Question;
 use crate::runner::{Runner, now};
+use crate::terms::Terms;
 use penny_base::log;
 use penny_base::services::lookup::{Answer, User};
 use penny_queue::active::{Active, deferral, failure};
@@ -245,7 +246,11 @@ impl Runner {
                 return self.waiting.insert(now() + READ_RETRY, name);
             }
         };
-        self.understood(name, opened, &journal);
+        // RFC 4865 4.2: a time that no clock, restart or rescan shortens
+        match opened.envelope.sender.hold_until(opened.envelope.arrival.0).filter(|until| *until > now()) {
+            Some(until) if !self.forced.contains(&name) => self.put_off(name, until),
+            _ => self.understood(name, opened, &journal),
+        }
     }
 
     fn read_journal(&self, name: &Name) -> io::Result<Vec<u8>> {
@@ -287,6 +292,7 @@ impl Runner {
         let sender = login.unwrap_or(envelope.sender.address.as_str()).to_owned();
         let priority = envelope.sender.priority();
         self.slots.insert(active.name().clone(), slot);
+        let forced = self.forced.remove(active.name());
         let entry = Entry {
             active,
             body,
@@ -299,6 +305,8 @@ impl Runner {
             priority,
             not_before: 0,
             tried: false,
+            terms: HashMap::new(),
+            forced,
             wanted: Wanted::Nothing,
         };
         self.entries.insert(slot, entry);
@@ -363,6 +371,7 @@ impl Runner {
     fn ask_facts(&mut self, slot: u64) {
         let Some(entry) = self.entries.get_mut(&slot) else { return };
         let mut questions = BTreeMap::new();
+        let from = entry.active.envelope().sender.address.domain();
         for target in entry.active.open_targets() {
             let Some(resolved) = entry.active.resolved(target) else { continue };
             let value = resolved.value.as_str();
@@ -372,7 +381,8 @@ impl Runner {
                 }
                 Kind::Remote => {
                     let domain = Address::new(value).map(|a| a.domain()).unwrap_or_default();
-                    questions.insert(route_key(&domain), Question::Route { slot, domain });
+                    let question = Question::Route { slot, domain: domain.clone(), from: from.clone() };
+                    questions.insert(route_key(&domain), question);
                 }
                 Kind::Pipe | Kind::File | Kind::Error => {}
             }
@@ -400,6 +410,12 @@ impl Runner {
                 Place::Remote(domain, route) => {
                     // by MX, a job is for one domain; a fixed hop takes all domains together
                     let domain = if matches!(route, Route::Mx(_)) { domain } else { String::new() };
+                    if let Some(terms) = Terms::of(&route) {
+                        entry.terms.insert(target, terms);
+                        if entry.too_early(target, terms, self.backoff, time) {
+                            continue;
+                        }
+                    }
                     let dest = route.destination(&domain);
                     remote.entry((dest, domain)).or_insert_with(|| (route, Vec::new())).1.push(target);
                 }
@@ -408,11 +424,13 @@ impl Runner {
             }
         }
         for ((dest, _), (route, targets)) in remote {
+            let key = DestKey::Remote(self.sites.of(&dest));
+            if let Some(hop) = route.hop().filter(|h| h.connections > 0 || h.rate.is_some()) {
+                self.plan.shape(&key, hop.connections, hop.rate, time);
+            }
             for chunk in chunks(entry, &targets) {
-                jobs.push((
-                    DestKey::Remote(dest.clone()),
-                    Job { slot, targets: chunk, how: How::Remote(route.clone()) },
-                ));
+                let how = How::Remote(route.clone(), dest.clone());
+                jobs.push((key.clone(), Job { slot, targets: chunk, how }));
             }
         }
         entry.facts.clear();

@@ -82,7 +82,7 @@ impl Runner {
             How::Mailbox(user) => return Ok(penny_base::services::delivery(&self.config, user, recipient)),
             How::Command(command) => ["--pipe".to_owned(), command.clone()],
             How::File(path) => ["--file".to_owned(), path.clone()],
-            How::Remote(_) => return Err(io::ErrorKind::InvalidInput.into()),
+            How::Remote(..) => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let mut request = Request::new("deliver").env("RECIPIENT", recipient);
         request.args = vec!["-c".into(), self.config.file.display().to_string(), "--job".into()];

@@ -18,7 +18,9 @@ mod reports;
 mod resolve;
 mod runner;
 mod settle;
+mod sites;
 mod sync;
+mod terms;
 
 use penny_base::{Config, Convention, Failure, Outcome, program};
 use std::process::ExitCode;

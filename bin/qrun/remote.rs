@@ -112,7 +112,7 @@ impl Runner {
     }
 
     fn send_job(&mut self, id: u64, running: &Running) -> io::Result<(u64, usize)> {
-        let How::Remote(route) = &running.job.how else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let How::Remote(route, _) = &running.job.how else { return Err(io::ErrorKind::InvalidInput.into()) };
         let file = self.open_message(running.job.slot)?;
         let entry = self.entries.get(&running.job.slot).ok_or(io::ErrorKind::NotFound)?;
         let number = self.workers.next_job;
@@ -146,6 +146,9 @@ impl Runner {
                         *place = Some(Outcome { time: now(), ..outcome });
                     }
                 }
+                (Some(Told::Site { number, site }), Some(busy)) if number == busy.number => {
+                    self.worker_is_at(id, &site);
+                }
                 (Some(Told::End { number, reached, again }), Some(busy)) if number == busy.number => {
                     self.job_told(id, reached, again);
                 }
@@ -159,6 +162,17 @@ impl Runner {
                 }
             }
         }
+    }
+
+    /// A worker found out whose hosts it talks to: other domains of these hosts may use it next.
+    fn worker_is_at(&mut self, id: u64, site: &str) {
+        let Some(busy) = self.workers.list.get(&id).and_then(|w| w.busy.as_ref()) else { return };
+        let How::Remote(_, destination) = &busy.running.job.how else { return };
+        let (destination, dest) = (destination.clone(), busy.running.dest.clone());
+        let dest = self.site_told(&destination, &dest, site);
+        let Some(worker) = self.workers.list.get_mut(&id) else { return };
+        worker.dest = dest.clone();
+        worker.busy.iter_mut().for_each(|b| b.running.dest = dest.clone());
     }
 
     /// A worker's job is over; recipients it said nothing about are tried again.

@@ -48,6 +48,8 @@ pub enum Question {
         slot: u64,
         /// The domain.
         domain: String,
+        /// The sender's domain, which some routes ask for.
+        from: String,
     },
 }
 
@@ -56,7 +58,7 @@ impl Question {
         let mut line = match self {
             Question::Expand { address, .. } => join(&["expand", address]),
             Question::User { address, .. } => join(&["user", address]),
-            Question::Route { domain, .. } => join(&["route", domain]),
+            Question::Route { domain, from, .. } => join(&["route", domain, from]),
         };
         line.push('\n');
         line

@@ -5,6 +5,7 @@ use crate::entry::{Entry, Job, Running};
 use crate::remote::Workers;
 use crate::reports::Children;
 use crate::resolve::Client;
+use crate::sites::Sites;
 use crate::sync::Pending;
 use penny_base::services::{Event, Spawn, service_stream};
 use penny_base::{Config, Failure, Outcome, log};
@@ -49,6 +50,9 @@ pub struct Runner {
     pub parked: HashMap<DestKey, FairQueue<Name>>,
     pub parked_names: HashSet<Name>,
     pub plan: Plan<Job>,
+    pub sites: Sites,
+    /// Waiting entries an admin wants tried now.
+    pub forced: HashSet<Name>,
     /// Deliveries under way, by spawn's number.
     pub locals: HashMap<u32, (Running, std::os::fd::OwnedFd)>,
     pub workers: Workers,
@@ -120,6 +124,8 @@ impl Runner {
             parked: HashMap::new(),
             parked_names: HashSet::new(),
             plan,
+            sites: Sites::default(),
+            forced: HashSet::new(),
             locals: HashMap::new(),
             workers: Workers::default(),
             children: Children::default(),
@@ -234,6 +240,10 @@ impl Runner {
             return Duration::ZERO;
         }
         if self.stopping.is_none() {
+            if let Some(at) = self.plan.wake() {
+                // a whole second at least: it may be another limit that holds the job back
+                least = least.min(Duration::from_secs(at.saturating_sub(now()).max(1)));
+            }
             let until_due = |due: u64| Duration::from_secs(due.saturating_sub(now()));
             if let Some(due) = self.waiting.next_due().filter(|_| self.has_room()) {
                 // a second that has begun is due: no spinning, no lateness over a second

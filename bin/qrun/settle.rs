@@ -142,7 +142,10 @@ impl Runner {
             }
             Wanted::Bounce => entry.active.fail_all(now(), "returned by the administrator"),
             Wanted::Nothing if now() >= entry.active.expires(self.times) => entry.active.expire(now()),
-            Wanted::Nothing => {}
+            Wanted::Nothing => {
+                let lapsed = entry.lapsed(now());
+                entry.active.expire_targets(&lapsed, now());
+            }
         }
         if let Some((kind, targets)) = entry.active.report_due(now(), self.times) {
             return self.announce_report(slot, kind, targets);
@@ -188,9 +191,7 @@ impl Runner {
         if entry.tried {
             entry.active.end_round(time);
         }
-        let arrival = entry.active.envelope().arrival.0;
-        let due = self.backoff.next(arrival, time, random::u64()).max(entry.not_before);
-        let due = due.min(entry.active.expires(self.times).max(time + 1));
+        let due = entry.next_try(self.backoff, self.times, time, random::u64());
         self.write_journal(slot);
         // the lines are in the kernel now, or lost if the disk is full: then what was done may be done again
         let unsynced = self.pending.journals.contains(&slot);

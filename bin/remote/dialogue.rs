@@ -3,7 +3,7 @@
 //! Invariants  1. at most one session is open   2. content that was sent and not answered is not sent to another host
 //!             in the same job: the first may have taken it
 
-use crate::hosts::{self, Host};
+use crate::hosts::{self, Found, Host};
 use crate::letter::Letter;
 use crate::open::{NotOpen, Place, Session, open};
 use crate::outcome::Trouble;
@@ -12,7 +12,7 @@ use crate::sts;
 use crate::transaction::{Sent, may_improve, run};
 use penny_base::{Config, Failure};
 use penny_dns::{Resolver, Settings as DnsSettings};
-use penny_queue::job::{Hop, Route};
+use penny_queue::job::{Hop, Route, SITE_MAX};
 use penny_queue::journal::Outcome;
 use penny_tls::client::{Connector, Verify};
 use std::cell::OnceCell;
@@ -107,7 +107,15 @@ impl Settings {
 pub struct Sender {
     settings: Settings,
     dns: Resolver,
-    session: Option<(String, Session)>,
+    session: Option<Kept>,
+}
+
+/// A session kept open, with what it can be used for.
+struct Kept {
+    destination: String,
+    /// Other domains of the same hosts.
+    site: Option<String>,
+    session: Session,
 }
 
 /// What came of a job.
@@ -149,26 +157,54 @@ impl Sender {
         Ok(Sender { settings, dns: Resolver::new(dns), session: None })
     }
 
-    /// Sends a letter.
-    pub fn send(&mut self, route: &Route, letter: &Letter) -> Report {
+    /// Sends a letter; `tell` gets the site of its domain, where there is one, before anything is connected to.
+    pub fn send(&mut self, route: &Route, letter: &Letter, tell: &mut dyn FnMut(&str)) -> Report {
         let Some(hop) = route.hop() else {
             return everything(letter, &Trouble::temporary("4.3.5", "the route leads back to this host"), None);
         };
         let domain = letter.envelope.recipients.first().map(|r| r.address.domain()).unwrap_or_default();
         let mut job =
             Attempts { letter, done: BTreeMap::new(), last: None, reached: None, stop: false, converted: None };
-        let destination = route.destination(&domain);
-        self.reuse(&destination, &mut job);
-        if !job.todo().is_empty() && job.may_go_on() {
-            self.by_hosts(route, hop, &domain, &destination, &mut job);
+        let mut target = Target { route, hop, destination: route.destination(&domain), domain: &domain, found: None };
+        if let Some(kept) = self.session.as_ref().filter(|k| k.destination == target.destination) {
+            kept.site.iter().for_each(|s| tell(s));
+        } else {
+            self.find(&mut target, tell, &mut job);
+        }
+        self.reuse(&target, &mut job);
+        if job.is_open() && target.found.is_none() {
+            self.find(&mut target, tell, &mut job);
+        }
+        if job.is_open() {
+            self.by_hosts(&target, &mut job);
         }
         job.report()
     }
 
+    /// Looks the hosts up.
+    fn find(&self, target: &mut Target<'_>, tell: &mut dyn FnMut(&str), job: &mut Attempts<'_>) {
+        let (port, own) = (self.settings.port, &self.settings.own);
+        let hop = target.hop;
+        let found = match target.route {
+            Route::Mx(_) => hosts::by_mx(&self.dns, target.domain, port, own),
+            Route::Lmtp(h) if h.host.starts_with('/') => {
+                Ok(Found::only(vec![Host { name: h.host.clone(), port: 0, authentic: false }]))
+            }
+            _ => hosts::by_hop(&self.dns, hop, if hop.port == 0 { port } else { hop.port }, own),
+        };
+        match found {
+            Ok(found) => {
+                target.found = Some(found);
+                target.site().iter().for_each(|s| tell(s));
+            }
+            Err(trouble) => job.trouble(trouble),
+        }
+    }
+
     /// Says good-bye to the host, if a session is open.
     pub fn close(&mut self) {
-        if let Some((_, session)) = self.session.take() {
-            session.quit();
+        if let Some(kept) = self.session.take() {
+            kept.session.quit();
         }
     }
 
@@ -177,18 +213,36 @@ impl Sender {
         self.session.is_some()
     }
 
-    /// Uses the open session, if it is one for this destination.
-    fn reuse(&mut self, destination: &str, job: &mut Attempts<'_>) {
-        let Some((to, mut session)) = self.session.take() else { return };
+    /// Uses the open session, if it is one for this destination, or for its hosts with TLS as this domain wants it.
+    fn reuse(&mut self, target: &Target<'_>, job: &mut Attempts<'_>) {
+        let Some(Kept { destination, site, mut session }) = self.session.take() else { return };
         let requires = job.letter.envelope.sender.requiretls() && !session.verified;
-        if to != destination || session.used >= MESSAGES_MAX || requires {
+        let same = destination == target.destination
+            || site.is_some() && site == target.site() && self.is_good_for(target, &session, job.letter);
+        if !same || session.used >= MESSAGES_MAX || requires {
             return session.quit();
         }
         let sent = self.transact(&mut session, job);
         if !sent.reached && sent.untouched {
             return; // it had been closed while idle: no news about the host, a new session is opened
         }
-        self.keep(destination, session, sent, job);
+        self.keep(target, session, sent, job);
+        // without a look-up of its own the job leaves what the session was good for as it was
+        if let Some(kept) = self.session.as_mut().filter(|k| k.site.is_none()) {
+            kept.site = site;
+        }
+    }
+
+    /// Whether another domain of the same hosts asks no more of TLS than the session has.
+    fn is_good_for(&self, target: &Target<'_>, session: &Session, letter: &Letter) -> bool {
+        // as this domain's records name the host: whether they were validated is the domain's affair
+        let mut hosts = target.found.iter().flat_map(|f| &f.hosts);
+        let Some(host) = hosts.find(|h| h.name == session.host && h.port == session.port) else { return false };
+        let sts = sts::policy(&self.dns, &self.settings, target.domain);
+        let domain = Domain { name: target.domain, sts: sts.as_ref() };
+        let requires = letter.envelope.sender.requiretls();
+        let level = decide(&self.dns, &self.settings, target.hop, host, &domain, requires);
+        level.is_ok_and(|l| l.is_met_by(&session.level) && session.vouch(&l).is_ok())
     }
 
     /// A transaction with the message as the host can take it.
@@ -206,46 +260,33 @@ impl Sender {
         }
     }
 
-    fn keep(&mut self, destination: &str, session: Session, sent: Sent, job: &mut Attempts<'_>) {
+    fn keep(&mut self, target: &Target<'_>, session: Session, sent: Sent, job: &mut Attempts<'_>) {
         let usable = sent.usable;
         job.take(sent);
         if usable {
-            self.session = Some((destination.to_owned(), session));
+            self.session = Some(Kept { destination: target.destination.clone(), site: target.site(), session });
         }
     }
 
-    fn by_hosts(&mut self, route: &Route, hop: &Hop, domain: &str, destination: &str, job: &mut Attempts<'_>) {
-        let list = match route {
-            Route::Mx(_) => hosts::by_mx(&self.dns, domain, self.settings.port, &self.settings.own),
-            Route::Lmtp(h) if h.host.starts_with('/') => {
-                Ok(vec![Host { name: h.host.clone(), port: 0, authentic: false }])
-            }
-            _ => {
-                let port = if hop.port == 0 { self.settings.port } else { hop.port };
-                hosts::by_hop(&self.dns, hop, port, &self.settings.own)
-            }
-        };
-        let list = match list {
-            Ok(list) => list,
-            Err(trouble) => return job.trouble(trouble),
-        };
+    fn by_hosts(&mut self, target: &Target<'_>, job: &mut Attempts<'_>) {
+        let (route, hop) = (target.route, target.hop);
         let sts = match route {
-            Route::Mx(_) => sts::policy(&self.dns, &self.settings, domain),
+            Route::Mx(_) => sts::policy(&self.dns, &self.settings, target.domain),
             _ => None,
         };
-        let domain = Domain { name: domain, sts: sts.as_ref() };
+        let domain = Domain { name: target.domain, sts: sts.as_ref() };
         let mut transactions = 0;
-        for host in list {
-            match self.session_with(route, hop, &host, &domain, job.letter) {
+        for host in target.found.iter().flat_map(|f| &f.hosts) {
+            match self.session_with(route, hop, host, &domain, job.letter) {
                 Err(trouble) => job.trouble(trouble),
                 Ok(mut session) => {
                     transactions += 1;
                     let sent = self.transact(&mut session, job);
                     self.close();
-                    self.keep(destination, session, sent, job);
+                    self.keep(target, session, sent, job);
                 }
             }
-            if job.todo().is_empty() || !job.may_go_on() || transactions >= TRANSACTIONS_MAX {
+            if !job.is_open() || transactions >= TRANSACTIONS_MAX {
                 return;
             }
         }
@@ -275,6 +316,25 @@ impl Sender {
             }
             Err(NotOpen { trouble, .. }) => Err(trouble),
         }
+    }
+}
+
+/// Where a job goes.
+struct Target<'a> {
+    route: &'a Route,
+    hop: &'a Hop,
+    destination: String,
+    domain: &'a str,
+    /// Its hosts, once they are looked up.
+    found: Option<Found>,
+}
+
+impl Target<'_> {
+    /// What its domain shares with others of the same hosts.
+    fn site(&self) -> Option<String> {
+        let all = self.found.as_ref().map(|f| f.all.as_slice()).filter(|all| !all.is_empty())?;
+        let site = matches!(self.route, Route::Mx(_)).then(|| self.route.site(all))?;
+        (site.len() <= SITE_MAX).then_some(site)
     }
 }
 
@@ -310,6 +370,11 @@ impl Attempts<'_> {
             self.converted = Some(made.map_err(|e| Trouble::temporary("4.3.0", format!("conversion: {e}")))?);
         }
         self.converted.as_ref().ok_or_else(|| Trouble::temporary("4.3.0", "no conversion"))
+    }
+
+    /// Whether something is left that another host, or another connection, may do.
+    fn is_open(&self) -> bool {
+        !self.todo().is_empty() && self.may_go_on()
     }
 
     /// A permanent trouble of the whole destination ends the search.

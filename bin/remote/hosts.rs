@@ -25,10 +25,26 @@ pub struct Host {
     pub authentic: bool,
 }
 
+/// Hosts that take a domain's mail.
+#[derive(Debug)]
+pub struct Found {
+    /// To try, best first.
+    pub hosts: Vec<Host>,
+    /// The names of all of them, in any order: what domains on the same hosts have in common.
+    pub all: Vec<String>,
+}
+
+impl Found {
+    /// Hosts that share nothing with other domains.
+    pub fn only(hosts: Vec<Host>) -> Found {
+        Found { hosts, all: Vec::new() }
+    }
+}
+
 /// Hosts of a mail domain, best first.
-pub fn by_mx(dns: &dyn Resolve, domain: &str, port: u16, own: &[String]) -> Result<Vec<Host>, Trouble> {
+pub fn by_mx(dns: &dyn Resolve, domain: &str, port: u16, own: &[String]) -> Result<Found, Trouble> {
     if let Some(ip) = literal(domain) {
-        return Ok(vec![Host { name: ip.to_string(), port, authentic: false }]);
+        return Ok(Found::only(vec![Host { name: ip.to_string(), port, authentic: false }]));
     }
     let name = ascii_name(domain)?;
     let found = mail_hosts(dns, &name).map_err(|e| dns_trouble(domain, e))?;
@@ -42,22 +58,23 @@ pub fn by_mx(dns: &dyn Resolve, domain: &str, port: u16, own: &[String]) -> Resu
             // RFC 5321 5.1: ourselves, and everything less preferred, is left out
             let ours = hosts.iter().filter(|h| is_own(&h.host)).map(|h| h.preference).min();
             let better = hosts.iter().filter(|h| ours.is_none_or(|o| h.preference < o));
-            let list: Vec<Host> =
-                better.map(|h| Host { name: text(&h.host), port, authentic }).take(HOSTS_MAX).collect();
+            let mut list: Vec<Host> = better.map(|h| Host { name: text(&h.host), port, authentic }).collect();
             if list.is_empty() {
                 return Err(Trouble::permanent("5.4.6", format!("mail for {domain} loops back to this host")));
             }
-            Ok(list)
+            let all = list.iter().map(|h| h.name.clone()).collect();
+            list.truncate(HOSTS_MAX);
+            Ok(Found { hosts: list, all })
         }
     }
 }
 
 /// The hosts of a route that names one.
-pub fn by_hop(dns: &dyn Resolve, hop: &Hop, port: u16, own: &[String]) -> Result<Vec<Host>, Trouble> {
+pub fn by_hop(dns: &dyn Resolve, hop: &Hop, port: u16, own: &[String]) -> Result<Found, Trouble> {
     if hop.lookup_mx && hop.host.parse::<IpAddr>().is_err() {
         return by_mx(dns, &hop.host, port, own);
     }
-    Ok(vec![Host { name: hop.host.clone(), port, authentic: true }])
+    Ok(Found::only(vec![Host { name: hop.host.clone(), port, authentic: true }]))
 }
 
 /// The addresses of a host.
@@ -120,7 +137,7 @@ mod tests {
     fn names(domain: &str) -> Result<Vec<String>, String> {
         let zone = Zone::parse(ZONE);
         let found = by_mx(&zone, domain, 25, &["me.test".to_owned()]);
-        found.map(|list| list.into_iter().map(|h| h.name).collect()).map_err(|t| t.status)
+        found.map(|f| f.hosts.into_iter().map(|h| h.name).collect()).map_err(|t| t.status)
     }
 
     #[test]

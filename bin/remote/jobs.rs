@@ -30,7 +30,12 @@ pub fn serve(mut sender: Sender) -> Result<Outcome, Failure> {
 fn one(sender: &mut Sender, socket: BorrowedFd<'_>, job: Job, file: File) -> Result<(), Failure> {
     let number = job.number;
     let letter = Letter::new(job.envelope, file).map_err(|e| Failure::io("entry", &e))?;
-    let report = sender.send(&job.route, &letter);
+    let mut tell_site = |site: &str| {
+        // qrun that does not listen is noticed with the outcomes
+        let told = Told::Site { number, site: site.to_owned() };
+        let _ = penny_sys::fdpass::send(socket, &told.encode(), &[]);
+    };
+    let report = sender.send(&job.route, &letter, &mut tell_site);
     let id = letter.envelope.id.as_ref().map(ToString::to_string);
     log::debug("job", id.as_deref(), &[("recipients", &report.outcomes.len()), ("open", &sender.is_open())]);
     let tell = |told: Told| {

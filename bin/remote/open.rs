@@ -31,6 +31,10 @@ pub struct Session {
     pub used: u32,
     /// The TLS certificate was checked and is the host's.
     pub verified: bool,
+    /// Its port.
+    pub port: u16,
+    /// What was asked of its TLS.
+    pub level: Level,
 }
 
 /// Why a session did not come about, and whether it is worth trying the same host without TLS.
@@ -66,8 +70,16 @@ pub fn open(
     level: &Level,
 ) -> Result<Session, NotOpen> {
     let (wire, near) = connect(settings, hop, host, place)?;
-    let mut session =
-        Session { wire, offers: Extensions::default(), host: host.name.clone(), lmtp, used: 0, verified: false };
+    let mut session = Session {
+        wire,
+        offers: Extensions::default(),
+        host: host.name.clone(),
+        lmtp,
+        used: 0,
+        verified: false,
+        port: host.port,
+        level: level.clone(),
+    };
     session.greeting(settings)?;
     session.hello(settings, hop)?;
     session.secure(settings, hop, level)?;
@@ -167,7 +179,7 @@ impl Session {
     }
 
     /// RFC 7672 2.2: a certificate that the TLSA records do not vouch for is worse than none.
-    fn vouch(&self, level: &Level) -> Result<(), Trouble> {
+    pub fn vouch(&self, level: &Level) -> Result<(), Trouble> {
         let Level::Dane { records, names } = level else { return Ok(()) };
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let chain = self.wire.tls().map(|t| t.chain()).unwrap_or_default();

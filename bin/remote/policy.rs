@@ -40,6 +40,17 @@ impl Level {
         !matches!(self, Level::Never | Level::Opportunistic)
     }
 
+    /// Whether a session made for another domain of the same host has it. DANE's records are the host's, but the names that
+    /// count are the domain's too: those are checked again.
+    pub fn is_met_by(&self, session: &Level) -> bool {
+        match (self, session) {
+            (Level::Dane { records: a, .. }, Level::Dane { records: b, .. }) => a == b,
+            (Level::Opportunistic, other) => *other != Level::Never,
+            (Level::Encrypted, other) => other.is_demanded(),
+            (a, b) => a == b,
+        }
+    }
+
     /// Whether the other side's identity is established.
     pub fn is_checked(&self) -> bool {
         matches!(self, Level::Verified | Level::Dane { .. })

@@ -192,7 +192,12 @@ impl Active {
     pub fn expire(&mut self, now: u64) {
         let unresolved = self.unresolved().into_iter().map(|rcpt| Target { rcpt, result: 0 });
         let targets: Vec<Target> = unresolved.chain(self.open_targets()).collect();
-        for target in targets {
+        self.expire_targets(&targets, now);
+    }
+
+    /// The same for some targets: a route may give its domain less time than the rest.
+    pub fn expire_targets(&mut self, targets: &[Target], now: u64) {
+        for target in targets.iter().copied() {
             let last = self.state.outcomes.get(&target);
             let why = last.map_or("never tried", |o| o.text.as_str());
             let text = format!("delivery time expired; last: {why}");

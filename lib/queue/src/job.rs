@@ -2,15 +2,20 @@
 //!
 //! Format      to remote: `job <number> <route as one line> <envelope block>` with one descriptor, the entry with its
 //!             offset at the message; from remote: `rcpt <number> <index> <verdict> <status> <action> <mta> <text>`,
-//!             one for each recipient of the envelope, then `end <number> <reached 1|0|-> <again 1|0>`
+//!             one for each recipient of the envelope, before them `site <number> <text>` where the hosts are by MX, then
+//!             `end <number> <reached 1|0|-> <again 1|0>`
 //! Invariants  1. a job fits one packet   2. a recipient without its `rcpt` packet is to be tried again
 //! Trust       remote talks to hostile hosts: its packets are checked like any input
 
 use crate::envelope::{Envelope, Line};
 use crate::journal::{Action, Outcome, Verdict};
+use crate::schedule::Rate;
 
 /// Largest packet in octets; less than the default send buffer of a unix socket.
 pub const PACKET_MAX: usize = 60 << 10;
+
+/// Longest name of a site in octets; with more hosts the domains are on their own.
+pub const SITE_MAX: usize = 4096;
 
 /// Most recipients of one job: what every server must take (RFC 5321 4.5.3.1.8).
 pub const RECIPIENTS_MAX: usize = 100;
@@ -49,6 +54,12 @@ pub struct Hop {
     pub source: String,
     /// Most connections at a time; 0 for the configured number.
     pub connections: u32,
+    /// How many jobs may start in a time.
+    pub rate: Option<Rate>,
+    /// Seconds after which delivery is given up; 0 as configured.
+    pub lifetime: u64,
+    /// Shortest and longest wait between two tries in seconds.
+    pub retry: Option<(u64, u64)>,
 }
 
 /// How a route wants TLS.
@@ -108,13 +119,24 @@ impl Route {
         }
     }
 
-    /// What shares a limit and a connection: the domain, or the fixed hop for all its domains. Holds no secret.
+    /// What shares a limit and a connection: the domain, or the fixed hop for all its domains; with what makes
+    /// connections differ. Holds no secret.
     pub fn destination(&self, domain: &str) -> String {
         match self {
-            Route::Mx(_) | Route::Local => domain.to_owned(),
-            Route::Host(h) => format!("[{}]:{}", h.host, h.port),
+            Route::Local => domain.to_owned(),
+            Route::Mx(h) => format!("{domain}{}", h.manner()),
+            Route::Host(h) => format!("[{}]:{}{}", h.host, h.port, h.manner()),
             Route::Lmtp(h) => format!("lmtp:[{}]:{}", h.host, h.port),
         }
+    }
+
+    /// The same for all domains whose mail these hosts take.
+    pub fn site(&self, hosts: &[String]) -> String {
+        let mut hosts: Vec<String> = hosts.iter().map(|h| h.to_ascii_lowercase()).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        let manner = self.hop().map(Hop::manner).unwrap_or_default();
+        format!("mx:{}{manner}", hosts.join(","))
     }
 }
 
@@ -130,10 +152,23 @@ impl Hop {
                 "helo" => self.helo = value.to_owned(),
                 "source" => self.source = value.to_owned(),
                 "conn" => self.connections = value.parse().ok()?,
+                "rate" => self.rate = Some(rate(value)?),
+                "lifetime" => self.lifetime = value.parse().ok()?,
+                "retry" => {
+                    let (min, max) = value.split_once(':')?;
+                    self.retry = Some((min.parse().ok()?, max.parse().ok()?));
+                }
                 _ => {} // an option of a later version
             }
         }
         Some(self)
+    }
+
+    /// What makes one connection to a host another than a second one: who we say we are, and whether TLS is a must.
+    fn manner(&self) -> String {
+        let tls = if self.tls == TlsWish::May { "" } else { self.tls.word() };
+        let parts = [("as", self.user.as_str()), ("from", &self.source), ("helo", &self.helo), ("tls", tls)];
+        parts.iter().filter(|(_, v)| !v.is_empty()).map(|(n, v)| format!(" {n}={v}")).collect()
     }
 
     fn tail(&self) -> Vec<String> {
@@ -141,6 +176,9 @@ impl Hop {
         let options = [("helo", self.helo.clone()), ("source", self.source.clone())];
         out.extend(options.into_iter().filter(|(_, v)| !v.is_empty()).map(|(n, v)| format!("{n}={v}")));
         out.extend((self.connections > 0).then(|| format!("conn={}", self.connections)));
+        out.extend(self.rate.map(|r| format!("rate={}/{}", r.jobs, r.seconds)));
+        out.extend((self.lifetime > 0).then(|| format!("lifetime={}", self.lifetime)));
+        out.extend(self.retry.map(|(min, max)| format!("retry={min}:{max}")));
         out
     }
 }
@@ -162,6 +200,12 @@ impl TlsWish {
             TlsWish::None => "none",
         }
     }
+}
+
+/// `jobs/seconds`.
+fn rate(text: &str) -> Option<Rate> {
+    let (jobs, seconds) = text.split_once('/')?;
+    Some(Rate { jobs: jobs.parse().ok()?, seconds: seconds.parse().ok()? })
 }
 
 /// `unix:/path` or `host:port`; the port may be missing (24, RFC 2033 has none of its own).
@@ -216,6 +260,13 @@ impl Job {
 /// What remote tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
+    /// What the destination shares with other domains.
+    Site {
+        /// The job.
+        number: u64,
+        /// [`Route::site`].
+        site: String,
+    },
     /// The outcome for one recipient.
     Recipient {
         /// The job.
@@ -245,6 +296,7 @@ impl Told {
                 let (verdict, action) = (o.verdict.word(), o.action.word());
                 format!("rcpt\0{number}\0{index}\0{verdict}\0{}\0{action}\0{mta}\0{}", o.status, o.text)
             }
+            Told::Site { number, site } => format!("site\0{number}\0{site}"),
             Told::End { number, reached, again } => {
                 let reached = reached.map_or("-", |r| if r { "1" } else { "0" });
                 format!("end\0{number}\0{reached}\0{}", u8::from(*again))
@@ -270,6 +322,11 @@ impl Told {
                     text: Line::new(*text)?,
                 };
                 Some(Told::Recipient { number: number.parse().ok()?, index: index.parse().ok()?, outcome })
+            }
+            ["site", number, site] => {
+                // it is shown to people and kept: one printable line of bounded length
+                let good = !site.is_empty() && site.len() <= SITE_MAX && !site.chars().any(char::is_control);
+                good.then_some(Told::Site { number: number.parse().ok()?, site: (*site).to_owned() })
             }
             ["end", number, reached, again] => {
                 let reached = match *reached {
@@ -299,6 +356,9 @@ mod tests {
             secret: "tab\tand \\".into(),
             helo: "out.example".into(),
             connections: 3,
+            rate: Some(Rate { jobs: 30, seconds: 60 }),
+            lifetime: 86_400,
+            retry: Some((60, 600)),
             ..Hop::default()
         }
     }
@@ -334,8 +394,20 @@ mod tests {
     #[test]
     fn destinations_hold_no_secret() {
         assert_eq!(Route::Mx(Hop::default()).destination("example.org"), "example.org");
-        assert_eq!(Route::Host(hop()).destination("example.org"), "[relay.example]:587");
+        let dest = Route::Host(hop()).destination("example.org");
+        assert_eq!(dest, "[relay.example]:587 as=me helo=out.example tls=must");
+        let plain = Hop { host: "h".into(), port: 25, ..Hop::default() };
+        assert_eq!(Route::Host(plain).destination("example.org"), "[h]:25");
         assert!(!Route::Lmtp(hop()).destination("x").contains("and"));
+    }
+
+    #[test]
+    fn the_same_hosts_are_one_site_whatever_their_order() {
+        let hosts = |list: &[&str]| list.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>();
+        let mx = Route::Mx(Hop::default());
+        assert_eq!(mx.site(&hosts(&["b.test", "A.test", "b.test"])), "mx:a.test,b.test");
+        let other = Route::Mx(Hop { source: "192.0.2.1".into(), ..Hop::default() });
+        assert_eq!(other.site(&hosts(&["a.test"])), "mx:a.test from=192.0.2.1");
     }
 
     #[test]
@@ -351,6 +423,7 @@ mod tests {
         for told in [
             Told::Recipient { number: 1, index: 2, outcome: outcome.clone() },
             Told::Recipient { number: 1, index: 2, outcome: Outcome { mta: None, ..outcome } },
+            Told::Site { number: 1, site: "mx:a,b".into() },
             Told::End { number: 1, reached: Some(false), again: true },
             Told::End { number: 1, reached: None, again: false },
         ] {
@@ -362,6 +435,8 @@ mod tests {
             b"rcpt\x001\x002\0done\x002.0.0\0-\0mx\0two\nlines",
             b"rcpt\x001\x002\0maybe\x002.0.0\0-\0mx\0text",
             b"end\x001",
+            b"site\x001\0",
+            b"site\x001\0a\nb",
             b"\xff",
         ] {
             assert_eq!(Told::decode(odd), None);

@@ -7,12 +7,14 @@
 
 mod backoff;
 mod fair;
+mod pace;
 mod plan;
 mod waiting;
 mod window;
 
 pub use backoff::Backoff;
 pub use fair::FairQueue;
+pub use pace::{Pace, Rate};
 pub use plan::{DestKey, Next, Plan};
 pub use waiting::Waiting;
 pub use window::{Limits, Window};

@@ -1,10 +1,13 @@
 //! The routes table (Postfix transport(5)): where mail for a domain goes when not by its MX records.
 //!
-//! Format      `domain nexthop [options]`; domain `example.org`, `.example.org` (everything below), `*` (all);
+//! Format      `domain nexthop [options]`; domain `example.org`, `.example.org` (everything below), `*` (all), or
+//!             `from:example.net` (mail whose sender is of that domain, where no line but `*` fits the recipient's);
 //!             nexthop `smtp:host:port`, `smtp:[host]:port` (no MX look-up), `lmtp:host:port`, `lmtp:unix:/path`, `mx`;
-//!             options `tls=may|must|none`, `auth=user:password`, `conn=N`, `source=ADDRESS`, `helo=NAME`
+//!             options `tls=may|must|none`, `auth=user:password`, `conn=N`, `source=ADDRESS`, `helo=NAME`,
+//!             `rate=N/s|m|h`, `lifetime=TIME`, `retry=TIME:TIME`
 
 use crate::lines::{Mistake, logical};
+use penny_base::config::{Raw, Seconds, Setting};
 use std::collections::HashMap;
 
 /// Where mail goes.
@@ -16,7 +19,7 @@ pub struct Route {
     pub tls: String,
     /// User and password for AUTH; empty without.
     pub auth: (String, String),
-    /// Remaining options.
+    /// Remaining options; times are in seconds, a rate is `jobs/seconds`.
     pub options: Vec<(String, String)>,
 }
 
@@ -58,8 +61,9 @@ impl Routes {
         (Routes(map), mistakes)
     }
 
-    /// The route of a domain (lower-case A-labels): its own line, then the nearest `.parent`, then `*`.
-    pub fn find(&self, domain: &str) -> Option<&Route> {
+    /// The route of a domain (lower-case A-labels): its own line, then the nearest `.parent`, then that of the sender's
+    /// domain (`from:`), then `*`.
+    pub fn find(&self, domain: &str, sender_domain: &str) -> Option<&Route> {
         if let Some(r) = self.0.get(domain) {
             return Some(r);
         }
@@ -70,7 +74,8 @@ impl Routes {
             }
             rest = parent;
         }
-        self.0.get("*")
+        let by_sender = if sender_domain.is_empty() { None } else { self.0.get(&format!("from:{sender_domain}")) };
+        by_sender.or_else(|| self.0.get("*"))
     }
 }
 
@@ -87,11 +92,42 @@ fn parse_line(line: &str) -> Result<(String, Route), String> {
                 let (user, password) = value.split_once(':').ok_or("auth=user:password")?;
                 route.auth = (user.into(), password.into());
             }
-            "conn" | "source" | "helo" => route.options.push((name.into(), value.into())),
+            "source" if value.parse::<std::net::IpAddr>().is_err() => return Err(format!("not an address: {value}")),
+            "source" | "helo" => route.options.push((name.into(), value.into())),
+            "conn" => route.options.push((name.into(), number(value)?.to_string())),
+            "rate" => route.options.push((name.into(), rate(value)?)),
+            "lifetime" => route.options.push((name.into(), seconds(value)?.to_string())),
+            "retry" => {
+                let (min, max) = value.split_once(':').ok_or("retry=TIME:TIME")?;
+                let (min, max) = (seconds(min)?, seconds(max)?);
+                let sane = min > 0 && min <= max;
+                sane.then_some(()).ok_or("retry: the first time is the shorter one, and not 0")?;
+                route.options.push((name.into(), format!("{min}:{max}")));
+            }
             _ => return Err(format!("unknown option {option}")),
         }
     }
     Ok((domain, route))
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("not a number above 0: {text}"))
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    Seconds::read(&Raw::Text(text.to_owned())).map(|s| s.0)
+}
+
+/// `60/m` as `60/60`: jobs and the seconds they may start in.
+fn rate(text: &str) -> Result<String, String> {
+    let (jobs, unit) = text.split_once('/').ok_or("rate=N/s, N/m or N/h")?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(format!("not a unit of time: {unit}")),
+    };
+    Ok(format!("{}/{seconds}", number(jobs)?))
 }
 
 fn hop(text: &str) -> Result<Hop, String> {
@@ -124,11 +160,38 @@ mod tests {
         let (r, m) = Routes::parse(text);
         assert!(m.is_empty(), "{m:?}");
         let sink = Hop::Smtp { host: "127.0.0.1".into(), port: 2525, mx: false };
-        assert_eq!(r.find("remote.test").unwrap().hop, sink);
-        assert_eq!(r.find("a.b.sub.test").unwrap().hop, Hop::Lmtp("unix:/s".into()));
-        let all = r.find("other").unwrap();
+        assert_eq!(r.find("remote.test", "").unwrap().hop, sink);
+        assert_eq!(r.find("a.b.sub.test", "").unwrap().hop, Hop::Lmtp("unix:/s".into()));
+        let all = r.find("other", "").unwrap();
         assert_eq!((all.tls.as_str(), all.auth.1.as_str()), ("must", "p:q"));
         assert_eq!(all.hop, Hop::Smtp { host: "mail.isp".into(), port: 587, mx: true });
+    }
+
+    #[test]
+    fn the_senders_domain_counts_before_the_rest() {
+        let text = "fixed.test smtp:a\nfrom:ours.test smtp:relay.test:587 auth=u:p source=192.0.2.5\n* smtp:rest\n";
+        let (r, m) = Routes::parse(text);
+        assert!(m.is_empty(), "{m:?}");
+        let host = |domain: &str, from: &str| match &r.find(domain, from).unwrap().hop {
+            Hop::Smtp { host, .. } => host.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(host("far.test", "ours.test"), "relay.test");
+        assert_eq!(host("fixed.test", "ours.test"), "a", "a line for the recipient's domain is nearer");
+        assert_eq!(host("far.test", "other.test"), "rest");
+        assert_eq!(host("far.test", ""), "rest");
+    }
+
+    #[test]
+    fn times_and_rates_become_seconds() {
+        let (r, m) = Routes::parse("a mx conn=2 rate=30/m lifetime=1d retry=5m:1h\n");
+        assert!(m.is_empty(), "{m:?}");
+        let options = &r.find("a", "").unwrap().options;
+        let shown: Vec<String> = options.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        assert_eq!(shown, ["conn=2", "rate=30/60", "lifetime=86400", "retry=300:3600"]);
+        let bad =
+            "a mx rate=5\nb mx rate=0/s\nc mx rate=1/y\nd mx lifetime=x\ne mx retry=1h:5m\nf mx conn=0\ng mx source=x";
+        assert_eq!(Routes::parse(bad).1.len(), 7);
     }
 
     #[test]

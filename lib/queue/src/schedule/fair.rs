@@ -61,6 +61,21 @@ impl<T> FairQueue<T> {
         turns.entries.entry(entry).or_default().push_back(job);
     }
 
+    /// Takes over all of another queue, in its order.
+    pub fn append(&mut self, other: FairQueue<T>) {
+        other.levels.into_iter().for_each(|(priority, level)| self.append_level(priority, level));
+    }
+
+    fn append_level(&mut self, priority: i8, mut level: Level<T>) {
+        for sender in level.ring {
+            let Some(mut turns) = level.senders.remove(&sender) else { continue };
+            for entry in turns.ring {
+                let jobs = turns.entries.remove(&entry).unwrap_or_default();
+                jobs.into_iter().for_each(|job| self.push(priority, &sender, entry, job));
+            }
+        }
+    }
+
     /// Takes the job whose turn it is.
     pub fn pop(&mut self) -> Option<T> {
         self.turn = self.turn.wrapping_add(1);

@@ -1,6 +1,6 @@
 //! All destinations with their queues: which job starts next.
 
-use super::{FairQueue, Limits, Window};
+use super::{FairQueue, Limits, Pace, Rate, Window};
 use std::collections::{HashMap, VecDeque};
 
 /// What makes two jobs share a limit and a connection: a mailbox here, or a route and domain elsewhere.
@@ -29,8 +29,15 @@ impl DestKey {
 struct Dest<T> {
     queue: FairQueue<T>,
     window: Window,
+    pace: Option<Pace>,
     running: u32,
     in_ring: bool,
+}
+
+impl<T> Dest<T> {
+    fn may_start(&mut self, now: u64) -> bool {
+        self.running < self.window.allowed(now) && self.pace.as_mut().is_none_or(|p| p.ready(now))
+    }
 }
 
 /// A job that may start.
@@ -69,6 +76,7 @@ impl<T> Plan<T> {
         self.dests.entry(key.clone()).or_insert_with(|| Dest {
             queue: FairQueue::default(),
             window: Window::new(limits),
+            pace: None,
             running: 0,
             in_ring: false,
         })
@@ -81,6 +89,41 @@ impl<T> Plan<T> {
         if !std::mem::replace(&mut dest.in_ring, true) {
             self.rings[side(key)].push_back(key.clone());
         }
+    }
+
+    /// What a route says of a destination: most jobs at a time (0: as configured) and how many may start in a time.
+    pub fn shape(&mut self, key: &DestKey, most: u32, rate: Option<Rate>, now: u64) {
+        let configured = self.limits[side(key)].max;
+        let dest = self.dest(key);
+        dest.window.set_max(if most > 0 { most } else { configured });
+        if dest.pace.as_ref().map(Pace::rate) != rate {
+            dest.pace = rate.map(|r| Pace::new(r, now));
+        }
+    }
+
+    /// One destination turned out to be another (a domain whose hosts are those of other domains): what waits for it, and
+    /// one job that runs, belong to that one.
+    pub fn moved(&mut self, from: &DestKey, to: &DestKey) {
+        if from == to || side(from) != side(to) {
+            return;
+        }
+        let Some(old) = self.dests.get_mut(from) else { return };
+        old.running = old.running.saturating_sub(1);
+        let (queue, pace, max) = (std::mem::take(&mut old.queue), old.pace.take(), old.window.max());
+        let dest = self.dest(to);
+        dest.running += 1;
+        dest.window.set_max(max.min(dest.window.max()));
+        dest.pace = pace.or(dest.pace.take());
+        dest.queue.append(queue);
+        if !dest.queue.is_empty() && !std::mem::replace(&mut dest.in_ring, true) {
+            self.rings[side(to)].push_back(to.clone());
+        }
+    }
+
+    /// When a job that only a rate holds back may start.
+    pub fn wake(&self) -> Option<u64> {
+        let paced = self.dests.values().filter(|d| !d.queue.is_empty());
+        paced.filter_map(|d| d.pace.as_ref()).map(Pace::next).min()
     }
 
     /// Takes the next job that may start now; it counts as running until [`Plan::finished`].
@@ -96,7 +139,7 @@ impl<T> Plan<T> {
         for _ in 0..self.rings[side].len() {
             let key = self.rings[side].pop_front()?;
             let Some(dest) = self.dests.get_mut(&key) else { continue };
-            let job = if dest.running < dest.window.allowed(now) { dest.queue.pop() } else { None };
+            let job = if dest.may_start(now) { dest.queue.pop() } else { None };
             if dest.queue.is_empty() {
                 dest.in_ring = false;
             } else {
@@ -104,6 +147,7 @@ impl<T> Plan<T> {
             }
             if let Some(job) = job {
                 dest.running += 1;
+                dest.pace.iter_mut().for_each(Pace::started);
                 self.running[side] += 1;
                 return Some(Next { dest: key, job });
             }
@@ -166,7 +210,10 @@ impl<T> Plan<T> {
 
     /// Forgets destinations that are idle and about which there is nothing to remember.
     pub fn forget_idle(&mut self, now: u64) {
-        self.dests.retain(|_, d| d.running > 0 || d.in_ring || d.window.paused(now).is_some());
+        self.dests.retain(|_, d| {
+            let held_back = d.pace.as_mut().is_some_and(|p| !p.is_full(now));
+            d.running > 0 || d.in_ring || held_back || d.window.paused(now).is_some()
+        });
     }
 
     /// Each destination with jobs or a pause: key, waiting, running, allowed at a time, pause end.
@@ -238,6 +285,48 @@ mod tests {
         p.finished(&dead, Some(true), 62);
         p.forget_idle(62);
         assert!(p.overview(62).is_empty());
+    }
+
+    #[test]
+    fn a_route_bounds_connections_and_pace() {
+        let mut p = plan();
+        let small = remote("small");
+        p.shape(&small, 1, Some(Rate { jobs: 6, seconds: 60 }), 0);
+        for n in 0..3 {
+            p.push(&small, 0, "s", n, n as u32);
+        }
+        assert_eq!(p.next(0).unwrap().job, 0);
+        assert_eq!(p.next(0), None, "one connection");
+        p.finished(&small, Some(true), 0);
+        assert_eq!(p.next(9), None, "six a minute");
+        assert_eq!(p.wake(), Some(10));
+        assert_eq!(p.next(10).unwrap().job, 1);
+        p.shape(&small, 1, None, 10);
+        p.finished(&small, Some(true), 10);
+        assert_eq!(p.next(10).unwrap().job, 2, "the admin lifted it");
+        assert_eq!(p.wake(), None);
+    }
+
+    #[test]
+    fn domains_of_one_site_share_its_limit() {
+        let mut p = plan();
+        let (a, b, site) = (remote("a.example"), remote("b.example"), remote("mx:host"));
+        for n in 0..4 {
+            p.push(&a, 0, "s", n, 1);
+            p.push(&b, 0, "s", 10 + n, 2);
+        }
+        assert!(p.next(0).is_some() && p.next(0).is_some());
+        p.moved(&a, &site);
+        p.moved(&b, &site);
+        assert_eq!((p.waiting(&a), p.waiting(&b), p.waiting(&site)), (0, 0, 6));
+        assert_eq!(p.next(0), None, "two run there already");
+        p.finished(&site, Some(true), 0);
+        assert!(p.next(0).is_some());
+        assert_eq!(p.running(), 2);
+        p.finished(&site, Some(true), 0);
+        p.finished(&site, Some(true), 0);
+        p.forget_idle(0);
+        assert_eq!(p.overview(0).len(), 1, "nothing is left of the domains");
     }
 
     #[test]

@@ -38,6 +38,17 @@ impl Window {
         Window { limits, allowed, failures: 0, pause: 0, until: 0 }
     }
 
+    /// Another maximum, as the route of the destination has it.
+    pub fn set_max(&mut self, max: u32) {
+        self.limits.max = max.max(1);
+        self.allowed = self.allowed.min(self.limits.max * ONE);
+    }
+
+    /// The maximum.
+    pub fn max(&self) -> u32 {
+        self.limits.max
+    }
+
     /// Tries allowed at a time at `now`: none while the destination is left alone.
     pub fn allowed(&self, now: u64) -> u32 {
         if self.paused(now).is_some() { 0 } else { (self.allowed / ONE).max(1) }
