@@ -4,7 +4,7 @@
 use penny_base::{Config, Peer};
 
 /// Announced to everybody.
-const ALWAYS: [&str; 4] = ["IMAP4rev1", "SASL-IR", "LITERAL+", "ID"];
+const ALWAYS: [&str; 5] = ["IMAP4rev1", "IMAP4rev2", "SASL-IR", "LITERAL+", "ID"];
 
 /// Announced after the login.
 const SESSION: &[&str] = &[
@@ -40,6 +40,10 @@ const SESSION: &[&str] = &[
     "OBJECTID",
     "SAVEDATE",
     "PREVIEW",
+    "METADATA",
+    "LIST-METADATA",
+    "UTF8=ACCEPT",
+    "UIDONLY",
 ];
 
 /// The mechanisms to offer: those that show a password or token only on a safe line.

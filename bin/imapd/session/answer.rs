@@ -31,6 +31,10 @@ impl Answer {
         Answer { word: "BAD", code: None, text: text.into() }
     }
 
+    pub fn bad_with(code: Code, text: &str) -> Answer {
+        Answer { word: "BAD", code: Some(code), text: text.into() }
+    }
+
     /// What a failed store operation is to the client.
     pub fn of(error: &Error) -> Answer {
         match error {

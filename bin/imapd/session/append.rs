@@ -61,7 +61,7 @@ impl Session {
         message: AppendMessage,
         spools: &mut [Option<Spool>],
     ) -> Result<(Prepared, FlagSet), Answer> {
-        if message.utf8 {
+        if message.utf8 && !self.enabled.utf8 {
             return Err(Answer::bad("ENABLE UTF8=ACCEPT first"));
         }
         let mut delivery = target.begin_append().map_err(|e| Answer::of(&e))?;
@@ -154,11 +154,10 @@ impl Session {
             "Replacement",
         );
         let _ = self.sync(true);
-        let qresync = self.enabled.qresync;
         let Some(selected) = &mut self.selected else { return Answer::ok("REPLACE completed") };
         match selected.mailbox.remove(&[old]) {
             Ok(gone) => {
-                selected.tell_expunged(&mut self.conn.out, &gone, qresync);
+                selected.tell_expunged(&mut self.conn.out, &gone);
                 Answer::ok("REPLACE completed")
             }
             Err(e) => Answer::of(&e),

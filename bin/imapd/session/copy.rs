@@ -14,7 +14,6 @@ impl Session {
             Ok(folder) => folder,
             Err(no) => return no,
         };
-        let qresync = self.enabled.qresync;
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         if !uid && selected.has_bad_number(set) {
             return Answer::bad("No such message");
@@ -52,12 +51,11 @@ impl Session {
         // RFC 6851 4.3: COPYUID comes untagged before the EXPUNGEs
         write::status(&mut self.conn.out, "*", "OK", Some(&copy_uid(&copied)), "Moved");
         let moved: Vec<u32> = copied.pairs.iter().map(|p| p.0).collect();
-        selected.tell_expunged(&mut self.conn.out, &sorted(moved), qresync);
+        selected.tell_expunged(&mut self.conn.out, &sorted(moved));
         Answer::ok(done)
     }
 
     pub(super) fn expunge(&mut self, set: Option<&SequenceSet>) -> Answer {
-        let qresync = self.enabled.qresync;
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         if selected.read_only {
             return Answer::no(Code::ReadOnly, "Mailbox is read-only");
@@ -65,7 +63,7 @@ impl Session {
         let only = set.map(|s| selected.uids(s, true));
         match selected.mailbox.expunge(only.as_deref()) {
             Ok(gone) => {
-                selected.tell_expunged(&mut self.conn.out, &sorted(gone), qresync);
+                selected.tell_expunged(&mut self.conn.out, &sorted(gone));
                 Answer::ok("EXPUNGE completed")
             }
             Err(e) => Answer::of(&e),

@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::cache::{field_of, is_kept, made};
 use super::loaded::{Part, read_part};
 use super::selected::Selected;
-use super::{Session, io};
+use super::{Enabled, Session, io};
 use penny_base::Failure;
 use penny_imap::command::{FetchArgs, Item, Section, SectionText};
 use penny_imap::render::{BinaryError, View, crlf_len};
@@ -59,7 +59,7 @@ impl Session {
             Ok(seen) => seen,
             Err(e) => return Ok(Answer::of(&e)),
         };
-        let items = wanted_items(args, condstore);
+        let items = wanted_items(args, selected.enabled);
         let kept = items.iter().filter_map(field_of).collect();
         let part = items.iter().filter_map(needed).max();
         let mut job = Job { items: &items, part, kept, buffer: Vec::new(), uid: args.uid };
@@ -112,19 +112,21 @@ fn mark_seen(selected: &mut Selected, args: &FetchArgs, uids: &[u32]) -> Result<
     Ok(selected.mailbox.store(&unseen, FlagOp::Add, &set, None)?.changed)
 }
 
-/// The items to send: UID in a UID FETCH (RFC 3501 6.4.8), MODSEQ where it is due (RFC 7162 3.1.4).
-fn wanted_items(args: &FetchArgs, condstore: bool) -> Vec<Item> {
+/// The items to send: UID in a UID FETCH (RFC 3501 6.4.8) unless the answer is named by it (RFC 9586 3.3), MODSEQ where it is due (RFC 7162 3.1.4).
+fn wanted_items(args: &FetchArgs, enabled: Enabled) -> Vec<Item> {
     let mut items = Vec::new();
     let add = |items: &mut Vec<Item>, item: Item| {
         if !items.contains(&item) {
             items.push(item);
         }
     };
-    if args.uid {
+    if args.uid && !enabled.uidonly {
         items.push(Item::Uid);
     }
     args.items.iter().for_each(|i| add(&mut items, i.clone()));
-    if args.changed_since.is_some() || (condstore && items.contains(&Item::Flags) && args.changed_since.is_some()) {
+    if args.changed_since.is_some()
+        || (enabled.condstore && items.contains(&Item::Flags) && args.changed_since.is_some())
+    {
         add(&mut items, Item::ModSeq);
     }
     items
@@ -166,9 +168,10 @@ impl Job<'_> {
         seen: bool,
         condstore: bool,
     ) -> Result<(), Fault> {
-        let (Some(seq), Some(message)) = (selected.seq.seq(uid), selected.mailbox.get(uid)) else {
+        let (Some(number), Some(message)) = (selected.number(uid), selected.mailbox.get(uid)) else {
             return Err(Fault::Gone);
         };
+        let word = if selected.enabled.uidonly { "UIDFETCH" } else { "FETCH" };
         let mut bytes = std::mem::take(&mut self.buffer);
         let missing = self.kept.iter().filter(|(field, _)| selected.mailbox.cached(uid, *field).is_none()).map(|k| k.1);
         let part = missing.max().max(self.part);
@@ -179,7 +182,7 @@ impl Job<'_> {
             selected.tell_new_keywords(out);
         }
         let start = out.len();
-        put(out, format_args!("* {seq} FETCH ("));
+        put(out, format_args!("* {number} {word} ("));
         let result = self.items(selected, out, &message, &bytes);
         if seen && !self.items.contains(&Item::Flags) {
             out.extend_from_slice(b" FLAGS ");

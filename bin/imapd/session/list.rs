@@ -1,6 +1,6 @@
 //! LIST and LSUB.
 //!
-//! Standards   RFC 3501 6.3.8, 6.3.9; RFC 5258, 5819, 6154, 3348
+//! Standards   RFC 3501 6.3.8, 6.3.9; RFC 5258, 5819, 6154, 3348, 9590
 //! Invariants  one listing of the root answers one command; STATUS of LIST-STATUS opens what it reports
 use super::Session;
 use super::answer::Answer;
@@ -10,6 +10,9 @@ use penny_imap::pattern::fit;
 use penny_imap::write;
 use penny_maildir::FolderName;
 use std::collections::BTreeMap;
+
+/// RFC 5258 6: extended data of a name that is listed for what lies below it.
+const CHILD_INFO: &str = " (\"CHILDINFO\" (\"SUBSCRIBED\"))";
 
 /// One name that may be listed.
 #[derive(Debug, Default, Clone)]
@@ -112,7 +115,7 @@ impl Session {
                 continue;
             }
             let attributes = if entry.subscribed { "" } else { "\\Noselect" };
-            self.tell_list("LSUB", name, attributes, false);
+            self.tell_list("LSUB", name, attributes, "");
         }
     }
 
@@ -123,22 +126,34 @@ impl Session {
                 continue;
             }
             let text = attributes(args, entry, special);
-            self.tell_list("LIST", name, &text, args.recursive_match && entry.child_subscribed);
-            if let Some(items) = args.return_status.as_ref().filter(|_| entry.exists && entry.selectable)
-                && let Ok(status) = self.store.status(name)
-            {
-                let shown = self.shown(name);
-                self.tell_status(&shown, &status, items);
+            let child_info = args.recursive_match && entry.child_subscribed;
+            self.tell_list("LIST", name, &text, if child_info { CHILD_INFO } else { "" });
+            if entry.exists && entry.selectable {
+                self.list_returns(args, name);
             }
         }
     }
 
-    fn tell_list(&mut self, word: &str, name: &FolderName, attributes: &str, child_info: bool) {
+    /// What LIST tells of a mailbox besides its name (RFC 5819, 9590).
+    fn list_returns(&mut self, args: &ListArgs, name: &FolderName) {
+        if let Some(items) = &args.return_status
+            && let Ok(status) = self.folder_status(name, items)
+        {
+            let shown = self.shown(name);
+            self.tell_status(&shown, &status, items);
+        }
+        if let Some(entries) = &args.return_metadata {
+            self.list_metadata(name, entries);
+        }
+    }
+
+    pub(super) fn tell_list(&mut self, word: &str, name: &FolderName, attributes: &str, extended: &str) {
         let shown = self.shown(name);
         let out = &mut self.conn.out;
         out.extend_from_slice(format!("* {word} ({attributes}) \"{}\" ", self.style.separator).as_bytes());
-        write::astring(out, shown.as_bytes());
-        out.extend_from_slice(if child_info { b" (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n" } else { b"\r\n" });
+        write::mailbox(out, &shown);
+        out.extend_from_slice(extended.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 }
 

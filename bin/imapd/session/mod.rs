@@ -9,12 +9,14 @@ mod answer;
 mod append;
 mod cache;
 mod copy;
+mod enable;
 mod fetch;
 mod folders;
 mod idle;
 mod learn;
 mod list;
 mod loaded;
+mod metadata;
 mod quota;
 mod search;
 mod select;
@@ -23,11 +25,13 @@ mod sort;
 mod special;
 mod spool;
 mod store;
+mod uidonly;
 
 use crate::caps;
 use crate::conn::{Conn, Got};
 use crate::state::State;
 use answer::Answer;
+use enable::Enabled;
 use penny_base::{Config, Failure, Outcome, Owner, log};
 use penny_imap::command::{self, Command, Name, Tagged};
 use penny_imap::{Announced, Code, Event, Framed, Limits, Reader, write};
@@ -40,13 +44,6 @@ use std::time::Duration;
 const LIMITS: Limits = Limits { line: 64 * 1024, literals: 1024 * 1024, bare_lf: true };
 /// Commands that are not understood in a row.
 const ERRORS_MAX: u32 = 20;
-
-/// What ENABLE switched on.
-#[derive(Debug, Default, Clone, Copy)]
-struct Enabled {
-    condstore: bool,
-    qresync: bool,
-}
 
 struct Session {
     config: Config,
@@ -271,7 +268,10 @@ impl Session {
             _ => {}
         }
         let expunges = expunges_allowed(&command);
-        let answer = self.execute(&tag, command)?;
+        let answer = match self.enabled.uidonly && uidonly::has_numbers(&command) {
+            true => uidonly::refusal(),
+            false => self.execute(&tag, command)?,
+        };
         if let Some(lost) = self.sync(expunges) {
             answer.write(&mut self.conn.out, &tag);
             self.untagged(&format!("BYE {lost}"));
@@ -319,6 +319,8 @@ impl Session {
             Command::List(args) => self.list(&args),
             Command::Status { name, items } => self.status(&name, &items),
             Command::Append { name, messages } => self.append(&name, messages),
+            Command::GetMetadata(args) => self.get_metadata(&args),
+            Command::SetMetadata { name, entries } => self.set_metadata(&name, &entries),
             Command::GetQuota(root) => self.get_quota(&root),
             Command::GetQuotaRoot(name) => self.get_quota_root(&name),
             Command::SetQuota { .. } => Answer::no(Code::NoPerm, "Quota is set by the administrator"),
@@ -370,44 +372,20 @@ impl Session {
         Ok(Next::Go)
     }
 
-    fn enable(&mut self, words: &[String]) -> Answer {
-        let mut on = Vec::new();
-        for word in words {
-            match word.as_str() {
-                "CONDSTORE" => self.condstore(),
-                "QRESYNC" => {
-                    self.condstore();
-                    self.enabled.qresync = true;
-                }
-                _ => continue,
-            }
-            on.push(word.as_str());
-        }
-        let line = format!("ENABLED {}", on.join(" "));
-        self.untagged(line.trim_end());
-        Answer::ok("ENABLE completed")
-    }
-
-    /// A CONDSTORE-enabling command was given (RFC 7162 3.1): the client learns where it starts from.
-    fn condstore(&mut self) {
-        if std::mem::replace(&mut self.enabled.condstore, true) {
-            return;
-        }
-        if let Some(selected) = &self.selected {
-            let code = Code::HighestModSeq(selected.mailbox.status().highest_modseq);
-            write::status(&mut self.conn.out, "*", "OK", Some(&code), "CONDSTORE enabled");
-        }
-    }
-
     /// The folder a client names.
     fn folder(&self, name: &Name) -> Result<FolderName, Answer> {
         let text = std::str::from_utf8(&name.0).map_err(|_| Answer::no(Code::Cannot, "Mailbox name is not valid"))?;
-        FolderName::from_mutf7(text, &self.style).map_err(|e| Answer::of(&e))
+        let folder = if self.enabled.has_utf8_names() {
+            FolderName::from_utf8(text, &self.style)
+        } else {
+            FolderName::from_mutf7(text, &self.style)
+        };
+        folder.map_err(|e| Answer::of(&e))
     }
 
     /// A folder's name for this client.
     fn shown(&self, name: &FolderName) -> String {
-        name.to_mutf7(&self.style)
+        if self.enabled.has_utf8_names() { name.to_utf8(&self.style) } else { name.to_mutf7(&self.style) }
     }
 }
 

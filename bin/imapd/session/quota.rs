@@ -40,7 +40,7 @@ impl Session {
         let active = self.store.quota().is_active();
         let out = &mut self.conn.out;
         out.extend_from_slice(b"* QUOTAROOT ");
-        write::astring(out, shown.as_bytes());
+        write::mailbox(out, &shown);
         out.extend_from_slice(if active { b" \"\"\r\n" } else { b"\r\n" });
         if active { self.tell_quota() } else { Answer::ok("GETQUOTAROOT completed") }
     }

@@ -24,7 +24,9 @@ impl Session {
         let modseq = Program::uses_modseq(&args.key)
             .then(|| found.iter().filter_map(|&u| selected.mailbox.get(u)).map(|m| m.modseq).max())
             .flatten();
-        match &args.ret {
+        // RFC 9051 6.4.4: SEARCH is answered by ESEARCH
+        let everything = SearchReturn { all: true, ..SearchReturn::default() };
+        match args.ret.as_ref().or(selected.enabled.rev2.then_some(&everything)) {
             None => {
                 let numbers = in_numbers(selected, &found, args.uid);
                 plain(&mut self.conn.out, "SEARCH", &numbers, modseq);
@@ -45,6 +47,9 @@ impl Session {
 
     /// The UIDs that fulfil a search, rising.
     pub(super) fn find(&mut self, args: &SearchArgs) -> Result<Vec<u32>, Answer> {
+        if args.charset_given && self.enabled.utf8 {
+            return Err(Answer::bad("No CHARSET once UTF8=ACCEPT is enabled")); // RFC 6855 3
+        }
         if args.bad_charset {
             return Err(Answer::no(Code::BadCharset, "Charset not known"));
         }

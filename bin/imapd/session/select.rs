@@ -1,6 +1,6 @@
 //! SELECT, EXAMINE, CLOSE, UNSELECT, STATUS.
 //!
-//! Standards   RFC 3501 6.3.1, 6.3.2, 6.3.10, 6.4.2; RFC 3691 (UNSELECT); RFC 7162 3.1.2, 3.2.5 (CONDSTORE, QRESYNC); RFC 8474 (MAILBOXID)
+//! Standards   RFC 3501 and 9051 6.3.1, 6.3.2, 6.3.10, 6.4.2; RFC 3691 (UNSELECT); RFC 7162 3.1.2, 3.2.5 (CONDSTORE, QRESYNC); RFC 8474 (MAILBOXID)
 //! Invariants  a failed SELECT leaves no mailbox selected (RFC 3501 6.3.1)
 use super::Session;
 use super::answer::Answer;
@@ -8,7 +8,7 @@ use super::selected::Selected;
 use penny_imap::command::mailbox::QResync;
 use penny_imap::command::{Name, SelectArgs, StatusItem};
 use penny_imap::{Code, NumberSet, write};
-use penny_maildir::{Mode, Status};
+use penny_maildir::{FolderName, Mode, Status};
 
 impl Session {
     pub(super) fn select(&mut self, args: &SelectArgs) -> Answer {
@@ -29,8 +29,11 @@ impl Session {
             Err(e) => return Answer::of(&e),
         };
         self.enabled.condstore |= args.condstore || args.qresync.is_some();
-        let mut selected = Selected::new(mailbox, name, args.read_only);
+        let mut selected = Selected::new(mailbox, name, args.read_only, self.enabled);
         tell_state(&mut self.conn.out, &mut selected);
+        if self.enabled.rev2 {
+            self.tell_list("LIST", &selected.name, "", ""); // RFC 9051 6.3.2
+        }
         if let Some(q) = &args.qresync {
             resync(&mut self.conn.out, &mut selected, q);
         }
@@ -58,7 +61,7 @@ impl Session {
             Ok(folder) => folder,
             Err(no) => return no,
         };
-        match self.store.status(&folder) {
+        match self.folder_status(&folder, items) {
             Ok(status) => {
                 let shown = self.shown(&folder);
                 self.tell_status(&shown, &status, items);
@@ -66,6 +69,14 @@ impl Session {
             }
             Err(e) => Answer::of(&e),
         }
+    }
+
+    /// The counts of a folder; messages are only measured when sizes are asked for.
+    pub(super) fn folder_status(&self, folder: &FolderName, items: &[StatusItem]) -> penny_maildir::Result<Status> {
+        if items.iter().any(|i| matches!(i, StatusItem::Size | StatusItem::DeletedStorage)) {
+            return self.store.status(folder);
+        }
+        self.store.status_without_size(folder)
     }
 
     pub(super) fn tell_status(&mut self, shown: &str, status: &Status, items: &[StatusItem]) {
@@ -76,7 +87,7 @@ impl Session {
         let words: Vec<String> = items.iter().map(|item| status_word(*item, status, limit)).collect();
         let out = &mut self.conn.out;
         out.extend_from_slice(b"* STATUS ");
-        write::astring(out, shown.as_bytes());
+        write::mailbox(out, shown);
         out.extend_from_slice(format!(" ({})\r\n", words.join(" ")).as_bytes());
     }
 }
@@ -101,9 +112,16 @@ fn status_word(item: StatusItem, s: &Status, append_limit: u64) -> String {
 fn tell_state(out: &mut Vec<u8>, selected: &mut Selected) {
     let s = selected.mailbox.status();
     selected.tell_flag_list(out);
-    out.extend_from_slice(format!("* {} EXISTS\r\n* {} RECENT\r\n", s.messages, s.recent).as_bytes());
+    out.extend_from_slice(format!("* {} EXISTS\r\n", s.messages).as_bytes());
+    let enabled = selected.enabled;
+    if !enabled.rev2 {
+        out.extend_from_slice(format!("* {} RECENT\r\n", s.recent).as_bytes());
+    }
     let mut ok = |code: Code, text: &str| write::status(out, "*", "OK", Some(&code), text);
-    if let Some(seq) = selected.mailbox.first_unseen().and_then(|uid| selected.seq.seq(uid)) {
+    // RFC 9051 E: neither RECENT nor UNSEEN; RFC 9586 3.5: no message numbers
+    if !(enabled.rev2 || enabled.uidonly)
+        && let Some(seq) = selected.mailbox.first_unseen().and_then(|uid| selected.seq.seq(uid))
+    {
         ok(Code::Unseen(seq), "First unseen");
     }
     ok(Code::UidValidity(s.uidvalidity), "UIDs valid");
@@ -130,7 +148,7 @@ fn resync(out: &mut Vec<u8>, selected: &mut Selected, q: &QResync) {
     }
     let changed: Vec<u32> = selected.mailbox.changed_since(q.modseq).map(|m| m.uid).filter(|&u| wanted(u)).collect();
     for uid in changed {
-        selected.tell_flags(out, uid, true);
+        selected.tell_flags(out, uid);
     }
 }
 

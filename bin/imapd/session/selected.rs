@@ -2,7 +2,7 @@
 //!
 //! Standards   RFC 3501 5.2, 7.3, 7.4; RFC 7162 3.2.10 (VANISHED)
 //! Invariants  1. sequence numbers change only by what the client was told   2. expunged messages stay readable until then
-use super::Session;
+use super::{Enabled, Session};
 use penny_imap::NumberSet;
 use penny_imap::flag::write_flags;
 use penny_imap::set::SequenceSet;
@@ -16,6 +16,8 @@ pub struct Selected {
     /// Message numbers as the client knows them.
     pub seq: SeqMap,
     pub read_only: bool,
+    /// What the client has switched on; changes what it is told.
+    pub enabled: Enabled,
     /// UIDs that are gone and not told yet, sorted.
     gone: Vec<u32>,
     /// The saved search result (RFC 5182).
@@ -25,9 +27,18 @@ pub struct Selected {
 }
 
 impl Selected {
-    pub fn new(mailbox: Mailbox, name: FolderName, read_only: bool) -> Selected {
+    pub fn new(mailbox: Mailbox, name: FolderName, read_only: bool, enabled: Enabled) -> Selected {
         let seq = mailbox.seq_map();
-        Selected { mailbox, name, seq, read_only, gone: Vec::new(), saved: NumberSet::default(), told_keywords: 0 }
+        Selected {
+            mailbox,
+            name,
+            seq,
+            read_only,
+            enabled,
+            gone: Vec::new(),
+            saved: NumberSet::default(),
+            told_keywords: 0,
+        }
     }
 
     /// The UIDs that a set names, of messages the client knows; rising.
@@ -67,11 +78,12 @@ impl Selected {
 
     /// FLAGS of a message, with its keywords by name.
     pub fn write_flags(&self, out: &mut Vec<u8>, message: &Message) {
+        let recent = message.recent && !self.enabled.rev2; // RFC 9051 has no \Recent
         if message.keywords.0 == 0 {
-            return write_flags(out, message.flags.0, std::iter::empty(), message.recent);
+            return write_flags(out, message.flags.0, std::iter::empty(), recent);
         }
         let names: Vec<String> = self.mailbox.keyword_names(message.keywords).collect();
-        write_flags(out, message.flags.0, names.iter().map(String::as_str), message.recent);
+        write_flags(out, message.flags.0, names.iter().map(String::as_str), recent);
     }
 
     /// A keyword is never shown before FLAGS has named it (RFC 3501 7.2.6).
@@ -81,13 +93,30 @@ impl Selected {
         }
     }
 
+    /// The number a client knows a message by: its UID where UIDONLY is on (RFC 9586 3.3).
+    pub fn number(&self, uid: u32) -> Option<u32> {
+        self.seq.seq(uid).map(|seq| if self.enabled.uidonly { uid } else { seq })
+    }
+
+    /// `* n FETCH (`, with the UID where the answer is not already named by it; false when the client knows no such message.
+    pub fn begin_fetch(&self, out: &mut Vec<u8>, uid: u32) -> bool {
+        let Some(seq) = self.seq.seq(uid) else { return false };
+        let head =
+            if self.enabled.uidonly { format!("* {uid} UIDFETCH (") } else { format!("* {seq} FETCH (UID {uid} ") };
+        out.extend_from_slice(head.as_bytes());
+        true
+    }
+
     /// `* n FETCH (UID u FLAGS (...) MODSEQ (m))`
-    pub fn tell_flags(&mut self, out: &mut Vec<u8>, uid: u32, condstore: bool) {
+    pub fn tell_flags(&mut self, out: &mut Vec<u8>, uid: u32) {
         self.tell_new_keywords(out);
-        let (Some(seq), Some(message)) = (self.seq.seq(uid), self.mailbox.get(uid)) else { return };
-        out.extend_from_slice(format!("* {seq} FETCH (UID {uid} FLAGS ").as_bytes());
+        let Some(message) = self.mailbox.get(uid) else { return };
+        if !self.begin_fetch(out, uid) {
+            return;
+        }
+        out.extend_from_slice(b"FLAGS ");
         self.write_flags(out, &message);
-        if condstore {
+        if self.enabled.condstore {
             out.extend_from_slice(format!(" MODSEQ ({})", message.modseq).as_bytes());
         }
         out.extend_from_slice(b")\r\n");
@@ -111,12 +140,12 @@ impl Selected {
         }
     }
 
-    /// Takes messages out of the numbering and tells it; `qresync` by VANISHED.
-    pub fn tell_expunged(&mut self, out: &mut Vec<u8>, uids: &[u32], qresync: bool) {
+    /// Takes messages out of the numbering and tells it; by VANISHED where QRESYNC or UIDONLY is on.
+    pub fn tell_expunged(&mut self, out: &mut Vec<u8>, uids: &[u32]) {
         if uids.is_empty() {
             return;
         }
-        if qresync {
+        if self.enabled.qresync || self.enabled.uidonly {
             let known = NumberSet::from_numbers(uids.iter().copied().filter(|&u| self.seq.seq(u).is_some()));
             if !known.is_empty() {
                 out.extend_from_slice(format!("* VANISHED {known}\r\n").as_bytes());
@@ -146,7 +175,6 @@ impl Selected {
 impl Session {
     /// Tells the client what others did. Gives a text when the session cannot go on.
     pub(super) fn sync(&mut self, expunges: bool) -> Option<String> {
-        let enabled = self.enabled;
         let selected = self.selected.as_mut()?;
         let changes = match selected.mailbox.refresh() {
             Ok(changes) => changes,
@@ -165,15 +193,18 @@ impl Session {
         selected.hold_back(changes.expunged);
         if expunges {
             let gone = std::mem::take(&mut selected.gone);
-            selected.tell_expunged(out, &gone, enabled.qresync);
+            selected.tell_expunged(out, &gone);
         }
         if !changes.new.is_empty() {
             changes.new.iter().for_each(|&uid| selected.seq.push(uid));
-            let recent = selected.mailbox.status().recent;
-            out.extend_from_slice(format!("* {} EXISTS\r\n* {recent} RECENT\r\n", selected.seq.len()).as_bytes());
+            out.extend_from_slice(format!("* {} EXISTS\r\n", selected.seq.len()).as_bytes());
+            if !selected.enabled.rev2 {
+                let recent = selected.mailbox.status().recent;
+                out.extend_from_slice(format!("* {recent} RECENT\r\n").as_bytes());
+            }
         }
         for uid in changes.flags {
-            selected.tell_flags(out, uid, enabled.condstore);
+            selected.tell_flags(out, uid);
         }
         None
     }

@@ -76,10 +76,10 @@ impl Session {
     }
 
     pub(super) fn set_special_use(&self, folder: &FolderName, wanted: &[String]) -> Result<(), Answer> {
-        if wanted.is_empty() {
+        let mut all = self.read_special_use();
+        if wanted.is_empty() && !all.iter().any(|(_, f)| f == folder) {
             return Ok(());
         }
-        let mut all = self.read_special_use();
         all.retain(|(_, f)| f != folder && self.store.exists(f));
         for word in wanted {
             let attribute = USUAL.iter().find(|(a, _)| a.eq_ignore_ascii_case(word)).map_or("", |(a, _)| a);

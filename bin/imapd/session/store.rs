@@ -12,7 +12,6 @@ impl Session {
         if args.unchanged_since.is_some() {
             self.condstore();
         }
-        let condstore = self.enabled.condstore;
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         if selected.read_only {
             return Answer::no(Code::ReadOnly, "Mailbox is read-only");
@@ -33,13 +32,13 @@ impl Session {
         };
         selected.tell_new_keywords(&mut self.conn.out);
         if !args.silent {
-            stored.done.iter().for_each(|&uid| selected.tell_flags(&mut self.conn.out, uid, condstore));
-        } else if condstore {
+            stored.done.iter().for_each(|&uid| selected.tell_flags(&mut self.conn.out, uid));
+        } else if selected.enabled.condstore {
             for &uid in &stored.changed {
-                let (Some(seq), Some(m)) = (selected.seq.seq(uid), selected.mailbox.get(uid)) else { continue };
-                self.conn
-                    .out
-                    .extend_from_slice(format!("* {seq} FETCH (UID {uid} MODSEQ ({}))\r\n", m.modseq).as_bytes());
+                let Some(m) = selected.mailbox.get(uid) else { continue };
+                if selected.begin_fetch(&mut self.conn.out, uid) {
+                    self.conn.out.extend_from_slice(format!("MODSEQ ({}))\r\n", m.modseq).as_bytes());
+                }
             }
         }
         let number = |uid: u32| if args.uid { Some(uid) } else { selected.seq.seq(uid) };

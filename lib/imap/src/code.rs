@@ -1,6 +1,6 @@
 //! Response codes.
 //!
-//! Standards   RFC 5530, RFC 3501 7.1, RFC 4315, RFC 5182, RFC 7162, RFC 7889, RFC 8474, RFC 9208 and others named
+//! Standards   RFC 5530, RFC 3501 7.1, RFC 4315, RFC 5182, RFC 5464, RFC 7162, RFC 7889, RFC 8474, RFC 9208 and others named
 //! Invariants  the text written is well-formed whatever the values
 use crate::set::NumberSet;
 use std::fmt::{self, Display, Formatter};
@@ -55,6 +55,10 @@ pub enum Code {
     CopyUid(u32, String, String),
     PermanentFlags(String),
     MessageLimit(u32, Option<u32>),
+    MetadataLongEntries(u64),
+    MetadataMaxSize(u64),
+    MetadataTooMany,
+    MetadataNoPrivate,
     UidRequired,
 }
 
@@ -76,6 +80,8 @@ impl Display for Code {
             Code::PermanentFlags(list) => write!(f, "PERMANENTFLAGS {list}"),
             Code::MessageLimit(n, None) => write!(f, "MESSAGELIMIT {n}"),
             Code::MessageLimit(n, Some(uid)) => write!(f, "MESSAGELIMIT {n} {uid}"),
+            Code::MetadataLongEntries(n) => write!(f, "METADATA LONGENTRIES {n}"),
+            Code::MetadataMaxSize(n) => write!(f, "METADATA MAXSIZE {n}"),
             plain => f.write_str(plain.word()),
         }
     }
@@ -100,6 +106,8 @@ impl Code {
             Code::HasChildren => "HASCHILDREN",
             Code::InUse => "INUSE",
             Code::Limit => "LIMIT",
+            Code::MetadataNoPrivate => "METADATA NOPRIVATE",
+            Code::MetadataTooMany => "METADATA TOOMANY",
             Code::NonExistent => "NONEXISTENT",
             Code::NoPerm => "NOPERM",
             Code::NotSaved => "NOTSAVED",

@@ -62,6 +62,22 @@ pub fn astring(out: &mut Vec<u8>, value: &[u8]) {
     if atom { out.extend_from_slice(value) } else { string(out, value) }
 }
 
+/// mailbox: an astring, or quoted UTF-8 where the session has switched that on (in modified UTF-7 names are ASCII).
+pub fn mailbox(out: &mut Vec<u8>, name: &str) {
+    if name.is_ascii() { astring(out, name.as_bytes()) } else { utf8_string(out, name) }
+}
+
+/// nstring or literal8, as values of annotations are written: with NUL only a literal8 can hold them (RFC 5464 5).
+pub fn value(out: &mut Vec<u8>, value: Option<&[u8]>) {
+    match value {
+        Some(bytes) if bytes.contains(&0) => {
+            out.extend_from_slice(format!("~{{{}}}\r\n", bytes.len()).as_bytes());
+            out.extend_from_slice(bytes);
+        }
+        other => nstring(out, other),
+    }
+}
+
 /// Quoted text for a place where only a quoted string may stand; what does not fit is left out.
 pub fn quoted_text(value: &str) -> String {
     let mut out = Vec::new();
@@ -101,6 +117,10 @@ mod tests {
         assert_eq!(s(|o| string(o, "ä".as_bytes())), "{2}\r\nä");
         assert_eq!(s(|o| utf8_string(o, "ä")), "\"ä\"");
         assert_eq!(s(|o| nstring(o, None)), "NIL");
+        assert_eq!(s(|o| mailbox(o, "Entw\u{fc}rfe")), "\"Entw\u{fc}rfe\"");
+        assert_eq!(s(|o| mailbox(o, "a&APw-b")), "a&APw-b");
+        assert_eq!(s(|o| value(o, Some(b"a\0"))), "~{2}\r\na\0");
+        assert_eq!(s(|o| value(o, None)), "NIL");
         assert_eq!(s(|o| astring(o, b"a]")), "a]");
         assert_eq!(s(|o| astring(o, b"nil")), "\"nil\"");
         assert_eq!(s(|o| astring(o, b"")), "\"\"");

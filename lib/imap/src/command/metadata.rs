@@ -41,7 +41,7 @@ pub(super) fn parse(word: &str, c: &mut Cursor<'_>) -> Option<Parse<Command>> {
     })
 }
 
-/// Options stand before the mailbox (RFC 5464) or behind it (its own examples and some clients).
+/// Options stand before the mailbox (RFC 5464 5) or behind it (its examples in 4.2.1, and some clients).
 fn get(c: &mut Cursor<'_>) -> Parse<GetMetadata> {
     let mut args = GetMetadata::default();
     c.space()?;
@@ -51,6 +51,11 @@ fn get(c: &mut Cursor<'_>) -> Parse<GetMetadata> {
     }
     args.name = c.astring()?;
     c.space()?;
+    // entries begin with a slash, options with a letter
+    if matches!(c.rest(), [b'(', b'A'..=b'Z' | b'a'..=b'z', ..]) {
+        c.list(1, |c| option(c, &mut args))?;
+        c.space()?;
+    }
     args.entries = c.one_or_list(Cursor::astring)?;
     if args.entries.len() > ENTRIES_MAX { Err(Bad("Too many entries")) } else { Ok(args) }
 }
@@ -100,6 +105,9 @@ mod tests {
         assert_eq!((g.max_size, g.depth, g.entries.len()), (Some(1024), Depth::One, 2));
         assert!(
             matches!(command("GETMETADATA \"\" /shared/comment"), Ok(Command::GetMetadata(g)) if g.name.is_empty())
+        );
+        assert!(
+            matches!(command("GETMETADATA INBOX (MAXSIZE 9) (/shared/comment)"), Ok(Command::GetMetadata(g)) if g.max_size == Some(9))
         );
         let Ok(Command::SetMetadata { entries, .. }) =
             command("SETMETADATA INBOX (/private/comment {3}\r\nabc /shared/x NIL)")

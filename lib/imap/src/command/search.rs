@@ -93,6 +93,8 @@ pub struct SearchArgs {
     pub uid: bool,
     /// RETURN (...), if given.
     pub ret: Option<SearchReturn>,
+    /// CHARSET was given (RFC 6855 3 forbids it once UTF8=ACCEPT is on).
+    pub charset_given: bool,
     /// The charset is none we know: answer BADCHARSET.
     pub bad_charset: bool,
     /// The keys.
@@ -145,12 +147,15 @@ pub(super) fn search(c: &mut Cursor<'_>, uid: bool) -> Parse<Command> {
     c.space()?;
     let ret = returns(c)?;
     let mut charset = b"UTF-8".to_vec();
+    let mut charset_given = false;
     if c.keyword("CHARSET") {
+        charset_given = true;
         c.space()?;
         charset = c.astring()?;
         c.space()?;
     }
-    program(c, uid, ret, &charset).map(Command::Search)
+    let args = program(c, uid, ret, &charset)?;
+    Ok(Command::Search(SearchArgs { charset_given, ..args }))
 }
 
 fn returns(c: &mut Cursor<'_>) -> Parse<Option<SearchReturn>> {
@@ -195,7 +200,7 @@ fn program(c: &mut Cursor<'_>, uid: bool, ret: Option<SearchReturn>, charset: &[
     }
     // one key stands for itself
     let key = if all.len() == 1 { all.swap_remove(0) } else { Key::And(all) };
-    Ok(SearchArgs { uid, ret, bad_charset: !known, key })
+    Ok(SearchArgs { uid, ret, charset_given: false, bad_charset: !known, key })
 }
 
 pub(super) fn sort(c: &mut Cursor<'_>, uid: bool) -> Parse<Command> {
