@@ -326,11 +326,23 @@ fn the_manuals_examples_work() {
     let backup = w.dir.join("backup").display().to_string();
     let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/maildirctl.1")).unwrap();
     let examples: Vec<&str> = manual.lines().filter_map(|l| l.strip_prefix(".Dl ")).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     let run = |i: usize| shell(&examples[i].replace("/var/mail/joe", &joe).replace("/backup", &backup));
     assert_eq!(run(0), "imported 4, skipped 0\n");
     assert_eq!(run(0), "imported 0, skipped 4\n");
     assert_eq!(run(1), "expired 1 of Junk\n");
     assert!(run(2).contains("imported 1, skipped 0\n"));
     assert_eq!(w.names("backup/Maildir/.Sent/cur").len(), 1);
+
+    // the old server of the last one is our own imapd, reached by a tunnel instead of TLS
+    w.write("p.toml", "[ids]\nlandlock = \"optional\"\n");
+    w.write("home/password", "none\n");
+    w.ok(&["make", "old/Maildir"]);
+    w.write("old/Maildir/cur/5.M1P1.h:2,S", "Subject: old\n\nx\n");
+    let (old, config) = (w.dir.join("old"), w.dir.join("p.toml"));
+    let variables = format!("USER=joe HOME={} PENNYPOST_SHELL_OK=1", old.display());
+    let imapd = format!("{variables} {} -c {} --session", program!("imapd").display(), config.display());
+    let line = examples[3].replace("imaps://joe@old.example/", &format!("imaps://joe@old.example/ --tunnel '{imapd}'"));
+    assert_eq!(shell(&line), "imported 1, skipped 0\n");
+    assert_eq!(shell(&line), "imported 0, skipped 1\n");
 }

@@ -86,7 +86,7 @@ pub enum Command {
         /// The Maildir
         dir: PathBuf,
     },
-    /// Bring in messages from mbox, Maildir or MH
+    /// Bring in messages from mbox, Maildir, MH or another IMAP server
     Import(Import),
     /// Write messages out as mbox, Maildir or MH
     Export(Export),
@@ -142,7 +142,7 @@ pub struct Expire {
 pub struct Import {
     /// The Maildir
     pub dir: PathBuf,
-    /// An mbox file, an MH folder, a Maildir with its folders, or - for an mbox on standard input
+    /// An mbox file, an MH folder, a Maildir with its folders, - for an mbox on standard input, or imaps://user@host/
     pub from: PathBuf,
     /// Kind of the source
     #[arg(long, value_enum, default_value = "auto")]
@@ -153,6 +153,27 @@ pub struct Import {
     /// Note here what is done, and skip what is noted
     #[arg(long, value_name = "FILE")]
     pub resume: Option<PathBuf>,
+    /// IMAP: only these folders of the account
+    #[arg(long = "only", value_name = "FOLDER")]
+    pub only: Vec<String>,
+    /// IMAP: not these folders
+    #[arg(long = "except", value_name = "FOLDER")]
+    pub except: Vec<String>,
+    /// IMAP: the password (or token) is the first line of this file, not of standard input
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// IMAP: the password is an access token (XOAUTH2)
+    #[arg(long)]
+    pub oauth2: bool,
+    /// IMAP: trust these certificates instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// IMAP: no TLS (imap://)
+    #[arg(long)]
+    pub plaintext: bool,
+    /// IMAP: speak to this shell command instead of a port
+    #[arg(long, value_name = "COMMAND")]
+    pub tunnel: Option<String>,
 }
 
 /// Options of export.

@@ -8,24 +8,24 @@ use anyhow::Context;
 use penny_maildir::{Delivery, FlagSet, FolderName, Mailbox, Mode, Prepared, Store};
 
 use crate::args::{Args, Format, Import, folder};
+use crate::imap;
 use crate::output::{Progress, record};
 use crate::source::{self, Item, Sink};
 
 /// Messages that become durable together.
 const BATCH: usize = 50;
 
-/// Imports one source.
-pub fn run(args: &Args, options: &Import) -> anyhow::Result<()> {
+/// Imports one source; the exit code.
+pub fn run(args: &Args, options: &Import) -> anyhow::Result<u8> {
+    if let Some(url) = options.from.to_str().filter(|f| imap::is_url(f)) {
+        return pull(args, options, url);
+    }
     let format = match options.format {
         Format::Auto if options.from == Path::new("-") => Format::Mbox,
         Format::Auto => source::detect(&options.from),
         named => named,
     };
-    let above = options.folder.as_deref().map_or_else(|| Ok(FolderName::inbox()), folder)?;
-    let resume = Resume::open(options.resume.as_deref())?;
-    let store = args.store(&options.dir)?;
-    let progress = Progress::new(args, "imported", source::total(&options.from, format));
-    let mut importer = Importer { args, store, above, resume, progress, open: HashMap::new(), skipped: 0 };
+    let mut importer = Importer::new(args, options, source::total(&options.from, format))?;
     match format {
         Format::Mh => source::read_mh(&options.from, &mut importer)?,
         Format::Maildir => {
@@ -33,7 +33,34 @@ pub fn run(args: &Args, options: &Import) -> anyhow::Result<()> {
         }
         Format::Mbox | Format::Auto => source::read_mbox(&options.from, &mut importer)?,
     }
-    importer.finish()
+    importer.finish()?;
+    Ok(0)
+}
+
+/// Pulls an account of another IMAP server.
+fn pull(args: &Args, options: &Import, url: &str) -> anyhow::Result<u8> {
+    let mut importer = Importer::new(args, options, None)?;
+    let mut session = imap::login(options, url)?;
+    let mut folders = session.folders()?;
+    folders.retain(|f| options.only.is_empty() || imap::named(f, &options.only));
+    folders.retain(|f| !imap::named(f, &options.except));
+    importer.progress.expect(session.total(&folders)?);
+    let subscribed = session.subscriptions(&folders)?;
+    let mut at = 0;
+    for folder in &folders {
+        if !args.dry_run {
+            importer.target(&folder.name)?;
+        }
+        session.read(folder, &mut at, &mut importer)?;
+    }
+    for name in subscribed.iter().filter(|_| !args.dry_run) {
+        let name = importer.target_name(name)?;
+        importer.store.subscribe(&name, true)?;
+    }
+    let failed = session.failed;
+    session.logout();
+    importer.finish()?;
+    Ok(if failed == 0 { 0 } else { 75 })
 }
 
 /// The list of what is done.
@@ -77,7 +104,15 @@ struct Importer<'a> {
     skipped: u64,
 }
 
-impl Importer<'_> {
+impl<'a> Importer<'a> {
+    fn new(args: &'a Args, options: &Import, total: Option<u64>) -> anyhow::Result<Importer<'a>> {
+        let above = options.folder.as_deref().map_or_else(|| Ok(FolderName::inbox()), folder)?;
+        let resume = Resume::open(options.resume.as_deref())?;
+        let store = args.store(&options.dir)?;
+        let progress = Progress::new(args, "imported", total);
+        Ok(Importer { args, store, above, resume, progress, open: HashMap::new(), skipped: 0 })
+    }
+
     /// The folder here for a folder of the source.
     fn target_name(&self, source: &FolderName) -> anyhow::Result<FolderName> {
         let parts: Vec<&String> = self.above.parts().iter().chain(source.parts()).collect();
@@ -147,6 +182,17 @@ impl Write for Out {
 
 impl Sink for Importer<'_> {
     type Out = Out;
+
+    fn wants(&mut self, item: &Item<'_>) -> bool {
+        if self.resume.done.contains(&item.key) {
+            self.skipped += 1;
+            return false;
+        }
+        if self.args.dry_run {
+            self.progress.step(item.at);
+        }
+        !self.args.dry_run
+    }
 
     fn begin(&mut self, item: &Item<'_>) -> anyhow::Result<Option<Out>> {
         if self.resume.done.contains(&item.key) {

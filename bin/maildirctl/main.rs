@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod expire;
 mod export;
+mod imap;
 mod import;
 mod maildirs;
 mod output;
@@ -46,7 +47,7 @@ fn run(args: &Args) -> anyhow::Result<u8> {
         Command::Quota { dir, limit, recount } => maildirs::quota(args, dir, limit.as_deref(), *recount)?,
         Command::Expire(options) => expire::run(args, options)?,
         Command::Purge { dir } => expire::purge(args, dir)?,
-        Command::Import(options) => import::run(args, options)?,
+        Command::Import(options) => return import::run(args, options),
         Command::Export(options) => export::run(args, options)?,
         Command::TakeOver { dir, from } => takeover::take(args, dir, *from)?,
         Command::GiveBack { dir, to } => takeover::give(args, dir, *to)?,
@@ -64,6 +65,7 @@ fn code_of(error: &anyhow::Error) -> u8 {
         Some(Error::OverQuota) => 75,
         Some(_) => 70,
         None if error.downcast_ref::<args::Usage>().is_some() => 64,
+        None if error.downcast_ref::<imap::Refused>().is_some() => 77,
         None => match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
             Some(std::io::ErrorKind::NotFound) => 66,
             Some(std::io::ErrorKind::InvalidData) => 65,

@@ -107,6 +107,11 @@ impl Progress {
         Progress { show, what, done: 0, total, last: Instant::now() }
     }
 
+    /// The total, where it is known only later.
+    pub fn expect(&mut self, total: u64) {
+        self.total = Some(total);
+    }
+
     /// One message more, `at` of the total.
     pub fn step(&mut self, at: u64) {
         self.done += 1;

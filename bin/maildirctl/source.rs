@@ -33,6 +33,8 @@ pub struct Item<'a> {
 pub trait Sink {
     /// Where bytes are written.
     type Out: Write;
+    /// False: the message need not even be fetched (it is there already, or nothing is to be changed).
+    fn wants(&mut self, item: &Item<'_>) -> bool;
     /// A message begins; `None` skips it.
     fn begin(&mut self, item: &Item<'_>) -> anyhow::Result<Option<Self::Out>>;
     /// It is complete.
@@ -178,7 +180,7 @@ fn pass(path: &Path, mut item: Item<'_>, sink: &mut impl Sink) -> anyhow::Result
 }
 
 /// Copies with every CRLF as LF.
-fn copy_lf(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<()> {
+pub fn copy_lf(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<()> {
     let mut buffer = vec![0u8; 64 * 1024];
     let mut carry = false;
     loop {

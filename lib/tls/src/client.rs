@@ -52,14 +52,18 @@ impl Connector {
     /// Shakes hands as a client; `name` is sent as SNI and, when verified, must be in the certificate.
     pub fn connect(&self, name: &str, socket: TcpStream, verify: Verify) -> io::Result<Stream> {
         let mut ssl = Ssl::new(&self.0)?;
-        if name.parse::<std::net::IpAddr>().is_err() {
+        let ip = name.parse::<std::net::IpAddr>().ok();
+        if ip.is_none() {
             ssl.set_hostname(name)?;
         }
         match verify {
             Verify::Opportunistic => ssl.set_verify(SslVerifyMode::NONE),
             Verify::Verified => {
                 ssl.set_verify(SslVerifyMode::PEER);
-                ssl.param_mut().set_host(name)?;
+                match ip {
+                    Some(ip) => ssl.param_mut().set_ip(ip)?,
+                    None => ssl.param_mut().set_host(name)?,
+                }
             }
         }
         let stream = ssl.connect(socket).map_err(|e| io::Error::other(e.to_string()))?;
