@@ -1,10 +1,12 @@
 //! Starting a program under another uid with exactly the descriptors, environment and limits it is given.
 //!
-//! Standard    fork(2), execve(2), setresuid(2), setpgid(2), waitpid(2)
-//! Invariants  1. between fork and exec the child calls only system calls, on memory made before the fork
+//! Standard    clone(2) as vfork(2), execve(2), setresuid(2), setpgid(2), waitpid(2)
+//! Invariants  1. between clone and exec the child makes only system calls, on memory made before and a stack of its own:
+//!                it shares our memory, so that no page table is copied (a fork of listen, with its keys and libssl,
+//!                costs several times as much), and we stand still until it has execed or ended
 //!             2. descriptors become 0, 1, 2 ... in the given order and nothing else is open
 //!             3. signals are at their defaults and unblocked in the child
-//! Failures    an exec that fails is reported as io::Error by the parent (errno through a close-on-exec pipe)
+//! Failures    an exec that fails is reported as io::Error by the parent (errno in the shared memory)
 //! Trust       the caller has checked who may start what
 
 use crate::ids::Id;
@@ -13,6 +15,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// A program to start.
 #[derive(Debug)]
@@ -73,26 +76,12 @@ impl<'a> Program<'a> {
 
     /// Starts the program; returns its process id.
     pub fn start(&self) -> io::Result<i32> {
-        let prepared = Prepared::new(self)?;
-        let (report_read, report_write) = crate::net::pipe()?;
-        // SAFETY: the child runs only `Prepared::run`, which keeps to async-signal-safe calls on memory
-        // prepared above (invariant 1), and never returns.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => prepared.run(report_write.as_raw_fd()),
-            pid => {
-                drop(report_write);
-                let mut errno = [0u8; 4];
-                let n = nix::unistd::read(&report_read, &mut errno).unwrap_or(0);
-                if n < 4 {
-                    return Ok(pid);
-                }
-                let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
-                Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
-            }
-        }
+        Prepared::new(self)?.start()
     }
 }
+
+/// Stack of the child between clone and exec, octets; it calls nothing deep.
+const CHILD_STACK: usize = 64 * 1024;
 
 /// Everything the child needs, laid out before the fork.
 struct Prepared {
@@ -107,6 +96,8 @@ struct Prepared {
     die_with_parent: bool,
     memory_limit: Option<u64>,
     parent: libc::pid_t,
+    // why the child could not become the program; 0: it did
+    error: AtomicI32,
     // argv and envp point into these
     _strings: Vec<CString>,
 }
@@ -141,39 +132,49 @@ impl Prepared {
             die_with_parent: program.die_with_parent,
             memory_limit: program.memory_limit,
             parent: std::process::id() as libc::pid_t,
+            error: AtomicI32::new(0),
             _strings: strings,
         })
     }
 
-    /// The child's side: never returns.
-    fn run(&self, report: RawFd) -> ! {
-        // SAFETY: only system calls with plain integers or pointers into `self`, which the child owns a copy of.
-        unsafe {
-            let error = match self.set_up(report) {
-                Ok(moved) => {
-                    libc::execve(self.path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
-                    let e = *libc::__errno_location();
-                    libc::write(moved, e.to_ne_bytes().as_ptr().cast(), 4);
-                    libc::_exit(111)
-                }
-                Err(e) => e,
-            };
-            libc::write(report, error.to_ne_bytes().as_ptr().cast(), 4);
-            libc::_exit(111)
+    /// Starts the child and waits until it is another program, or has failed to become one.
+    fn start(&self) -> io::Result<i32> {
+        use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+        let mut stack = vec![0u128; CHILD_STACK / 16];
+        // a handler of ours must not run in the child, which has our memory; it unblocks what it set to default
+        let mut before = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut before))?;
+        // SAFETY: the stack is the child's own, aligned, and lives until CLONE_VFORK lets us go on, when the child no
+        // longer uses our memory; the child runs only `child`, which keeps to invariant 1 and never returns.
+        let pid = unsafe {
+            let top = stack.as_mut_ptr().add(stack.len()).cast();
+            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            libc::clone(child, top, flags, std::ptr::from_ref(self).cast_mut().cast())
+        };
+        let failed = io::Error::last_os_error();
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+        if pid < 0 {
+            return Err(failed);
+        }
+        match self.error.load(Ordering::SeqCst) {
+            0 => Ok(pid),
+            errno => {
+                let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+                Err(io::Error::from_raw_os_error(errno))
+            }
         }
     }
 
-    /// Order: descriptors, signals, group, limits, directory, ids. Returns where the report pipe went.
+    /// Order: descriptors, signals, group, limits, directory, ids.
     ///
     /// # Safety
-    /// Only in a fresh child of fork.
-    unsafe fn set_up(&self, report: RawFd) -> Result<RawFd, i32> {
+    /// Only in a fresh child of clone.
+    unsafe fn set_up(&self) -> Result<(), i32> {
         // SAFETY: as the caller's; see the single calls.
         unsafe {
             let count = self.descriptors.len() as RawFd;
             let high = 64 + count;
             // out of the way first, so that no dup2 below overwrites a source
-            let report = check(libc::fcntl(report, libc::F_DUPFD_CLOEXEC, high))?;
             let mut lifted = [-1; 64];
             for (i, fd) in self.descriptors.iter().enumerate().take(64) {
                 lifted[i] = check(libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, high))?;
@@ -184,9 +185,7 @@ impl Prepared {
             for i in 0..count.min(64) {
                 check(libc::dup2(lifted[i as usize], i))?;
             }
-            // close all but 0..count and the report pipe
-            libc::syscall(libc::SYS_close_range, count as u32, (report - 1) as u32, 0u32);
-            libc::syscall(libc::SYS_close_range, (report + 1) as u32, u32::MAX, 0u32);
+            libc::syscall(libc::SYS_close_range, count as u32, u32::MAX, 0u32);
             default_signals();
             if self.own_group {
                 check(libc::setpgid(0, 0))?;
@@ -196,10 +195,11 @@ impl Prepared {
                 check(libc::setrlimit(libc::RLIMIT_AS, &raw const limit))?;
             }
             if let Some((id, groups)) = &self.become_id {
-                check(libc::setgroups(groups.len(), groups.as_ptr()))?;
-                check(libc::setresgid(id.gid, id.gid, id.gid))?;
-                check(libc::setresuid(id.uid, id.uid, id.uid))?;
-                if id.uid != 0 && libc::setuid(0) == 0 {
+                // the bare calls: the library's would change the ids of every thread that shares this memory
+                check_long(libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()))?;
+                check_long(libc::syscall(libc::SYS_setresgid, id.gid, id.gid, id.gid))?;
+                check_long(libc::syscall(libc::SYS_setresuid, id.uid, id.uid, id.uid))?;
+                if id.uid != 0 && libc::syscall(libc::SYS_setuid, 0) == 0 {
                     return Err(libc::EPERM);
                 }
             }
@@ -212,13 +212,35 @@ impl Prepared {
                     return Err(libc::ESRCH);
                 }
             }
-            Ok(report)
+            Ok(())
         }
+    }
+}
+
+/// The child's side: becomes the program, or says why not and ends.
+extern "C" fn child(prepared: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `start` passes its `Prepared`, which outlives this function; only system calls with plain integers or
+    // pointers into it.
+    unsafe {
+        let prepared = &*prepared.cast::<Prepared>();
+        let error = match prepared.set_up() {
+            Ok(()) => {
+                libc::execve(prepared.path.as_ptr(), prepared.argv.as_ptr(), prepared.envp.as_ptr());
+                *libc::__errno_location()
+            }
+            Err(e) => e,
+        };
+        prepared.error.store(error.max(1), Ordering::SeqCst);
+        libc::_exit(111)
     }
 }
 
 fn check(result: libc::c_int) -> Result<libc::c_int, i32> {
     if result < 0 { Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)) } else { Ok(result) }
+}
+
+fn check_long(result: libc::c_long) -> Result<(), i32> {
+    check(if result < 0 { -1 } else { 0 }).map(|_| ())
 }
 
 /// Makes a vanished reader an error value instead of a signal, as std does at start.
