@@ -47,7 +47,8 @@ fn serve(mut stream: TcpStream, seen: &Seen) {
         }
         let answer = match (command, sender.as_str()) {
             (b'O', _) => packet(b'O', &[6u32, 0x3f, 0].map(u32::to_be_bytes).concat()),
-            (b'D' | b'A' | b'Q', _) => continue,
+            (b'D' | b'A' | b'Q' | b'K', _) => continue,
+            (b'C', _) if data.starts_with(b"banned.") => packet(b'r', b""),
             (b'M', "reject") => packet(b'r', b""),
             (b'R', "defer") => packet(b't', b""),
             (b'E', "code") => packet(b'y', b"554 5.7.9 by content\0"),
@@ -151,6 +152,33 @@ fn several_messages_and_resets_on_one_connection() {
     );
     let letters: String = seen.lock().unwrap().iter().map(|(c, _)| *c as char).filter(|c| *c != 'D').collect();
     assert!(letters.starts_with("OCHMRTLLNBEMA"), "{letters}");
+}
+
+/// After XCLIENT a milter sees the client that was named, as a new connection on the same stream.
+#[test]
+fn xclient_is_a_new_connection_for_milters() {
+    let (port, seen) = scripted();
+    let instance = Instance::usual(&format!(
+        "[smtpd]\nmilters = [\"inet:127.0.0.1:{port}\"]\nresolve_clients = false\nxclient_hosts = [\"192.0.2.7\"]\n"
+    ));
+    let x = "EHLO front.example\r\nXCLIENT NAME=spike.far.example ADDR=IPV6:2001:db8::9 PORT=99\r\n";
+    let output = instance.stranger("mx").stdin(format!("{x}{}", message("fine"))).run();
+    assert_eq!(codes(&output), "220 250 220 250 250 250 354 250 221", "{}", output.describe());
+    let log = seen.lock().unwrap().clone();
+    let letters: String = log.iter().map(|(c, _)| *c as char).filter(|c| *c != 'D').collect();
+    assert!(letters.starts_with("OCHKCHMRT"), "{letters}");
+    let connects: Vec<&[u8]> = log.iter().filter(|(c, _)| *c == b'C').map(|(_, d)| d.as_slice()).collect();
+    assert_eq!(
+        connects,
+        [b"[192.0.2.7]\x004\x10\x92192.0.2.7\0".as_slice(), b"spike.far.example\x006\x00cIPv6:2001:db8::9\0"]
+    );
+    let macros: Vec<String> =
+        log.iter().filter(|(c, _)| *c == b'D').map(|(_, d)| String::from_utf8_lossy(d).into_owned()).collect();
+    assert!(macros.iter().any(|m| m.contains("{client_addr}\x002001:db8::9\0")), "{macros:?}");
+    // a client that the milter refuses has no session, however it came
+    let banned = x.replace("spike.far", "banned.far");
+    let output = instance.stranger("mx").stdin(format!("{banned}{}", message("fine"))).run();
+    assert_eq!(codes(&output), "220 250 554", "{}", output.describe());
 }
 
 #[test]

@@ -257,6 +257,77 @@ fn xclient_is_believed_from_named_hosts_only() {
     assert_eq!(codes(&play(&instance, late)), "220 250 250 503 221");
 }
 
+/// What the host in front told holds for one message: in Received and the log line, not for the checks.
+#[test]
+fn xforward_is_for_one_message() {
+    let instance = Instance::usual("[smtpd]\nxclient_hosts = [\"192.0.2.7\"]\nresolve_clients = false\n");
+    let told = "XFORWARD NAME=spike.far.example ADDR=IPv6:2001:db8::9 PORT=99 PROTO=smtp\r\n\
+                XFORWARD HELO=spike.example IDENT=4BXyz+2B1 SOURCE=REMOTE\r\n";
+    let one = "MAIL FROM:<a@far.example>\r\nRCPT TO:<ann@here.example>\r\nDATA\r\nA: b\r\n\r\nc\r\n.\r\n";
+    let output = play(&instance, &format!("EHLO front.example\r\n{told}{one}{one}"));
+    assert_eq!(codes(&output), "220 250 250 250 250 250 354 250 250 250 354 250 221", "{}", output.describe());
+    assert!(output.out().contains("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE"));
+    let log = output.err();
+    let accepted: Vec<&str> = log.lines().filter(|l| l.contains("ev=accepted")).collect();
+    let forwarded = "forwarded=\"NAME=spike.far.example ADDR=2001:db8::9 PORT=99 PROTO=SMTP HELO=spike.example \
+                     IDENT=4BXyz+1 SOURCE=REMOTE\"";
+    assert!(accepted[0].contains(forwarded) && accepted[0].contains("ip=192.0.2.7 "), "{log}");
+    assert!(!accepted[1].contains("forwarded"), "{log}");
+    let entries = instance.queued();
+    let with = |text: &str| entries.iter().filter(|e| e.contains(text)).count();
+    assert_eq!(with("Received: from spike.example (spike.far.example [IPv6:2001:db8::9])"), 1, "{entries:?}");
+    assert_eq!(with("Received: from front.example (unknown [192.0.2.7])"), 1, "{entries:?}");
+    assert_eq!(with("client-ip: 192.0.2.7\n"), 2);
+    for bad in ["PORT=x", "PROTO=QMTP", "SOURCE=MOON", "NAME=a/b", "PORT=99999"] {
+        assert_eq!(codes(&play(&instance, &format!("EHLO x\r\nXFORWARD {bad}\r\n"))), "220 250 501 221", "{bad}");
+    }
+    // RSET takes it back
+    let output = play(&instance, &format!("EHLO front.example\r\n{told}RSET\r\n{one}"));
+    assert!(!output.err().contains("forwarded="), "{}", output.err());
+}
+
+/// A name that XCLIENT gave is not asked of the DNS again; the address it gave is what lists are asked about.
+#[test]
+fn xclient_changes_what_dns_is_asked() {
+    let server = DnsServer::new(ZONE);
+    let keys = "need_client_name = true\nxclient_hosts = [\"198.51.100.1\"]\ndnsbl = [\"bl.example\"]\n";
+    let instance = with_dns(&server, keys);
+    let run = |x: &str| {
+        let input = format!("EHLO front\r\nXCLIENT {x}\r\n{ENVELOPE}QUIT\r\n");
+        let output = instance.stranger("mx").env("TCPREMOTEIP", "198.51.100.1").stdin(input).run();
+        (codes(&output), output)
+    };
+    let (got, output) = run("ADDR=192.0.2.9 NAME=given.far.example");
+    assert_eq!(got, "220 250 220 250 250 250 221", "{}", output.describe());
+    let (got, output) = run("ADDR=192.0.2.7");
+    assert_eq!(got, "220 250 220 250 250 554 221", "{}", output.describe());
+}
+
+/// Filters are told which DNS lists have the client.
+#[test]
+fn filters_know_the_dns_lists() {
+    let dir = penny_testkit::TempDir::new();
+    let script = "#!/bin/sh\ncat >/dev/null\necho \"X-Lists: $DNSBL_SCORE $DNSBL\"\n";
+    let command = Instance::script(dir.path(), "say", script);
+    smtpfake::instance::own(dir.path());
+    let server = DnsServer::new(ZONE);
+    let keys = "dnsbl = [\"bl.example*2\", \"some.example\", \"none.example*9\", \"wl.example*-1\"]\n\
+                dnsbl_threshold = 5\n";
+    let instance = with_dns(&server, &format!("{keys}[[filter]]\nname = \"say\"\ncommand = [\"{command}\"]\n"));
+    let message = "DATA\r\nA: b\r\n\r\nc\r\n.\r\n";
+    let output = play(&instance, &format!("{ENVELOPE}{message}"));
+    assert_eq!(codes(&output), "220 250 250 250 354 250 221", "{}", output.describe());
+    assert!(
+        instance.queued()[0].contains("\nX-Lists: 2 bl.example some.example wl.example\n"),
+        "{:?}",
+        instance.queued()
+    );
+    // nobody asks about clients that are no strangers
+    let own = instance.smtpd("mx").stdin(format!("{ENVELOPE}{message}QUIT\r\n")).run();
+    assert_eq!(codes(&own), "220 250 250 250 354 250 221", "{}", own.describe());
+    assert!(instance.queued().iter().any(|e| e.contains("\nX-Lists: 0 \n") || e.contains("\nX-Lists: 0\n")));
+}
+
 #[test]
 fn extensions_by_role_and_trust() {
     let instance = Instance::usual("[smtpd]\nhide = [\"CHUNKING\"]\nmax_messages = 2\n");

@@ -3,6 +3,7 @@
 //! Invariants  1. an answer is one line   2. who is no program of ours learns about its own mailbox only
 //! Failures    an unknown verb or a missing argument is `TEMP`; nothing ends the service
 
+use crate::callout::{Callouts, Verdict};
 use crate::counters::Counters;
 use crate::greylist::Greylist;
 use penny_base::Config;
@@ -35,6 +36,7 @@ pub struct Knowledge {
     used: HashMap<String, (u64, u64)>,
     pub counters: Counters,
     pub greylist: Greylist,
+    pub callouts: Callouts,
 }
 
 type Fields = Vec<String>;
@@ -60,6 +62,7 @@ impl Knowledge {
             used: HashMap::new(),
             counters: Counters::open(&config.paths.state.join("lookup/counters")),
             greylist: Greylist::open(&config.paths.state.join("lookup/greylist")),
+            callouts: Callouts::open(&config.paths.state.join("lookup/callouts")),
         }
     }
 
@@ -96,6 +99,8 @@ impl Knowledge {
             ["maysend", login, address] => self.may_send(login, address),
             ["rate", key, limit, window, cost] => self.rate(key, limit, window, cost),
             ["greylist", ip, sender, recipient] => self.greylist(ip, sender, recipient),
+            ["callout", address] => self.callout(address),
+            ["callout", address, verdict, text] => self.called_out(address, verdict, text),
             ["quota", name, kb, messages] => self.quota(name, kb, messages, None),
             _ => temp("unknown question"),
         }
@@ -128,9 +133,36 @@ impl Knowledge {
                 let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
                 if status.starts_with('4') { temp(text) } else { no(&[status, rest]) }
             }
+            // an address that is passed on as it is: the host behind may be asked about it
+            [End::Remote(exact)] if self.config.smtpd.callout && self.relayed(exact).is_some() => ok(&["alias", exact]),
             [] => no(&["5.1.1", "the address leads nowhere"]),
             _ => ok(&["alias"]),
         }
+    }
+
+    /// The address as call-outs know it, if its domain is one that is passed on.
+    fn relayed(&self, address: &str) -> Option<String> {
+        let mailbox = penny_addr::Mailbox::parse_any(address).ok()?;
+        let relay = matches!(self.tables.domains.find(mailbox.domain().ascii()), Some(Kind::Relay));
+        relay.then(|| mailbox.exact())
+    }
+
+    /// What the host behind said of an address, or `ask`.
+    fn callout(&self, address: &str) -> Fields {
+        let Some(address) = self.relayed(address) else { return temp("4.3.0 no relay domain") };
+        match self.callouts.find(&address) {
+            Some((Verdict::Bad, text)) => no(&[text]),
+            Some((verdict, text)) => ok(&[verdict.word(), text]),
+            None => ok(&["ask"]),
+        }
+    }
+
+    fn called_out(&mut self, address: &str, verdict: &str, text: &str) -> Fields {
+        let (Some(address), Some(verdict)) = (self.relayed(address), Verdict::parse(verdict)) else {
+            return temp("4.3.0 no relay domain, or no verdict");
+        };
+        self.callouts.keep(&address, verdict, text);
+        ok(&[])
     }
 
     fn local(&self, asked: &str, exact: &str, size: u64) -> Fields {
@@ -262,6 +294,45 @@ mod tests {
         assert_eq!(ask("rcpt\tjoe@example.test\tmx\t-\t-\t9000"), "TEMP\t4.2.2 mailbox is full");
         assert_eq!(ask("quota\tjoe@example.test\t20\t1"), "OK");
         assert_eq!(ask("rcpt\tjoe@example.test"), "TEMP\t4.2.2 mailbox is full");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn call_outs_are_for_relay_domains_only() {
+        let dir = std::env::temp_dir().join(format!("penny-lookup-{:x}", penny_sys::random::u64()));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("domains"), "here.example local\nback.example relay\n").unwrap();
+        std::fs::write(dir.join("virtual"), "list@here.example x@back.example\n").unwrap();
+        let mut config = Config::default();
+        config.paths.tables = dir.clone();
+        config.paths.state = dir.clone();
+        let mut asked = |callout: bool, questions: &[&str]| -> Vec<String> {
+            config.smtpd.callout = callout;
+            let mut k = Knowledge::new(&config);
+            questions.iter().map(|q| k.answer(q, Caller::Program)).collect()
+        };
+        let rcpt = "rcpt\tx@BACK.example\tmx\t-\t-\t0";
+        assert_eq!(asked(false, &[rcpt]), ["OK\talias"]);
+        assert_eq!(asked(true, &[rcpt]), ["OK\talias\tx@back.example"]);
+        assert_eq!(asked(true, &["rcpt\tlist@here.example"]), ["OK\talias\tx@back.example"]);
+        assert_eq!(asked(true, &["rcpt\tx@far.example"]), ["OK\trelay"]);
+        let dialogue = asked(
+            true,
+            &[
+                "callout\tx@Back.example",
+                "callout\tx@back.example\tgood\t",
+                "callout\tx@back.example",
+                "callout\ty@back.example\tbad\t5.1.1 no",
+                "callout\ty@back.example",
+                "callout\tz@back.example\todd\t",
+                "callout\tx@far.example",
+                "callout\tx@far.example\tgood\t",
+            ],
+        );
+        let no_relay = "TEMP\t4.3.0 no relay domain";
+        let expected = ["OK\task", "OK", "OK\tgood\t", "OK", "NO\t5.1.1 no"];
+        assert_eq!(dialogue[..5], expected);
+        assert!(dialogue[5..].iter().all(|a| a.starts_with(no_relay)), "{dialogue:?}");
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

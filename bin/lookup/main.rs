@@ -4,6 +4,7 @@
 //! without either it reads questions from standard input: `printf 'user\tjoe@example.org\n' | lookup`.
 
 mod answer;
+mod callout;
 mod counters;
 mod greylist;
 mod serve;

@@ -63,6 +63,7 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
 fn save(knowledge: &mut Knowledge, force: bool) {
     knowledge.counters.save(force);
     knowledge.greylist.save(force);
+    knowledge.callouts.save(force);
 }
 
 fn signal_pipe() -> io::Result<UnixStream> {

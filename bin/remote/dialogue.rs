@@ -56,6 +56,8 @@ pub struct Settings {
     pub tls: Tls,
     /// Names of this host, for loops.
     pub own: Vec<String>,
+    /// Only ask for recipients: nothing is sent.
+    pub probe: bool,
 }
 
 /// Makes TLS sessions.
@@ -153,8 +155,16 @@ impl Sender {
             port: u16::try_from(r.port).map_err(|_| Failure::config("remote.port is no port"))?,
             tls,
             own: vec![config.hostname()],
+            probe: false,
         };
         Ok(Sender { settings, dns: Resolver::new(dns), session: None })
+    }
+
+    /// Makes it one that only asks for recipients, within this time a reply.
+    pub fn probing(mut self, limit: Duration) -> Sender {
+        let s = &mut self.settings;
+        (s.probe, s.timeout, s.connect_timeout) = (true, s.timeout.min(limit), s.connect_timeout.min(limit));
+        self
     }
 
     /// Sends a letter; `tell` gets the site of its domain, where there is one, before anything is connected to.

@@ -2,7 +2,8 @@
 //!
 //! Runs as the out id, without any file of ours but the configuration. qrun starts `remote --jobs` with a packet socket
 //! on descriptor 0 and gives it job after job for one destination; by hand
-//! `remote [-f sender] [-r route] recipient ... < message` sends one message and prints an answer a recipient.
+//! `remote [-f sender] [-r route] recipient ... < message` sends one message and prints an answer a recipient, and
+//! `remote --verify address` asks whether the host behind a relay domain would take mail for it.
 //!
 //! Invariants  1. a recipient is `done` only when the host said 2xx to the end of the data for it
 //!             2. what a host says is one escaped line wherever it goes   3. every wait has an end
@@ -20,6 +21,7 @@ mod outcome;
 mod policy;
 mod sts;
 mod transaction;
+mod verify;
 mod wire;
 
 use penny_base::{Config, Convention, Failure, Outcome, program};
@@ -30,9 +32,12 @@ fn main() -> ExitCode {
 }
 
 fn work() -> Result<Outcome, Failure> {
-    let options = program::options(std::env::args_os().skip(1), "v", "cfr", &["jobs"])?;
+    let options = program::options(std::env::args_os().skip(1), "v", "cfr", &["jobs", "verify"])?;
     let config = Config::load(options.config())?;
     config.start_log("remote");
+    if options.has("verify") {
+        return verify::run(&config, &options.operands);
+    }
     let sender = dialogue::Sender::new(config)?;
     if options.has("jobs") { jobs::serve(sender) } else { byhand::run(sender, &options) }
 }

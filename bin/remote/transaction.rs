@@ -56,7 +56,9 @@ impl Transaction<'_> {
             Ok(commands) => commands,
             Err(trouble) => return self.over(&trouble, true, true),
         };
-        let result = if session.offers.has("PIPELINING") {
+        let result = if self.settings.probe {
+            self.probe(session, &commands)
+        } else if session.offers.has("PIPELINING") {
             self.pipelined(session, &commands)
         } else {
             self.stepwise(session, &commands)
@@ -175,6 +177,23 @@ impl Transaction<'_> {
             return Ok(mail.code != 421);
         }
         self.by_data(session, &data, &accepted)
+    }
+
+    /// Asks for the recipients and takes it all back. A refusal of MAIL is none of theirs.
+    fn probe(&mut self, session: &mut Session, commands: &[String]) -> Result<bool, Trouble> {
+        let limit = self.settings.timeout;
+        let (mail, recipients) = commands.split_first().ok_or_else(|| Trouble::temporary("4.3.0", "no commands"))?;
+        let mut last = session.command(mail, limit)?;
+        if !last.is_success() {
+            let trouble = Trouble::reply(&last, &session.host, false).outcome();
+            self.outcomes.extend(self.recipients.iter().map(|(index, _)| (*index, trouble.clone())));
+            return self.reset(session, &last);
+        }
+        for ((index, _), line) in self.recipients.clone().into_iter().zip(recipients) {
+            last = session.command(line, limit)?;
+            self.outcomes.push((index, of_reply(&last, &session.host, Action::None)));
+        }
+        self.reset(session, &last)
     }
 
     fn stepwise(&mut self, session: &mut Session, commands: &[String]) -> Result<bool, Trouble> {

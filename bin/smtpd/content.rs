@@ -105,8 +105,14 @@ impl Session {
         fixed.header
     }
 
-    /// The content is whole.
-    pub fn content_end(&mut self, mut facts: Content) -> std::io::Result<()> {
+    /// The content is whole: it is answered, and the transaction is over.
+    pub fn content_end(&mut self, facts: Content) -> std::io::Result<()> {
+        let done = self.judge_content(facts);
+        self.forwarded = None;
+        done
+    }
+
+    fn judge_content(&mut self, mut facts: Content) -> std::io::Result<()> {
         if facts.problem.is_none() {
             self.recode_binary(&mut facts);
         }
@@ -201,20 +207,22 @@ impl Session {
     }
 
     fn log_accepted(&self, mail: &Mail, name: &str, junk: Option<&str>, size: u64) {
-        log::info(
-            "accepted",
-            Some(name),
-            &[
-                ("id", &mail.id),
-                ("ip", &self.peer.ip),
-                ("service", &self.service()),
-                ("login", &self.client.login.as_deref().unwrap_or("-")),
-                ("from", &format_args!("<{}>", mail.sender_text())),
-                ("rcpts", &mail.recipients.len()),
-                ("size", &size),
-                ("junk", &junk.unwrap_or("-")),
-            ],
-        );
+        let (ip, service, login) = (&self.peer.ip, self.service(), self.client.login.as_deref().unwrap_or("-"));
+        let (from, rcpts, junk) = (format!("<{}>", mail.sender_text()), mail.recipients.len(), junk.unwrap_or("-"));
+        let mut pairs: Vec<(&str, &dyn std::fmt::Display)> = vec![
+            ("id", &mail.id),
+            ("ip", ip),
+            ("service", &service),
+            ("login", &login),
+            ("from", &from),
+            ("rcpts", &rcpts),
+            ("size", &size),
+            ("junk", &junk),
+        ];
+        if let Some(told) = &self.forwarded {
+            pairs.push(("forwarded", told));
+        }
+        log::info("accepted", Some(name), &pairs);
     }
 
     fn not_queued(&mut self, mail: &Mail, failure: &Failure) -> Reply {

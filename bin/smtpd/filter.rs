@@ -80,6 +80,7 @@ impl Session {
 
     /// Runs the filters of this mail. `Err` is the reply when nobody may have it now or at all.
     pub fn run_filters(&mut self, mail: &Mail, spool: &mut Spool) -> Result<Verdicts, Reply> {
+        self.know_background(); // what DNS lists say is told to filters, whoever has let the client in
         let deadline = Instant::now() + TOTAL;
         let mut verdicts = Verdicts { fields: String::new(), each: Vec::new() };
         for index in 0..self.config.filter.len() {
@@ -174,6 +175,7 @@ impl Session {
 
     fn filter_environment(&self, filter: &Filter, mail: &Mail) -> Request {
         let tls = self.peer.tls.as_ref().map(|t| format!("{} {}", t.protocol, t.cipher)).unwrap_or_default();
+        let (lists, score) = self.background.lists();
         Request::new(format!("filter:{}", filter.name))
             .env("PENNYPOST_FILTER", "1")
             .env("SENDER", &mail.sender_text())
@@ -186,6 +188,8 @@ impl Session {
             .env("QUEUE_ID", &mail.id)
             .env("SERVICE", self.service())
             .env("TLS", &tls)
+            .env("DNSBL", &lists.join(" "))
+            .env("DNSBL_SCORE", &score.to_string())
     }
 }
 

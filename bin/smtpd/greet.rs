@@ -2,6 +2,7 @@
 //!
 //! Standards   RFC 5321 3.1, 4.1.1.1
 
+use crate::milter::at_opening;
 use crate::network::in_any;
 use crate::session::Session;
 use penny_smtp::server::{HelloVerb, Reply, Role};
@@ -21,10 +22,7 @@ impl Session {
         if let Some(reply) = &refused {
             self.log_refusal("milter-connect", reply);
         }
-        // RFC 5321 3.1: a refused session is told so in the opening
-        let refused = refused.map(|r| {
-            if r.code() < 500 { Reply::new(421, "4.7.0", r.text()) } else { Reply::new(554, "5.7.1", r.text()) }
-        });
+        let refused = refused.map(at_opening);
         self.machine.greet(&refused.unwrap_or_else(|| Reply::plain(220, self.banner())));
         self.flush().map(|_| ())
     }
@@ -51,7 +49,6 @@ impl Session {
     pub fn hello(&mut self, verb: HelloVerb, name: String) {
         self.forget_mail();
         self.client.helo = name;
-        self.forwarded_ip = None;
         self.client.extended = verb != HelloVerb::Helo;
         if let Some(reply) = self.milters_helo() {
             return self.refuse("milter-helo", reply);

@@ -4,6 +4,7 @@
 //! program can be opened any more; STARTTLS, filters and passwords go through descriptors that are open.
 
 mod auth;
+mod callout;
 mod conn;
 mod content;
 mod dns;

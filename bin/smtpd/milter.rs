@@ -104,10 +104,35 @@ impl Session {
         let name = if self.client.name.is_empty() { format!("[{}]", self.peer.ip) } else { self.client.name.clone() };
         let peer = Peer { name: name.clone(), ip: self.peer.ip.clone(), port: self.peer.port };
         let (host, daemon) = (self.hostname.clone(), self.service());
+        let (here, port, from) =
+            (self.peer.local_ip.clone(), self.peer.local_port.to_string(), self.peer.port.to_string());
         self.each_milter(Passed::Connection, |client| {
-            client.macros(b'C', &[("j", &host), ("{daemon_name}", daemon), ("v", "pennypost"), ("_", &name)])?;
+            let macros = [
+                ("j", host.as_str()),
+                ("{daemon_name}", daemon),
+                ("{daemon_addr}", &here),
+                ("{daemon_port}", &port),
+                ("v", "pennypost"),
+                ("_", &name),
+                ("{client_name}", &peer.name),
+                ("{client_addr}", &peer.ip),
+                ("{client_port}", &from),
+            ];
+            client.macros(b'C', &macros)?;
             client.connect(&peer)
         })
+    }
+
+    /// After XCLIENT: milters see the client it named as a new connection.
+    pub fn milters_start_over(&mut self) -> Option<Reply> {
+        for milter in &mut self.services.milters {
+            milter.passed = Passed::Nothing;
+            if let Some(Err(e)) = milter.client.as_mut().map(Client::start_over) {
+                log::warning("milter-failed", None, &[("milter", &milter.name), ("why", &e)]);
+                milter.client = None;
+            }
+        }
+        self.milters_connect().map(at_opening)
     }
 
     /// At HELO, EHLO.
@@ -199,6 +224,11 @@ impl Session {
             }
         }
     }
+}
+
+/// A refusal at the connect step, as the session's opening says it (RFC 5321 3.1).
+pub fn at_opening(reply: Reply) -> Reply {
+    if reply.code() < 500 { Reply::new(421, "4.7.0", reply.text()) } else { Reply::new(554, "5.7.1", reply.text()) }
 }
 
 /// Path and parameters as words.

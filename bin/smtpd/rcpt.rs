@@ -17,6 +17,8 @@ use penny_smtp::server::{Reply, Role};
 enum Kind {
     Local(String),
     Alias,
+    /// Passed on as this address, which the host behind may be asked about.
+    Behind(String),
     Relay,
 }
 
@@ -61,6 +63,8 @@ impl Session {
         match kind {
             Kind::Local(mailbox) if self.role == Role::Lmtp => Ok(Some(mailbox)),
             Kind::Local(_) | Kind::Alias => Ok(None),
+            Kind::Behind(_) if path.is_postmaster() => Ok(None),
+            Kind::Behind(address) => self.check_callout(&address).map(|()| None),
             Kind::Relay if self.may_relay() => Ok(None),
             Kind::Relay => Err(("relay", Reply::new(550, "5.7.1", "relaying denied"))),
         }
@@ -76,7 +80,7 @@ impl Session {
         match answer {
             Ok(Answer::Ok(fields)) => match fields.first().map(String::as_str) {
                 Some("local") => Ok(Kind::Local(fields.get(1).cloned().unwrap_or(address))),
-                Some("alias") => Ok(Kind::Alias),
+                Some("alias") => Ok(fields.get(1).cloned().map_or(Kind::Alias, Kind::Behind)),
                 Some("relay") => Ok(Kind::Relay),
                 _ => Err(lookup_failed(&Failure::temporary("4.3.0", "odd answer"))),
             },

@@ -36,18 +36,22 @@ impl Session {
 
     /// `helo (name [address])`; a helo that is no domain stands in the comment.
     fn client_clause(&self) -> String {
-        let name = if self.client.name.is_empty() { "unknown" } else { &self.client.name };
         if self.role == Role::Submission && self.config.smtpd.hide_client {
             return format!("{} (authenticated user)", self.hostname);
         }
-        let ip = self.forwarded_ip.as_deref().unwrap_or(&self.peer.ip);
+        // what the host in front told about the client it had wins
+        let told = self.forwarded.as_ref();
+        let ip = told.and_then(|t| t.ip.as_deref()).unwrap_or(&self.peer.ip);
+        let own = told.is_none_or(|t| t.ip.is_none()).then_some(self.client.name.as_str());
+        let name = told.and_then(|t| t.name.as_deref()).or(own).filter(|n| !n.is_empty()).unwrap_or("unknown");
+        let helo = told.and_then(|t| t.helo.as_deref()).unwrap_or(&self.client.helo);
         let address = match ip.parse::<std::net::IpAddr>() {
             Ok(ip) => Domain::from_ip(ip).to_string(),
             Err(_) => "[local]".to_owned(),
         };
-        match Domain::parse(&self.client.helo, Charset::Ascii) {
+        match Domain::parse(helo, Charset::Ascii) {
             Ok(helo) => format!("{helo} ({name} {address})"),
-            Err(_) => format!("{address} ({name}; helo={})", word(&self.client.helo)),
+            Err(_) => format!("{address} ({name}; helo={})", word(helo)),
         }
     }
 }

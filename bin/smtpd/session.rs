@@ -13,6 +13,7 @@ use crate::door::Background;
 use crate::mail::Mail;
 use crate::options::service_name;
 use crate::services::Services;
+use crate::xclient::Forwarded;
 use penny_base::ucspi::StartTls;
 use penny_base::{Config, Failure, Outcome, Peer, log};
 use penny_smtp::server::{BarePolicy, Machine, Policy, Reply, Request, Role, Settings, Step};
@@ -54,8 +55,8 @@ pub struct Session {
     pub access_rules: Option<bool>,
     /// The address of the connection itself, whatever XCLIENT said.
     pub front_ip: String,
-    /// The address XFORWARD named, for logs and Received.
-    pub forwarded_ip: Option<String>,
+    /// What XFORWARD told about the next message.
+    pub forwarded: Option<Forwarded>,
     pub accepted: u32,
     pub refused: u32,
 }
@@ -71,7 +72,7 @@ impl Session {
             background: Background::default(),
             access_rules: None,
             front_ip: peer.ip.clone(),
-            forwarded_ip: None,
+            forwarded: None,
             config,
             role,
             hostname,
@@ -248,6 +249,7 @@ impl Session {
         self.milters_abort();
         self.mail = None;
         self.incoming = None;
+        self.forwarded = None;
     }
 }
 

@@ -1,7 +1,8 @@
 //! XCLIENT and XFORWARD: a trusted host in front says who the client really is.
 //!
 //! Standards   Postfix XCLIENT_README, XFORWARD_README
-//! Invariants  believed only from smtpd.xclient_hosts; after XCLIENT the session begins anew with the new facts
+//! Invariants  1. believed only from smtpd.xclient_hosts   2. after XCLIENT the session begins anew with the new facts,
+//!             milters included   3. what XFORWARD told holds for one transaction, for logs and Received
 
 use crate::network::in_any;
 use crate::session::{Client, Session};
@@ -13,6 +14,32 @@ use std::net::IpAddr;
 pub const XCLIENT: [&str; 8] = ["NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN", "DESTADDR", "DESTPORT"];
 /// Attributes of XFORWARD that are taken.
 pub const XFORWARD: [&str; 7] = ["NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE"];
+
+/// Who sent a message to the host in front, as XFORWARD told.
+#[derive(Debug, Clone, Default)]
+pub struct Forwarded {
+    /// Name and address of the client.
+    pub name: Option<String>,
+    pub ip: Option<String>,
+    pub port: Option<u16>,
+    /// What it said at HELO, and SMTP or ESMTP.
+    pub helo: Option<String>,
+    pub protocol: Option<String>,
+    /// The message's name at the host in front.
+    pub ident: Option<String>,
+    /// LOCAL or REMOTE.
+    pub source: Option<String>,
+}
+
+impl std::fmt::Display for Forwarded {
+    /// One value of a log line: what was told, in the order of XFORWARD.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let port = self.port.map(|p| p.to_string());
+        let all = [&self.name, &self.ip, &port, &self.protocol, &self.helo, &self.ident, &self.source];
+        let told = XFORWARD.iter().zip(all).filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+        f.write_str(&told.collect::<Vec<_>>().join(" "))
+    }
+}
 
 impl Session {
     /// Whether the client may say who the client is.
@@ -49,28 +76,71 @@ impl Session {
         }
         self.client = client;
         self.peer = peer;
+        self.access_rules = None;
         self.forget_mail();
         self.begin_background();
-        self.answer(Reply::plain(220, self.banner()));
+        match self.milters_start_over() {
+            None => self.answer(Reply::plain(220, self.banner())),
+            // as at the opening: a client that a milter refuses has no session
+            Some(reply) => {
+                self.log_refusal("milter-connect", &reply);
+                self.machine.close(&reply);
+            }
+        }
     }
 
-    /// XFORWARD: facts for the log and Received only.
+    /// XFORWARD: facts for the log and Received only; several commands add up.
     pub fn xforward(&mut self, args: &str) {
         let Some(list) = attributes(args, &XFORWARD) else { return self.bad_attributes() };
-        let named = |name: &str| list.iter().find(|a| a.name == name).and_then(|a: &Attribute| a.value.clone());
-        let mut peer = self.peer.clone();
-        let address_ok = named("ADDR").is_none_or(|ip| set_address(&mut peer.ip, Some(&ip)));
-        let name_ok = named("NAME").is_none_or(|name| set_name(&mut self.client.name, &name));
-        if !address_ok || !name_ok {
+        let mut told = self.forwarded.clone().unwrap_or_default();
+        if !list.iter().all(|attribute| told.take(attribute)) {
             return self.bad_attributes();
         }
-        self.forwarded_ip = named("ADDR").map(|_| peer.ip);
+        self.forwarded = Some(told);
         self.answer(Reply::new(250, "2.0.0", "OK"));
     }
 
     fn bad_attributes(&mut self) {
         self.refuse("xclient", Reply::new(501, "5.5.4", "bad attribute"));
     }
+}
+
+impl Forwarded {
+    /// Takes one attribute; false when its value is none of its kind.
+    fn take(&mut self, attribute: &Attribute) -> bool {
+        let value = &attribute.value;
+        match attribute.name.as_str() {
+            "NAME" => {
+                self.name.clone_from(value);
+                value.as_ref().is_none_or(|name| Domain::parse(name, Charset::Ascii).is_ok())
+            }
+            "ADDR" => {
+                let mut ip = String::new();
+                let understood = set_address(&mut ip, value.as_deref());
+                self.ip = value.as_ref().map(|_| ip);
+                understood
+            }
+            "PORT" => {
+                self.port = value.as_ref().and_then(|p| p.parse().ok());
+                value.is_none() || self.port.is_some()
+            }
+            "PROTO" => one_of(&mut self.protocol, value, &["SMTP", "ESMTP"]),
+            "SOURCE" => one_of(&mut self.source, value, &["LOCAL", "REMOTE"]),
+            "HELO" => {
+                self.helo.clone_from(value);
+                true
+            }
+            _ => {
+                self.ident.clone_from(value);
+                true
+            }
+        }
+    }
+}
+
+fn one_of(slot: &mut Option<String>, value: &Option<String>, words: &[&str]) -> bool {
+    *slot = value.as_ref().map(|v| v.to_ascii_uppercase());
+    slot.as_ref().is_none_or(|v| words.contains(&v.as_str()))
 }
 
 fn set_address(slot: &mut String, value: Option<&str>) -> bool {

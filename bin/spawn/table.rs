@@ -8,6 +8,7 @@
 //! | deliver | queue: the id it names, at least min_uid or the mail id | that id |
 //! | deliver | net (LMTP): only the id that lookup tells for the user it names | that id |
 //! | remote | queue | out |
+//! | callout (remote --verify, for a relay domain) | net | out |
 //! | filter:NAME | net | filter, or sign where the filter holds keys |
 //! | lookup, enqueue (one connection) | net, queue, auth, filter, the mail id, users | lookup, queue |
 //!
@@ -141,6 +142,12 @@ impl Table {
             "remote" => {
                 by(&[self.queue.uid])?;
                 Ok(self.plain("remote", self.out))
+            }
+            "callout" => {
+                by(&[self.net.uid])?;
+                // what the client adds is the address and nothing else
+                let args = vec!["--verify".into(), "--".into()];
+                Ok(Allowed { args, dies_with_client: true, ..self.plain("remote", self.out) })
             }
             "filter" => {
                 by(&[self.net.uid])?;

@@ -22,11 +22,20 @@ const NAMES_MAX: usize = 5;
 #[derive(Default)]
 pub struct Background {
     asked: Option<(Asked, Vec<List>, Instant)>,
+    /// The client's name is among the questions.
+    names: bool,
     /// Zones that list it, and the sum of their weights.
     listed: Vec<String>,
     score: i64,
     /// The reverse name could not be asked.
     name_unknown: bool,
+}
+
+impl Background {
+    /// The zones that list the client, and the sum of their weights.
+    pub fn lists(&self) -> (&[String], i64) {
+        (&self.listed, self.score)
+    }
 }
 
 impl Session {
@@ -40,7 +49,9 @@ impl Session {
         let lists: Vec<List> = self.config.smtpd.dnsbl.iter().filter_map(|text| List::parse(text)).collect();
         let named: Vec<(List, Name)> = lists.into_iter().filter_map(|l| l.name(ip).map(|name| (l, name))).collect();
         let mut questions = Vec::new();
-        if self.config.smtpd.resolve_clients {
+        // a name that XCLIENT gave stands
+        self.background.names = self.config.smtpd.resolve_clients && self.client.name.is_empty();
+        if self.background.names {
             questions.push((reverse_name(ip), Type::Ptr));
         }
         questions.extend(named.iter().map(|(_, name)| (name.clone(), Type::A)));
@@ -56,7 +67,7 @@ impl Session {
         let Some((asked, lists, deadline)) = self.background.asked.take() else { return };
         let Some(dns) = self.services.dns.as_ref() else { return };
         let mut answers = dns.collect(asked, deadline).into_iter();
-        if self.config.smtpd.resolve_clients {
+        if self.background.names {
             match answers.next().flatten() {
                 Some(names) => {
                     let (name, unknown) = confirmed(dns, &self.peer.ip, &names, deadline);

@@ -233,6 +233,12 @@ section! {
         dns_timeout: Seconds = Seconds(5);
         /// Unknown triplets of network, sender and recipient are told to try later.
         greylist: bool = false;
+        /// Hosts behind relay domains are asked at RCPT whether a recipient exists; lookup remembers what they say.
+        callout: bool = false;
+        /// Time for one such question.
+        callout_timeout: Seconds = Seconds(30);
+        /// A recipient whose host cannot be asked is told to try later instead of being accepted.
+        callout_defer: bool = false;
         /// Policy servers (Postfix policy delegation): unix:PATH or inet:ADDRESS:PORT, asked at RCPT.
         policy: Vec<String> = Vec::new();
         /// Milters asked during the session: unix:PATH or inet:ADDRESS:PORT.

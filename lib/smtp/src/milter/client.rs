@@ -101,12 +101,13 @@ pub struct Client<S> {
     stream: S,
     buffer: Vec<u8>,
     steps: u32,
+    version: u32,
 }
 
 impl<S: Read + Write> Client<S> {
     /// Negotiates over a connected stream.
     pub fn negotiate(stream: S) -> Result<Self, MilterError> {
-        let mut client = Self { stream, buffer: Vec::new(), steps: 0 };
+        let mut client = Self { stream, buffer: Vec::new(), steps: 0, version: 0 };
         let offer = [VERSION, ACTIONS, STEPS].map(u32::to_be_bytes).concat();
         client.stream.write_all(&encode(b'O', &offer))?;
         let packet = client.packet()?;
@@ -120,6 +121,7 @@ impl<S: Read + Write> Client<S> {
             return Err(MilterError::Negotiation);
         }
         client.steps = steps;
+        client.version = version;
         Ok(client)
     }
 
@@ -264,6 +266,15 @@ impl<S: Read + Write> Client<S> {
     /// The message is given up; there is no answer.
     pub fn abort(&mut self) -> Result<(), MilterError> {
         Ok(self.stream.write_all(&encode(b'A', b""))?)
+    }
+
+    /// The client has become another one: the milter forgets it and waits for the next connect step on this stream.
+    /// Milters of a version before 6 cannot (SMFIC_QUIT_NC came with it).
+    pub fn start_over(&mut self) -> Result<(), MilterError> {
+        if self.version < VERSION {
+            return Err(MilterError::Negotiation);
+        }
+        Ok(self.stream.write_all(&encode(b'K', b""))?)
     }
 
     /// The connection is over; there is no answer.

@@ -109,11 +109,21 @@ impl Machine {
 
     /// Writes the opening reply: 220 opens the session, 554 leaves only QUIT (RFC 5321 3.1), 421 closes.
     pub fn greet(&mut self, reply: &Reply) {
-        reply.write(&mut self.out);
+        self.say(reply);
         self.refused = !reply.is_success();
         if reply.code() == 421 {
             self.mode = Mode::Closed;
         }
+    }
+
+    /// What the transaction has agreed on, for commands and replies (RFC 6531 3.4, 3.7.4).
+    fn charset(&self) -> Charset {
+        if self.transaction.as_ref().is_some_and(|t| t.utf8) { Charset::Utf8 } else { Charset::Ascii }
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        let charset = self.charset();
+        reply.write(&mut self.out, charset);
     }
 
     /// Changes what is announced, after TLS, AUTH or XCLIENT.
@@ -168,7 +178,7 @@ impl Machine {
 
     /// Ends the conversation with a 421 or other reply.
     pub fn close(&mut self, reply: &Reply) {
-        reply.write(&mut self.out);
+        self.say(reply);
         self.mode = Mode::Closed;
         self.pending = Pending::Nothing;
     }
@@ -225,8 +235,7 @@ impl Machine {
         if text.len() > COMMAND_MAX && !auth {
             return self.bad_line("line too long");
         }
-        let charset = if self.transaction.as_ref().is_some_and(|t| t.utf8) { Charset::Utf8 } else { Charset::Ascii };
-        match parse(&text, charset) {
+        match parse(&text, self.charset()) {
             Ok(command) => self.command(command),
             Err(error) => self.syntax(&text, error),
         }
@@ -446,7 +455,7 @@ impl Machine {
     fn junk(&mut self, reply: Reply) -> Option<Step> {
         let step = self.count_junk();
         if step.is_none() && !matches!(self.mode, Mode::Closed) {
-            reply.write(&mut self.out);
+            self.say(&reply);
         }
         step
     }
@@ -487,7 +496,7 @@ impl Machine {
             return (used, self.content_end(facts));
         }
         self.mode = Mode::Command;
-        Reply::new(250, "2.0.0", "chunk received").write(&mut self.out);
+        self.say(&Reply::new(250, "2.0.0", "chunk received"));
         (used, None)
     }
 
@@ -530,7 +539,7 @@ impl Machine {
         if verb != HelloVerb::Helo {
             lines.extend(self.offer.keywords());
         }
-        Reply::lines(250, lines).write(&mut self.out);
+        self.say(&Reply::lines(250, lines));
         self.reset(); // RFC 5321 4.1.4: a greeting acts as RSET
         self.hello = Some(verb);
     }
@@ -545,7 +554,10 @@ impl Machine {
             self.mode = Mode::Discard { left: size, reply };
             return;
         }
-        reply.write(&mut self.out);
+        // RFC 6531 3.7.4: the reply to a MAIL with SMTPUTF8 may be UTF-8 already
+        let utf8 = matches!(pending, Pending::Mail { utf8: true, .. });
+        let charset = if utf8 { Charset::Utf8 } else { self.charset() };
+        reply.write(&mut self.out, charset);
         self.apply(pending, &reply);
         if reply.code() == 421 {
             self.mode = Mode::Closed;
@@ -555,7 +567,7 @@ impl Machine {
     /// Answers content in LMTP: one reply per accepted recipient.
     pub fn answer_each(&mut self, replies: &[Reply]) {
         for reply in replies {
-            reply.write(&mut self.out);
+            self.say(reply);
         }
         if std::mem::replace(&mut self.pending, Pending::Nothing) == Pending::Content {
             self.mails += 1;
@@ -623,7 +635,7 @@ impl Machine {
     }
 
     fn soft_fail(&mut self, line: &str, reply: Reply) -> Option<Step> {
-        reply.write(&mut self.out);
+        self.say(&reply);
         if self.notes.len() < 16 {
             self.notes.push((line.to_owned(), reply));
         }

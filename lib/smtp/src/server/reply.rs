@@ -1,8 +1,10 @@
 //! Replies as the server writes them.
 //!
-//! Standards   RFC 5321 4.2, 4.5.3.1.5 (512 octets a line); RFC 2034 (each line begins with the status)
+//! Standards   RFC 5321 4.2, 4.5.3.1.5 (512 octets a line); RFC 2034 (each line begins with the status); RFC 6531 3.7.4
 //! Invariants  no control character and no CR or LF reaches the wire except the line ends written here; text outside
-//!             ASCII is replaced by `?` (a client without SMTPUTF8 may read it)
+//!             ASCII is replaced by `?` unless the client has said SMTPUTF8
+
+use penny_addr::Charset;
 
 /// Longest text on one line, so that code, status and CRLF fit in 512 octets.
 const TEXT_MAX: usize = 480;
@@ -68,30 +70,32 @@ impl Reply {
         self.code >= 400
     }
 
-    /// Adds the reply to the output.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let pieces: Vec<String> = self.lines.iter().flat_map(|line| fold(line)).collect();
+    /// Adds the reply to the output; `charset` is what the client reads.
+    pub fn write(&self, out: &mut Vec<u8>, charset: Charset) {
+        let pieces: Vec<String> = self.lines.iter().flat_map(|line| fold(line, charset)).collect();
         let last = pieces.len().saturating_sub(1);
         for (at, piece) in pieces.iter().enumerate() {
             let dash = if at == last { ' ' } else { '-' };
-            let status = self.status.as_ref().map(|s| format!("{} ", printable(s))).unwrap_or_default();
+            let status = self.status.as_ref().map(|s| format!("{} ", printable(s, Charset::Ascii))).unwrap_or_default();
             out.extend_from_slice(format!("{}{dash}{status}{piece}\r\n", self.code).as_bytes());
         }
     }
 }
 
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect()
+fn printable(text: &str, charset: Charset) -> String {
+    let fits = |c: char| (' '..='~').contains(&c) || (charset == Charset::Utf8 && !c.is_ascii() && !c.is_control());
+    text.chars().map(|c| if fits(c) { c } else { '?' }).collect()
 }
 
-/// Breaks a long text at spaces where it can.
-fn fold(line: &str) -> Vec<String> {
-    let text = printable(line);
+/// Breaks a long text at spaces where it can, never inside a character.
+fn fold(line: &str, charset: Charset) -> Vec<String> {
+    let text = printable(line, charset);
     let mut pieces = Vec::new();
     let mut rest = text.as_str();
     while rest.len() > TEXT_MAX {
-        let cut = rest.get(..TEXT_MAX).and_then(|head| head.rfind(' ')).filter(|&at| at > 0).unwrap_or(TEXT_MAX);
-        let (head, tail) = rest.split_at(cut); // ASCII only: every index is a border
+        let (head, _) = rest.split_at(rest.floor_char_boundary(TEXT_MAX));
+        let cut = head.rfind(' ').filter(|&at| at > 0).unwrap_or(head.len());
+        let (head, tail) = rest.split_at(cut);
         pieces.push(head.to_owned());
         rest = tail.trim_start();
     }
@@ -115,8 +119,12 @@ mod tests {
     use super::*;
 
     fn wire(reply: &Reply) -> String {
+        wire_in(reply, Charset::Ascii)
+    }
+
+    fn wire_in(reply: &Reply, charset: Charset) -> String {
         let mut out = Vec::new();
-        reply.write(&mut out);
+        reply.write(&mut out, charset);
         String::from_utf8(out).unwrap()
     }
 
@@ -128,6 +136,15 @@ mod tests {
         assert!(long.starts_with("550-5.1.1 word") && long.lines().last().unwrap().starts_with("550 5.1.1 "));
         assert_eq!(wire(&Reply::lines(250, vec!["a".into(), "b".into()])), "250-a\r\n250 b\r\n");
         assert!(wire(&Reply::plain(250, "x".repeat(2000))).lines().all(|line| line.len() <= 510));
+    }
+
+    #[test]
+    fn who_says_smtputf8_reads_utf8() {
+        let reply = Reply::new(550, "5.1.1", "no such user: jörg\u{85}\r\n250 ok");
+        assert_eq!(wire(&reply), "550 5.1.1 no such user: j?rg???250 ok\r\n");
+        assert_eq!(wire_in(&reply, Charset::Utf8), "550 5.1.1 no such user: jörg???250 ok\r\n");
+        let long = wire_in(&Reply::new(550, "5.1.1", format!("x{}", "ö".repeat(1000))), Charset::Utf8);
+        assert!(long.lines().count() == 5 && long.lines().all(|line| line.len() <= 510), "{long}");
     }
 
     #[test]
