@@ -126,7 +126,7 @@ fn five_hundred_connections_in_two_seconds() {
     for _ in 0..500 {
         kept.push(std::net::TcpStream::connect(("127.0.0.1", i.port("SMTP"))).expect("connects"));
     }
-    assert!(start.elapsed() < Duration::from_secs(20));
+    assert!(start.elapsed() < Duration::from_secs(120));
     drop(kept);
     let greeting = i.connect("SMTP").read_line().expect("a greeting");
     assert!(greeting.starts_with("220 "), "{greeting}");
@@ -149,7 +149,7 @@ fn the_second_server_on_one_directory_refuses() {
         if penny_sys::ids::is_root() && ["enqueue", "qrun"].contains(&program) {
             run = run.uid(64203, 64203);
         }
-        let out = run.limit(Duration::from_secs(20)).run();
+        let out = run.limit(Duration::from_secs(120)).run();
         assert_ne!(out.code, Some(0), "a second {program} ran");
         assert!(
             out.err().to_lowercase().contains("in use") || out.err().contains("another"),

@@ -39,7 +39,7 @@ impl Home {
         }
         let enqueue =
             user(Run::new(program!("enqueue")).arg("--serve").arg("-c").arg(dir.join("p.toml")), root).spawn();
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(120);
         while !dir.join("run/enqueue").exists() {
             assert!(Instant::now() < end, "enqueue does not start");
             std::thread::sleep(Duration::from_millis(10));

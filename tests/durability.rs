@@ -4,71 +4,25 @@
 //! inode, link or rename to its final name, fsync of its directory, and only then the first octet of the answer.
 //! With EIO injected into each of these fsyncs the answer is 4xx, NO or 75 and no half state stays.
 
+#[path = "support/strace.rs"]
+mod strace;
 #[path = "support/instance.rs"]
 mod support;
 
 use penny_testkit::Client;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use strace::Trace;
 use support::{Instance, files, until};
 
-const CALLS: &str = "trace=fsync,fdatasync,linkat,link,rename,renameat,renameat2,write,writev,sendto,sendmsg,exit_group,unlink,unlinkat";
+const CALLS: &str =
+    "fsync,fdatasync,linkat,link,rename,renameat,renameat2,write,writev,sendto,sendmsg,exit_group,unlink,unlinkat";
 
-/// strace attached to running processes.
-struct Trace {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Trace {
-    fn attach(instance: &Instance, programs: &[&str], more: &[&str]) -> Trace {
-        let log = instance.dir.path().join(format!("trace{}", std::process::id()));
-        let _ = std::fs::remove_file(&log);
-        let mut command = Command::new("strace");
-        command.args(["-f", "-y", "-ttt", "-s", "300", "-e", CALLS, "-o"]).arg(&log).args(more);
-        for p in programs {
-            command.arg("-p").arg(instance.pid_of(p).to_string());
-        }
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace starts");
-        let attached = |pid: i32| {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            status.lines().any(|l| l.starts_with("TracerPid:") && !l.ends_with("\t0"))
-        };
-        until("strace", || programs.iter().all(|p| attached(instance.pid_of(p))).then_some(()));
-        Trace { child, log }
-    }
-
-    /// Ends the trace and gives its lines in the order the calls ended.
-    fn lines(mut self) -> Vec<String> {
-        let _ = Command::new("kill").arg("-INT").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
-        whole_lines(&std::fs::read_to_string(&self.log).unwrap_or_default())
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Joins `<unfinished ...>` with its `resumed` line, at the place where the call ended.
-fn whole_lines(text: &str) -> Vec<String> {
-    let mut open = std::collections::HashMap::new();
-    let mut out = Vec::new();
-    for line in text.lines() {
-        let pid = line.split_whitespace().next().unwrap_or("").to_string();
-        if let Some(head) = line.strip_suffix(" <unfinished ...>") {
-            open.insert(pid, head.to_string());
-        } else if let Some((_, tail)) = line.split_once(" resumed>") {
-            out.push(open.remove(&pid).unwrap_or_default() + tail);
-        } else {
-            out.push(line.to_string());
-        }
-    }
-    out
+/// Traces what commits, of running programs.
+fn traced(instance: &Instance, programs: &[&str], more: &[String]) -> Trace {
+    let pids: Vec<i32> = programs.iter().map(|p| instance.pid_of(p)).collect();
+    let more: Vec<&str> = std::iter::once("-f").chain(more.iter().map(String::as_str)).collect();
+    Trace::attach(instance, &pids, CALLS, &more)
 }
 
 fn position(lines: &[String], from: usize, what: &str, fits: impl Fn(&str) -> bool) -> usize {
@@ -140,7 +94,7 @@ fn smtp_answers_after_the_disk() {
     }
     // nobody listens at the sink: the entry stays in the queue, where it can be looked at
     let i = Instance::up(&[]);
-    let trace = Trace::attach(&i, &["listen", "enqueue"], &[]);
+    let trace = traced(&i, &["listen", "enqueue"], &[]);
     let reply = send(&mut i.connect("SMTP"), "EHLO", "far@remote.test", "marker-smtp");
     assert!(reply.starts_with("250"), "{reply}");
     let file = until("the entry", || holding(&i.queue(""), "marker-smtp"));
@@ -153,7 +107,7 @@ fn lmtp_answers_after_the_disk() {
         return;
     }
     let i = Instance::up(&[]);
-    let trace = Trace::attach(&i, &["listen", "spawn"], &[]);
+    let trace = traced(&i, &["listen", "spawn"], &[]);
     let reply = send(&mut i.connect("LMTP"), "LHLO", "user1@example.test", "marker-lmtp");
     assert!(reply.starts_with("250"), "{reply}");
     let file = holding(&i.maildir("user1"), "marker-lmtp").expect("delivered before the reply");
@@ -166,7 +120,7 @@ fn sendmail_and_deliver_exit_after_the_disk() {
         return;
     }
     let i = Instance::up(&[]);
-    let trace = Trace::attach(&i, &["enqueue"], &[]);
+    let trace = traced(&i, &["enqueue"], &[]);
     let out = penny_testkit::Run::new(i.program("sendmail"))
         .env("PENNYPOST_CONFIG", i.config())
         .args(["-f", "a@example.test", "far@remote.test"])
@@ -180,7 +134,10 @@ fn sendmail_and_deliver_exit_after_the_disk() {
     std::fs::create_dir(&place).expect("made");
     let log = place.join("deliver");
     let mut run = penny_testkit::Run::new("strace");
-    run = run.args(["-f", "-y", "-ttt", "-s", "300", "-e", CALLS, "-o"]).arg(&log).arg(i.program("deliver"));
+    run = run
+        .args(["-f", "-y", "-ttt", "-s", "300", "-e", &format!("trace={CALLS}"), "-o"])
+        .arg(&log)
+        .arg(i.program("deliver"));
     run = run.arg("-c").arg(i.config()).args(["-d", "user2@example.test"]).stdin("Subject: x\n\nmarker-deliver\n");
     if penny_sys::ids::is_root() {
         std::os::unix::fs::chown(&place, Some(64205), Some(64205)).expect("chown");
@@ -188,7 +145,7 @@ fn sendmail_and_deliver_exit_after_the_disk() {
     }
     run.run().expect_code(0);
     let file = holding(&i.maildir("user2"), "marker-deliver").expect("delivered");
-    let lines = whole_lines(&std::fs::read_to_string(&log).expect("trace"));
+    let lines = strace::read_lines(&log);
     prove(&lines, &file, |l| l.contains("exit_group(0)"));
 }
 
@@ -207,13 +164,13 @@ fn imap_answers_after_the_disk() {
         c.send(format!("{text}\r\n"));
         c.until(&format!("{tag} ")).pop().expect("an answer")
     };
-    let trace = Trace::attach(&i, &["imapd"], &[]);
+    let trace = traced(&i, &["imapd"], &[]);
     assert!(append(&mut c, "a2", "marker-append").starts_with("a2 OK"));
     let file = holding(&i.maildir("user1"), "marker-append").expect("appended");
     prove(&trace.lines(), &file, |l| is_reply(l, "a2 OK"));
 
     say(&mut c, "a3 SELECT INBOX", "a3 ");
-    let trace = Trace::attach(&i, &["imapd"], &[]);
+    let trace = traced(&i, &["imapd"], &[]);
     assert!(say(&mut c, "a4 COPY 1 Other", "a4 ").starts_with("a4 OK"));
     let copy = holding(&i.maildir("user1").join(".Other"), "marker-append").expect("copied");
     let lines = trace.lines();
@@ -224,7 +181,7 @@ fn imap_answers_after_the_disk() {
 
     assert!(append(&mut c, "a5", "marker-move").starts_with("a5 OK"));
     let inode = std::fs::metadata(holding(&i.maildir("user1"), "marker-move").expect("appended")).expect("file").ino();
-    let trace = Trace::attach(&i, &["imapd"], &[]);
+    let trace = traced(&i, &["imapd"], &[]);
     assert!(say(&mut c, "a6 MOVE 2 Other", "a6 ").starts_with("a6 OK"));
     let moved = holding(&i.maildir("user1").join(".Other"), "marker-move").expect("moved");
     let lines = trace.lines();
@@ -239,9 +196,10 @@ fn fake_sync(file: &Path) -> String {
     format!("0 0.0 fsync(3</before/#{inode}>(deleted)) = 0")
 }
 
-/// Injects EIO into the n-th fsync of the traced processes.
+/// Injects EIO into the n-th fsync of the traced processes; it takes a third of a second to fail, long enough for
+/// whoever acts on a name before it is promised.
 fn inject(n: usize) -> Vec<String> {
-    vec!["-e".into(), format!("inject=fsync,fdatasync:error=EIO:when={n}")]
+    vec!["-e".into(), format!("inject=fsync,fdatasync:error=EIO:delay_enter=300000:when={n}")]
 }
 
 #[test]
@@ -250,13 +208,8 @@ fn smtp_refuses_when_the_disk_fails() {
         return;
     }
     let i = Instance::up(&[]);
-    // qrun stands still: an entry that it takes between the link and the failed fsync of the directory is delivered
-    // although the client was told to try again, which is the one duplicate rule 2 allows
-    let qrun = i.pid_of("qrun");
-    penny_sys::process::kill(qrun, 19); // SIGSTOP
     for n in 1..=2 {
-        let more = inject(n);
-        let trace = Trace::attach(&i, &["enqueue"], &more.iter().map(String::as_str).collect::<Vec<_>>());
+        let trace = traced(&i, &["enqueue"], &inject(n));
         let marker = format!("marker-eio-{n}");
         let reply = send(&mut i.connect("SMTP"), "EHLO", "far@remote.test", &marker);
         let lines = trace.lines();
@@ -264,7 +217,6 @@ fn smtp_refuses_when_the_disk_fails() {
         assert!(reply.starts_with("451") || reply.starts_with("452"), "fsync {n}: {reply}");
         assert!(holding(&i.queue(""), &marker).is_none(), "fsync {n}: a half entry stayed");
     }
-    penny_sys::process::kill(qrun, 18); // SIGCONT
     // the service goes on
     assert!(send(&mut i.connect("SMTP"), "EHLO", "far@remote.test", "after").starts_with("250"));
 }
@@ -278,8 +230,7 @@ fn lmtp_refuses_when_the_disk_fails() {
     // the mailbox and its directories are there already: only the message's own syncs are left
     assert!(send(&mut i.connect("LMTP"), "LHLO", "user1@example.test", "first").starts_with("250"));
     for n in 1..=2 {
-        let more = inject(n);
-        let trace = Trace::attach(&i, &["spawn"], &more.iter().map(String::as_str).collect::<Vec<_>>());
+        let trace = traced(&i, &["spawn"], &inject(n));
         let marker = format!("marker-eio-{n}");
         let reply = send(&mut i.connect("LMTP"), "LHLO", "user1@example.test", &marker);
         let lines = trace.lines();
@@ -298,8 +249,7 @@ fn imap_refuses_when_the_disk_fails() {
     let mut c = i.imap("user1");
     say(&mut c, "b0 SELECT INBOX", "b0 ");
     for n in 1..=2 {
-        let more = inject(n);
-        let trace = Trace::attach(&i, &["imapd"], &more.iter().map(String::as_str).collect::<Vec<_>>());
+        let trace = traced(&i, &["imapd"], &inject(n));
         let text = format!("Subject: x\r\n\r\nmarker-eio-{n}\r\n");
         c.line(&format!("b{n} APPEND INBOX {{{}}}", text.len()));
         c.until("+");

@@ -4,15 +4,19 @@
 //! A program that lives for one job runs under strace, which kills it at its n-th such call; a resident one is attached
 //! to and, once killed, the whole server is started again. n goes up until the program survives.
 
+#[path = "support/strace.rs"]
+mod strace;
 #[path = "support/instance.rs"]
 mod support;
 
+use penny_testkit::{Sink, TempDir};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
+use strace::Trace;
 use support::{Instance, files, until};
 
 const CALLS: [&str; 15] = [
@@ -40,30 +44,92 @@ fn inject(call: &str, n: usize) -> String {
     format!("inject={call}:signal=KILL:when={n}")
 }
 
-/// Says the whole dialogue at its own pace; true when the message was answered with 250.
-fn send(i: &Instance, service: &str, marker: &str) -> bool {
-    talk(i, service, marker).unwrap_or(false)
+/// The way of the message: where it enters, for whom, and where the host of the foreign domain is.
+struct Way {
+    i: Instance,
+    service: &'static str,
+    recipient: &'static str,
+    sink: Option<Sink>,
 }
 
-fn talk(i: &Instance, service: &str, marker: &str) -> std::io::Result<bool> {
-    let mut s = TcpStream::connect(("127.0.0.1", i.port(service)))?;
-    s.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let greeting = if service == "LMTP" { "LHLO" } else { "EHLO" };
-    let text = format!("Subject: {marker}\r\n\r\n{marker}\r\n.\r\n");
-    let lines = [
-        String::new(),
-        format!("{greeting} c.test\r\n"),
-        "MAIL FROM:<a@away.test>\r\n".into(),
-        "RCPT TO:<user1@example.test>\r\n".into(),
-        "DATA\r\n".into(),
-        text,
-    ];
-    let mut last = String::new();
-    for line in lines {
-        s.write_all(line.as_bytes())?;
-        last = reply(&mut s)?;
+impl Way {
+    fn new(service: &'static str, recipient: &'static str) -> Way {
+        let foreign = recipient.ends_with("@remote.test");
+        let sink = foreign.then(|| {
+            let refuses = |line: &str| line.contains("<nobody@").then(|| "550 5.1.1 no such user".to_owned());
+            Sink::builder().script(refuses).start()
+        });
+        // a connection kept for the next message would be a process kept alive
+        let extra = TempDir::new();
+        extra.write("extra", "[remote]\nidle = 0\n");
+        let mut variables =
+            vec![("RETRY_MIN", "1".to_owned()), ("EXTRA_CONFIG", extra.join("extra").display().to_string())];
+        variables.extend(sink.as_ref().map(|s| ("SINK_PORT", s.port().to_string())));
+        let variables: Vec<_> = variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        Way { i: Instance::up(&variables), service, recipient, sink }
     }
-    Ok(last.starts_with("250"))
+
+    /// Says the whole dialogue at its own pace; true when the message was answered with 250.
+    fn send(&self, marker: &str) -> bool {
+        self.talk(marker).unwrap_or(false)
+    }
+
+    fn talk(&self, marker: &str) -> std::io::Result<bool> {
+        let mut s = TcpStream::connect(("127.0.0.1", self.i.port(self.service)))?;
+        s.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let greeting = if self.service == "LMTP" { "LHLO" } else { "EHLO" };
+        let lines = [
+            String::new(),
+            format!("{greeting} c.test\r\n"),
+            "MAIL FROM:<user1@example.test>\r\n".into(),
+            format!("RCPT TO:<{}>\r\n", self.recipient),
+            "DATA\r\n".into(),
+            format!("Subject: {marker}\r\n\r\n{marker}\r\n.\r\n"),
+        ];
+        let mut last = String::new();
+        for line in lines {
+            s.write_all(line.as_bytes())?;
+            last = reply(&mut s)?;
+        }
+        Ok(last.starts_with("250"))
+    }
+
+    /// How often the message, or the report about it, came to its end.
+    fn copies(&self, marker: &str) -> usize {
+        let line = format!("Subject: {marker}");
+        let in_maildir =
+            |f: &std::path::PathBuf| std::fs::read_to_string(f).is_ok_and(|t| t.lines().any(|l| l == line));
+        let maildir = self.i.maildir("user1");
+        let here: usize =
+            ["new", "cur"].iter().map(|d| files(&maildir.join(d)).iter().filter(|f| in_maildir(f)).count()).sum();
+        let there = self
+            .sink
+            .as_ref()
+            .map_or(0, |s| s.mails().iter().filter(|m| m.text().lines().any(|l| l.trim_end() == line)).count());
+        here + there
+    }
+
+    /// Waits until nothing is left to do, without waiting for the back-off: the next kill must not meet this message.
+    fn is_quiet(&self) {
+        until("an empty queue", || {
+            let left: usize = ["new", "cur", "log"].iter().map(|d| files(&self.i.queue(d)).len()).sum();
+            if left > 0 {
+                let _ = Command::new(self.i.program("qctl")).arg("-c").arg(self.i.config()).arg("flush").output();
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            (left == 0).then_some(())
+        });
+    }
+
+    /// Everything accepted came, with at most one more copy for the job in flight, and nothing is left behind.
+    fn settle(&self, accepted: &[String]) {
+        self.is_quiet();
+        for marker in accepted {
+            let n = self.copies(marker);
+            assert!((1..=2).contains(&n), "{marker} came {n} times");
+        }
+        assert!(files(&self.i.queue("corrupt")).is_empty(), "an entry was set aside");
+    }
 }
 
 /// Reads one reply, its last line.
@@ -83,35 +149,9 @@ fn reply(s: &mut TcpStream) -> std::io::Result<String> {
     }
 }
 
-fn copies(i: &Instance, marker: &str) -> usize {
-    let has =
-        |f: &std::path::PathBuf| std::fs::read_to_string(f).is_ok_and(|t| t.contains(&format!("Subject: {marker}\n")));
-    let maildir = i.maildir("user1");
-    ["new", "cur"].iter().map(|d| files(&maildir.join(d)).iter().filter(|f| has(f)).count()).sum()
-}
-
-/// Everything accepted is there, and nothing is left behind.
-fn settle(i: &Instance, accepted: &[String]) {
-    for marker in accepted {
-        until(&format!("delivery of {marker}"), || (copies(i, marker) > 0).then_some(()));
-    }
-    until("an empty queue", || {
-        let left: usize = ["new", "cur", "log"].iter().map(|d| files(&i.queue(d)).len()).sum();
-        (left == 0).then_some(())
-    });
-    for marker in accepted {
-        let n = copies(i, marker);
-        assert!(n <= 2, "{marker} came {n} times");
-    }
-    assert!(files(&i.queue("corrupt")).is_empty(), "an entry was set aside");
-}
-
 /// A program that is started for each job: its place is taken by a script that starts it under strace.
-fn kill_each_call_of_a_job(program: &str, service: &str) {
-    if !penny_testkit::have(program, "strace") {
-        return;
-    }
-    let i = Instance::up(&[("RETRY_MIN", "1")]);
+fn kill_each_call_of_a_job(program: &str, way: &Way) {
+    let i = &way.i;
     let real = i.top().join("prog").join(format!("{program}.real"));
     std::fs::rename(i.program(program), &real).expect("renamed");
     for d in [i.top(), i.top().join("log")] {
@@ -121,18 +161,21 @@ fn kill_each_call_of_a_job(program: &str, service: &str) {
     for call in CALLS {
         for n in 1..CALLS_MAX {
             let (marker, flag) = (format!("crash-{program}-{call}-{n}"), i.top().join(format!("killed-{call}-{n}")));
-            place_script(&i, program, &real, &flag, &inject(call, n));
-            if send(&i, service, &marker) {
-                accepted.push(marker.clone());
+            place_script(i, program, &real, &flag, &inject(call, n));
+            let answered = way.send(&marker);
+            let died = was_killed(i, &flag);
+            if answered {
+                accepted.push(marker);
             }
-            if !was_killed(&i, &flag) {
+            way.is_quiet();
+            if !died {
                 break;
             }
             killed += 1;
         }
     }
-    assert!(killed > 3, "{program} was killed {killed} times only");
-    settle(&i, &accepted);
+    assert!(killed > 0, "{program} was never killed");
+    way.settle(&accepted);
 }
 
 /// Puts a script in the program's place that starts it under strace, once: the retry of the same message goes through.
@@ -159,23 +202,6 @@ fn was_killed(i: &Instance, flag: &Path) -> bool {
     end.contains("SIGKILL")
 }
 
-/// strace at a resident program.
-fn attach(i: &Instance, program: &str, inject: &str) -> (Child, i32) {
-    let pid = i.pid_of(program);
-    let mut command = Command::new("strace");
-    // the children of spawn are not spawn; the threads of enqueue are enqueue
-    if program != "spawn" {
-        command.arg("-f");
-    }
-    command.args(["-qq", "-o", "/dev/null", "-e", inject, "-p", &pid.to_string()]);
-    let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace starts");
-    until("strace", || {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.lines().any(|l| l.starts_with("TracerPid:") && !l.ends_with("\t0")).then_some(())
-    });
-    (child, pid)
-}
-
 fn gone(pid: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status.is_empty() || status.lines().any(|l| l.starts_with("State:") && l.contains('Z'))
@@ -185,12 +211,12 @@ fn kill_each_call_of_a_service(program: &str) {
     if !penny_testkit::have(program, "strace") {
         return;
     }
-    let mut i = Instance::up(&[("RETRY_MIN", "1")]);
+    let mut way = Way::new("SMTP", "user1@example.test");
     let (mut accepted, mut killed) = (Vec::new(), 0);
     for call in CALLS {
         for n in 1..CALLS_MAX {
             let marker = format!("crash-{program}-{call}-{n}");
-            let (answered, died) = send_while_traced(&i, program, &inject(call, n), &marker);
+            let (answered, died) = send_while_traced(&way, program, &inject(call, n), &marker);
             if answered {
                 accepted.push(marker);
             }
@@ -198,42 +224,69 @@ fn kill_each_call_of_a_service(program: &str) {
                 break;
             }
             killed += 1;
-            i.restart();
+            way.i.restart();
+            way.is_quiet();
         }
     }
-    assert!(killed > 1, "{program} was killed {killed} times only");
-    settle(&i, &accepted);
+    assert!(killed > 0, "{program} was never killed");
+    way.settle(&accepted);
 }
 
 /// Sends one message with strace at the service; was it answered with 250, and did the service die?
-fn send_while_traced(i: &Instance, program: &str, inject: &str, marker: &str) -> (bool, bool) {
-    let (mut strace, pid) = attach(i, program, inject);
-    let answered = send(i, "SMTP", marker);
+fn send_while_traced(way: &Way, program: &str, inject: &str, marker: &str) -> (bool, bool) {
+    let pid = way.i.pid_of(program);
+    // the children of spawn and listen are other programs; the threads of enqueue are enqueue
+    let follow: &[&str] = if ["spawn", "listen"].contains(&program) { &[] } else { &["-f"] };
+    let calls = CALLS.join(",");
+    let options: Vec<&str> = [follow, &["-e", inject]].concat();
+    let trace = Trace::attach(&way.i, &[pid], &calls, &options);
+    let answered = way.send(marker);
     let start = Instant::now();
     // the work goes on after the answer
-    while !gone(pid) && start.elapsed() < Duration::from_secs(4) && !(answered && copies(i, marker) > 0) {
+    while !gone(pid) && start.elapsed() < Duration::from_secs(20) && !(answered && way.copies(marker) > 0) {
         std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_millis(200));
     let died = gone(pid);
-    let _ = strace.kill();
-    let _ = strace.wait();
+    drop(trace);
     (answered, died)
+}
+
+/// What a job does from the network to its end, at each call.
+fn job(program: &str, service: &'static str, recipient: &'static str) {
+    if penny_testkit::have(program, "strace") {
+        kill_each_call_of_a_job(program, &Way::new(service, recipient));
+    }
 }
 
 #[test]
 fn deliver_from_the_queue() {
-    kill_each_call_of_a_job("deliver", "SMTP");
+    job("deliver", "SMTP", "user1@example.test");
 }
 
 #[test]
 fn deliver_from_lmtp() {
-    kill_each_call_of_a_job("deliver", "LMTP");
+    job("deliver", "LMTP", "user1@example.test");
 }
 
 #[test]
 fn smtpd() {
-    kill_each_call_of_a_job("smtpd", "SMTP");
+    job("smtpd", "SMTP", "user1@example.test");
+}
+
+#[test]
+fn remote() {
+    job("remote", "SMTP", "friend@remote.test");
+}
+
+#[test]
+fn bounce() {
+    job("bounce", "SMTP", "nobody@remote.test");
+}
+
+#[test]
+fn listen() {
+    kill_each_call_of_a_service("listen");
 }
 
 #[test]

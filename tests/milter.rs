@@ -261,7 +261,7 @@ fn opendkim_signs_unmodified() {
     std::fs::write(&config, text).unwrap();
     let child = Command::new("opendkim").arg("-f").arg("-x").arg(&config).process_group(0).spawn().unwrap();
     let _daemon = Daemon(child);
-    assert!(wait_for(port, Duration::from_secs(10)));
+    assert!(wait_for(port, Duration::from_secs(120)));
     let instance = hooked(port);
     let output = instance.stranger("mx").stdin(message("a")).run();
     assert_eq!(codes(&output), "220 250 250 250 354 250 221", "{}", output.describe());

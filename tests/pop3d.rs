@@ -90,7 +90,7 @@ fn one_session_at_a_time() {
     let mut greeting = [0; 3];
     std::io::Read::read_exact(first.child.stdout.as_mut().unwrap(), &mut greeting).unwrap();
     h.session().stdin("QUIT\r\n").run().expect_out("-ERR [IN-USE]");
-    assert_eq!(first.wait(Duration::from_secs(5)), Some(0));
+    assert_eq!(first.wait(Duration::from_secs(60)), Some(0));
     h.session().stdin("QUIT\r\n").run().expect_out("+OK 3 messages");
 }
 
@@ -146,7 +146,7 @@ fn with_login() -> (Home, Run) {
     let lookup = Run::new(program!("lookup")).arg("--serve").arg("-c").arg(h.dir.join("p.toml"));
     let lookup = if root { lookup.uid(54_002, 54_002) } else { lookup };
     h._lookup = Some(lookup.spawn());
-    let end = std::time::Instant::now() + Duration::from_secs(10);
+    let end = std::time::Instant::now() + Duration::from_secs(120);
     while !h.dir.join("run/lookup").exists() {
         assert!(std::time::Instant::now() < end, "lookup does not start");
         std::thread::sleep(Duration::from_millis(10));

@@ -273,7 +273,7 @@ fn a_term_signal_ends_it_in_order() {
     let qrun = post.services.remove(at).1;
     let status = std::process::Command::new("kill").arg(qrun.pid().to_string()).status().unwrap();
     assert!(status.success());
-    assert_eq!(qrun.wait(Duration::from_secs(20)), Some(0));
+    assert_eq!(qrun.wait(Duration::from_secs(60)), Some(0));
     post.start("qrun");
     post.wait_mails("joe", 20);
     post.wait_empty();

@@ -88,8 +88,8 @@ fn old_mail_does_not_stand_in_the_way() {
         "{count} entries: start-up {started:?}, resident {memory} KiB, {peak} KiB while all are due; a new message takes \
          {quiet:?} beside them, {busy:?} while all are due; retry of all {swept:?}"
     );
-    assert!(started < Duration::from_secs(10), "start-up took {started:?}");
-    assert!(busy < Duration::from_secs(5), "a new message waited {busy:?}");
+    assert!(started < Duration::from_secs(60), "start-up took {started:?}");
+    assert!(busy < Duration::from_secs(60), "a new message waited {busy:?}");
     assert!(peak < 200 << 10, "{peak} KiB");
     assert_eq!(post.files("cur").len(), count as usize, "nothing lost");
 }

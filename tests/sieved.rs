@@ -100,7 +100,7 @@ fn with_login() -> (Home, Run) {
     }
     let lookup = Run::new(program!("lookup")).arg("--serve").arg("-c").arg(h.dir.join("p.toml"));
     h._lookup = Some(if root { lookup.uid(54_002, 54_002) } else { lookup }.spawn());
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(120);
     while !h.dir.join("run/lookup").exists() {
         assert!(Instant::now() < end, "lookup does not start");
         std::thread::sleep(Duration::from_millis(10));

@@ -132,7 +132,7 @@ fn a_silent_resolver_lets_mail_in() {
     ));
     let start = std::time::Instant::now();
     assert_eq!(rcpt(&instance).0, "250");
-    assert!(start.elapsed() < std::time::Duration::from_secs(4));
+    assert!(start.elapsed() < std::time::Duration::from_secs(30));
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn postgrey_is_understood() {
     let mut child = command.spawn().unwrap();
     let start = std::time::Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < std::time::Duration::from_secs(20), "postgrey does not start");
+        assert!(start.elapsed() < std::time::Duration::from_secs(120), "postgrey does not start");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     let instance =

@@ -139,6 +139,7 @@ impl Runner {
     /// Brings entries into memory: parked ones whose destination has room, new ones, due ones.
     pub fn load_entries(&mut self) {
         self.unpark();
+        self.fresh.extend(self.unanswered.drain(..));
         let time = now();
         for _ in 0..LOAD_PORTION {
             if self.entries.len() >= ACTIVE_MAX {
@@ -159,16 +160,32 @@ impl Runner {
         }
     }
 
+    /// A new entry, checked, once its client has an answer.
+    fn open_new(&mut self, name: &Name) -> Option<Opened> {
+        let opened = match penny_queue::entry::open_entry(&self.queue.new_path(name)) {
+            Ok(opened) => Some(opened),
+            Err(EntryError::Gone) => None,
+            Err(EntryError::Corrupt(what)) => {
+                self.set_aside("new", OsStr::new(name.as_str()), None, &what);
+                None
+            }
+            // found again by the next scan
+            Err(EntryError::Io(e)) => {
+                log::error("open-failed", Some(name.as_str()), &[("error", &e)]);
+                None
+            }
+        };
+        if opened.as_ref().is_some_and(|o| matches!(o.is_answered(), Ok(false))) {
+            self.unanswered.push(name.clone());
+            return None;
+        }
+        self.fresh_names.remove(name);
+        opened
+    }
+
     /// Q1 to Q2, or to Q3 where the envelope or the admin wants it held.
     fn take_new(&mut self, name: Name) {
-        self.fresh_names.remove(&name);
-        let opened = match penny_queue::entry::open_entry(&self.queue.new_path(&name)) {
-            Ok(opened) => opened,
-            Err(EntryError::Gone) => return,
-            Err(EntryError::Corrupt(what)) => return self.set_aside("new", OsStr::new(name.as_str()), None, &what),
-            // found again by the next scan
-            Err(EntryError::Io(e)) => return log::error("open-failed", Some(name.as_str()), &[("error", &e)]),
-        };
+        let Some(opened) = self.open_new(&name) else { return };
         let hold = opened.envelope.hold.as_ref().map(ToString::to_string);
         let hold = hold.or_else(|| self.config.queue.start_held.then(|| "start_held".to_owned()));
         match self.queue.take(&name, hold.is_some()) {

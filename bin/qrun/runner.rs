@@ -24,6 +24,8 @@ const WAITING_MAX: usize = 250_000;
 const RESCAN: Duration = Duration::from_secs(60);
 /// How long running jobs may go on after a request to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// Time between two looks at an entry whose client has no answer yet: one fsync of new/.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(2);
 /// Time between two tries to connect to spawn.
 const SPAWN_RETRY: Duration = Duration::from_millis(500);
 
@@ -45,6 +47,8 @@ pub struct Runner {
     /// Names in new/ not yet taken.
     pub fresh: VecDeque<Name>,
     pub fresh_names: HashSet<Name>,
+    /// Those whose client has no answer yet.
+    pub unanswered: Vec<Name>,
     pub waiting: Waiting,
     /// Entries of busy destinations, waiting for room there; names only.
     pub parked: HashMap<DestKey, FairQueue<Name>>,
@@ -120,6 +124,7 @@ impl Runner {
             next_slot: 1,
             fresh: VecDeque::new(),
             fresh_names: HashSet::new(),
+            unanswered: Vec::new(),
             waiting: Waiting::new(WAITING_MAX),
             parked: HashMap::new(),
             parked_names: HashSet::new(),
@@ -166,6 +171,7 @@ impl Runner {
         let due = self.stopping.is_none()
             && (!self.entries.is_empty()
                 || !self.fresh.is_empty()
+                || !self.unanswered.is_empty()
                 || self.waiting.next_due().is_some_and(|due| due <= now()));
         !busy && !due && self.pending.due().is_none()
     }
@@ -234,6 +240,7 @@ impl Runner {
         at(self.lookup.wake());
         at(self.workers.wake(self.idle_time()));
         at(self.spawn.is_none().then_some(self.spawn_retry));
+        at((!self.unanswered.is_empty()).then(|| Instant::now() + ANSWER_PATIENCE));
         at(self.stopping.map(|t| t + STOP_PATIENCE));
         let more = self.stopping.is_none() && self.has_fresh();
         if more || self.control.as_ref().is_some_and(Control::has_work) {

@@ -49,7 +49,7 @@ fn c28_early_clients() {
     let talk = |early: bool| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
         let server: std::os::fd::OwnedFd = listener.accept().unwrap().0.into();
         if early {
             client.write_all(b"EHLO x\r\n").unwrap();

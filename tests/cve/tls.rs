@@ -23,7 +23,7 @@ fn start(instance: &Instance) -> Session {
 fn start_role(instance: &Instance, role: &str) -> Session {
     let pair = || {
         let (a, b) = UnixStream::pair().unwrap();
-        a.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        a.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
         (a, b)
     };
     let ((plain, plain_far), (control, control_far), (inner, inner_far)) = (pair(), pair(), pair());

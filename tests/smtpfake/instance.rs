@@ -112,7 +112,7 @@ fn wait_for(socket: &Path) {
     while std::os::unix::net::UnixStream::connect(socket).is_err_and(|e| e.kind() != std::io::ErrorKind::Other)
         && !socket.exists()
     {
-        assert!(start.elapsed() < Duration::from_secs(10), "{} does not appear", socket.display());
+        assert!(start.elapsed() < Duration::from_secs(120), "{} does not appear", socket.display());
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -140,9 +140,9 @@ impl Drop for Instance {
     }
 }
 
-/// Tries until something is there, for at most twenty seconds.
+/// Tries until something is there, for at most two minutes: a loaded machine is slow, not wrong.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..400 {
+    for _ in 0..2400 {
         if let Some(found) = look() {
             return found;
         }

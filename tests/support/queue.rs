@@ -202,7 +202,7 @@ pub fn recipient(address: &str, words: &str) -> Recipient {
 /// Waits for something, 20 s at most.
 #[track_caller]
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(120);
     while !done() {
         assert!(Instant::now() < end, "{what} did not come");
         std::thread::sleep(Duration::from_millis(5));

@@ -3,6 +3,8 @@
 //! Format      pennypost-queue(5): envelope block, added header fields, message, all with LF line ends
 //! Invariants  Q1: when `commit` returns Ok, the file is complete and synced, its name is in `new/` with link count 1
 //!             and `new/` is synced. On an error no name exists and nothing is left but an ignored temporary file.
+//!             The file is locked from before it has its name until `new/` is synced: qrun leaves a locked entry alone,
+//!             so that what the client is told to send again was not delivered meanwhile.
 //! Failures    ENOSPC, EDQUOT -> 4.3.1; a CR in the message -> 5.6.0; everything else -> 4.3.0
 //! Trust       the envelope was parsed by the caller; the message is any octets
 
@@ -90,25 +92,26 @@ impl Directories {
         let linked = match fs::tmpfile(&self.part("tmp"), 0o600) {
             Ok(mut file) => {
                 fill(&mut file, block, fields, message)?;
-                fs::link_fd(&file, &target)
+                fs::link_fd(&file, &target).map(|()| file)
             }
             // file systems without O_TMPFILE
             Err(_) => self.write_named(&target, block, fields, message),
         };
         match linked {
-            Ok(()) => self.sync_new(&target).map(|()| Committed::Now),
+            // the file, and with it the lock, goes after the sync
+            Ok(_locked) => self.sync_new(&target).map(|()| Committed::Now),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(Committed::Before),
             Err(e) => Err(e),
         }
     }
 
-    fn write_named(&self, target: &Path, block: &[u8], fields: &[u8], message: Message<'_>) -> io::Result<()> {
+    fn write_named(&self, target: &Path, block: &[u8], fields: &[u8], message: Message<'_>) -> io::Result<File> {
         let (mut file, path) = self.named_temporary()?;
         let result = fill(&mut file, block, fields, message).and_then(|()| fs::rename_new(&path, target));
         if result.is_err() {
             let _ = std::fs::remove_file(&path);
         }
-        result
+        result.map(|()| file)
     }
 
     /// A name that may not be on stable storage must not stay: the sender is told to try again.
@@ -130,7 +133,9 @@ pub enum Committed {
     Before,
 }
 
+/// Writes and locks the file; nobody else knows it yet.
 fn fill(file: &mut File, block: &[u8], fields: &[u8], message: Message<'_>) -> io::Result<()> {
+    file.lock()?;
     match message {
         Message::Bytes(bytes) => file.write_all(&[block, fields, bytes].concat())?,
         Message::File(from) => {

@@ -60,6 +60,17 @@ pub struct Opened {
     pub body: u64,
 }
 
+impl Opened {
+    /// Whether whoever committed this entry has finished: until then the file is locked (Q1) and may still be taken back.
+    pub fn is_answered(&self) -> io::Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => self.file.unlock().map(|()| true),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+            Err(std::fs::TryLockError::Error(e)) => Err(e),
+        }
+    }
+}
+
 /// A name found in cur/.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {

@@ -132,7 +132,7 @@ impl Player {
             panic!("no pipes")
         };
         self.play(Box::new(stdin), read_lines(stdout), None, dialog);
-        started.wait(Duration::from_secs(10))
+        started.wait(Duration::from_secs(120))
     }
 
     /// Plays over a TCP connection to 127.0.0.1.
@@ -211,7 +211,7 @@ impl Talk<'_> {
     }
 
     fn next(&mut self) -> Result<String, RecvTimeoutError> {
-        let line = self.lines.recv_timeout(Duration::from_secs(10))?;
+        let line = self.lines.recv_timeout(Duration::from_secs(120))?;
         self.said.push(format!("S: {line}"));
         Ok(line)
     }

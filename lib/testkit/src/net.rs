@@ -18,7 +18,7 @@ pub fn free_port() -> u16 {
 /// # Panics
 /// After ten seconds.
 pub fn wait_for_port(port: u16) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(120);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < end, "nothing listens on port {port}");
         std::thread::sleep(Duration::from_millis(10));
@@ -44,7 +44,7 @@ impl Client {
 
     /// Speaks over a socket that exists already.
     pub fn over(stream: TcpStream) -> Self {
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
         let _ = stream.set_nodelay(true);
         Self { stream, buffer: Vec::new() }
     }

@@ -112,7 +112,7 @@ impl Sink {
     /// After 20 s.
     #[track_caller]
     pub fn wait(&self, n: usize) -> Vec<Mail> {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(120);
         loop {
             let mails = self.mails();
             if mails.len() >= n {

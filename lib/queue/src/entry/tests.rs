@@ -161,3 +161,15 @@ fn one_scheduler_and_a_clean_tmp() {
     assert_eq!(t.0.clean_tmp(SystemTime::now()).unwrap(), 0);
     assert_eq!(t.0.clean_tmp(SystemTime::now() + Duration::from_secs(TMP_AGE_MAX + 60)).unwrap(), 1);
 }
+
+#[test]
+fn a_locked_entry_has_no_answer_yet() {
+    let t = Temp::new();
+    put(&t.0, 1, &entry("x\n"));
+    let committing = std::fs::File::open(t.0.new_path(&name(1))).unwrap();
+    committing.lock().unwrap();
+    let opened = open_entry(&t.0.new_path(&name(1))).unwrap();
+    assert!(!opened.is_answered().unwrap());
+    drop(committing);
+    assert!(opened.is_answered().unwrap());
+}
