@@ -97,7 +97,7 @@ fn smtp_answers_after_the_disk() {
     let trace = traced(&i, &["listen", "enqueue"], &[]);
     let reply = send(&mut i.connect("SMTP"), "EHLO", "far@remote.test", "marker-smtp");
     assert!(reply.starts_with("250"), "{reply}");
-    let file = until("the entry", || holding(&i.queue(""), "marker-smtp"));
+    let file = until("the entry that qrun took", || holding(&i.queue("cur"), "marker-smtp"));
     prove(&trace.lines(), &file, |l| is_reply(l, "queued as"));
 }
 
@@ -127,7 +127,7 @@ fn sendmail_and_deliver_exit_after_the_disk() {
         .stdin("Subject: x\n\nmarker-sendmail\n")
         .run();
     out.expect_code(0);
-    let file = until("the entry", || holding(&i.queue(""), "marker-sendmail"));
+    let file = until("the entry that qrun took", || holding(&i.queue("cur"), "marker-sendmail"));
     prove(&trace.lines(), &file, |l| is_reply(l, "OK "));
 
     let place = i.dir.path().join("trace");
@@ -259,5 +259,101 @@ fn imap_refuses_when_the_disk_fails() {
         assert!(lines.iter().any(|l| l.contains("INJECTED")), "fsync {n} was not reached\n{}", lines.join("\n"));
         assert!(reply.starts_with(&format!("b{n} NO")), "fsync {n}: {reply}");
         assert!(holding(&i.maildir("user1"), &format!("marker-eio-{n}")).is_none(), "fsync {n}: a half message stayed");
+    }
+}
+
+#[test]
+fn imap_copies_nothing_when_the_disk_fails() {
+    if skip("imap_copies_nothing_when_the_disk_fails") {
+        return;
+    }
+    let i = Instance::up(&[]);
+    let mut c = i.imap("user1");
+    assert!(say(&mut c, "c0 CREATE Other", "c0 ").starts_with("c0 OK"));
+    let text = "Subject: x\r\n\r\nmarker-original\r\n";
+    c.line(&format!("c1 APPEND INBOX {{{}}}", text.len()));
+    c.until("+");
+    c.send(format!("{text}\r\n"));
+    assert!(c.until("c1 ").pop().expect("an answer").starts_with("c1 OK"));
+    say(&mut c, "c2 SELECT INBOX", "c2 ");
+    let other = i.maildir("user1").join(".Other");
+    for verb in ["COPY", "MOVE"] {
+        let mut n = 0;
+        // each sync on the way to the answer, until there is none left to fail
+        loop {
+            n += 1;
+            let trace = traced(&i, &["imapd"], &inject(n));
+            let reply = say(&mut c, &format!("d{n} {verb} 1 Other"), &format!("d{n} "));
+            if !trace.lines().iter().any(|l| l.contains("INJECTED")) {
+                assert!(reply.contains("OK"), "{reply}");
+                break;
+            }
+            assert!(reply.starts_with(&format!("d{n} NO")), "{verb} with sync {n} failing: {reply}");
+            assert!(holding(&other, "marker-original").is_none(), "{verb} with sync {n} failing: a half copy stayed");
+            let here = ["new", "cur"].iter().find_map(|d| holding(&i.maildir("user1").join(d), "marker-original"));
+            assert!(here.is_some(), "{verb} with sync {n} failing: the original is gone");
+        }
+        assert!(n > 1, "{verb} syncs nothing");
+        let copy = holding(&other, "marker-original").expect("done once the disk works");
+        std::fs::remove_file(copy).expect("removed");
+    }
+}
+
+/// A program that is started for one message: it fails with 75 and leaves nothing where a sync fails.
+fn fails_softly(i: &Instance, program: &str, arguments: &[&str], uid: u32, place: &Path) {
+    let log = i.dir.path().join(format!("strace-{program}"));
+    std::fs::create_dir(&log).expect("made");
+    if penny_sys::ids::is_root() {
+        std::os::unix::fs::chown(&log, Some(uid), Some(uid)).expect("chown");
+    }
+    let mut n = 0;
+    loop {
+        n += 1;
+        let marker = format!("marker-{program}-{n}");
+        let log = log.join("log");
+        let mut run = penny_testkit::Run::new("strace").args(["-f", "-e", &format!("trace={CALLS}")]).args(inject(n));
+        run = run.arg("-o").arg(&log).arg(i.program(program)).args(arguments).env("PENNYPOST_CONFIG", i.config());
+        if penny_sys::ids::is_root() {
+            run = run.uid(uid, uid);
+        }
+        let out = run.stdin(format!("Subject: x\n\n{marker}\n")).run();
+        if !strace::read_lines(&log).iter().any(|l| l.contains("INJECTED")) {
+            out.expect_code(0);
+            break;
+        }
+        out.expect_code(75);
+        assert!(holding(place, &marker).is_none(), "{program} with sync {n} failing: a half message stayed");
+    }
+    assert!(n > 2, "{program} syncs {} times only", n - 1);
+}
+
+#[test]
+fn deliver_fails_softly_when_the_disk_fails() {
+    if skip("deliver_fails_softly_when_the_disk_fails") {
+        return;
+    }
+    let i = Instance::up(&[]);
+    // the mailbox and its directories are there already: only the message's own syncs are left
+    assert!(send(&mut i.connect("LMTP"), "LHLO", "user2@example.test", "first").starts_with("250"));
+    fails_softly(&i, "deliver", &["-d", "user2@example.test"], 64205, &i.maildir("user2"));
+}
+
+#[test]
+fn sendmail_fails_softly_when_the_disk_fails() {
+    if skip("sendmail_fails_softly_when_the_disk_fails") {
+        return;
+    }
+    let i = Instance::up(&[]);
+    for n in 1..=2 {
+        let trace = traced(&i, &["enqueue"], &inject(n));
+        let out = penny_testkit::Run::new(i.program("sendmail"))
+            .env("PENNYPOST_CONFIG", i.config())
+            .args(["-f", "a@example.test", "far@remote.test"])
+            .stdin(format!("Subject: x\n\nmarker-eio-{n}\n"))
+            .run();
+        let lines = trace.lines();
+        assert!(lines.iter().any(|l| l.contains("INJECTED")), "fsync {n} was not reached\n{}", lines.join("\n"));
+        out.expect_code(75);
+        assert!(holding(&i.queue(""), &format!("marker-eio-{n}")).is_none(), "fsync {n}: a half entry stayed");
     }
 }

@@ -164,7 +164,7 @@ pub fn with_login() -> (Home, Run) {
     let lookup = Run::new(program!("lookup")).arg("--serve").arg("-c").arg(h.dir.join("p.toml"));
     let lookup = if root { lookup.uid(54_002, 54_002) } else { lookup };
     h._lookup = Some(lookup.spawn());
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(60);
     while !h.dir.join("run/lookup").exists() {
         assert!(Instant::now() < end, "lookup does not start");
         std::thread::sleep(Duration::from_millis(10));
