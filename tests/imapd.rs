@@ -4,9 +4,9 @@
 #[path = "support/imap.rs"]
 mod imap;
 
-use imap::{CONFIG, Home, Live, with_login};
+use imap::{CONFIG, Home, Live, with_login, with_login_as};
 use penny_testkit::{Dialog, Player, Run, dialog, have, program};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -144,6 +144,34 @@ fn quota_is_kept() {
     let out = run.stdin(format!("a {append}b GETQUOTAROOT INBOX\r\nc {append}d LOGOUT\r\n")).run().out();
     assert!(out.contains("a OK [APPENDUID") && out.contains("c NO [OVERQUOTA]"), "{out}");
     assert!(out.contains("* QUOTAROOT INBOX \"\"") && out.contains("* QUOTA \"\" (STORAGE 30 40)"), "{out}");
+}
+
+/// What lookup says to a recipient of a message of so many octets.
+fn rcpt(h: &Home, octets: u32) -> String {
+    let mut lookup = std::os::unix::net::UnixStream::connect(h.dir.join("run/lookup/socket")).unwrap();
+    lookup.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    lookup.write_all(format!("rcpt\tjoe@example.test\tmx\t-\t-\t{octets}\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    BufReader::new(lookup).read_line(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn lookup_knows_how_full_the_mailbox_is() {
+    let (h, run) = with_login_as("joe@example.test", ":userdb_quota_rule=*:storage=40K");
+    let append = format!("APPEND INBOX {{30008+}}\r\nA: b\r\n\r\n{}\r\n", "x".repeat(30_000));
+    assert!(rcpt(&h, 20_000).starts_with("OK\t"), "{}", rcpt(&h, 20_000));
+    let out = run.clone().stdin(format!("a LOGIN joe@example.test secret\r\nb {append}c LOGOUT\r\n")).run();
+    assert!(out.out().contains("b OK [APPENDUID"), "{}", out.describe());
+    assert!(rcpt(&h, 20_000).starts_with("TEMP\t4.2.2") && rcpt(&h, 5000).starts_with("OK\t"), "{}", rcpt(&h, 20_000));
+    // what POP3 and IMAP remove is told as well
+    let pop3 = Run::new(program!("pop3d")).arg("-c").arg(h.dir.join("p.toml"));
+    let out = pop3.stdin("USER joe@example.test\r\nPASS secret\r\nDELE 4\r\nQUIT\r\n").run();
+    assert!(rcpt(&h, 20_000).starts_with("OK\t"), "{}", out.describe());
+    let script = "a LOGIN joe@example.test secret\r\nb SELECT INBOX\r\nc STORE 1:* +FLAGS (\\Deleted)\r\nd EXPUNGE\r\n";
+    let out = run.stdin(format!("{script}e {append}f STORE 1 +FLAGS (\\Deleted)\r\ng CLOSE\r\n")).run();
+    assert!(out.out().contains("e OK") && out.out().contains("g OK"), "{}", out.describe());
+    assert!(rcpt(&h, 40_000).starts_with("OK\t"), "{}", rcpt(&h, 40_000));
 }
 
 #[test]

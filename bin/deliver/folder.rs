@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use penny_base::services::Lookup;
+use penny_base::services::lookup;
 use penny_base::{Failure, Kind, log};
 use penny_maildir::mailbox::{FlagSet, Mode};
 use penny_maildir::{
@@ -164,9 +164,9 @@ fn report(context: &Context, quota: &Quota) {
     if !quota.is_active() {
         return;
     }
-    let (Ok((usage, _)), Ok(mut lookup)) = (quota.usage(), Lookup::connect(&context.config, None)) else { return };
-    let (kb, messages) = (usage.storage.div_ceil(1024).to_string(), usage.messages.to_string());
-    let _ = lookup.ask(&["quota", &context.owner.user, &kb, &messages]);
+    if let Ok((usage, _)) = quota.usage() {
+        lookup::report_usage(&context.config, &context.owner.user, usage.storage, usage.messages);
+    }
 }
 
 fn write(context: &Context, dir: &Maildir, filing: &Filing<'_>) -> Result<u64, Failure> {

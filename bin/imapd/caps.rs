@@ -44,6 +44,12 @@ const SESSION: &[&str] = &[
     "LIST-METADATA",
     "UTF8=ACCEPT",
     "UIDONLY",
+    "CONTEXT=SEARCH",
+    "CONTEXT=SORT",
+    "MULTISEARCH",
+    "FILTERS",
+    "UIDBATCHES",
+    "INPROGRESS",
 ];
 
 /// The mechanisms to offer: those that show a password or token only on a safe line.

@@ -7,10 +7,11 @@
 
 use std::time::Duration;
 
+use penny_base::services::lookup;
 use penny_base::wire::{Got, Wire};
 use penny_base::{Config, Failure, Outcome, Owner, log};
 use penny_maildir::mailbox::{FlagOp, FlagSet, Mailbox, Mode};
-use penny_maildir::{Flags, FolderName, Limits, Store, StoreOptions};
+use penny_maildir::{Flags, FolderName, Limits, Quota, Store, StoreOptions};
 use penny_pop3::{Capabilities, Command, Input, LINE_MAX, Line, Maildrop, err, ok};
 
 use crate::lang;
@@ -32,6 +33,8 @@ pub struct Session {
     utf8: bool,
     lang: Option<String>,
     user: String,
+    /// Something was removed: lookup has to be told.
+    usage_changed: bool,
 }
 
 type Flow = Result<bool, Failure>;
@@ -65,7 +68,18 @@ pub fn serve(config: &Config, owner: &Owner, state: State) -> Result<Outcome, Fa
     log::info("login", None, &[("user", &owner.user), ("service", &"pop3"), ("messages", &count)]);
     session.send(&ok(&format!("{count} messages, {octets} octets")))?;
     session.run()?;
+    if session.usage_changed {
+        session.wire.flush().map_err(io)?;
+        report_usage(config, &owner.user, session.mailbox.quota());
+    }
     Ok(Outcome::Done)
+}
+
+/// Tells lookup the usage, so that smtpd knows at RCPT time.
+fn report_usage(config: &Config, user: &str, quota: &Quota) {
+    if let (true, Ok((usage, _))) = (quota.is_active(), quota.usage()) {
+        lookup::report_usage(config, user, usage.storage, usage.messages);
+    }
 }
 
 fn open(config: &Config, owner: &Owner) -> Result<Option<(Mailbox, penny_sys::fs::Locked)>, Failure> {
@@ -111,6 +125,7 @@ fn begin(config: &Config, owner: &Owner, wire: Wire, mut mailbox: Mailbox, state
         utf8: state.utf8,
         lang: state.lang,
         user: owner.user.clone(),
+        usage_changed: false,
     })
 }
 
@@ -248,6 +263,7 @@ impl Session {
         let removed = if marked.is_empty() { Ok(Vec::new()) } else { self.mailbox.remove(&marked) };
         match removed {
             Ok(gone) => {
+                self.usage_changed = !gone.is_empty();
                 log::info("logout", None, &[("user", &self.user), ("removed", &gone.len())]);
                 self.send(&ok("bye"))?;
             }

@@ -137,6 +137,11 @@ impl Drop for Live {
 
 /// A configuration in which `imapd` finds spawn, lookup and checkauth and one user, joe, password secret.
 pub fn with_login() -> (Home, Run) {
+    with_login_as("joe", "")
+}
+
+/// The same with another login and further fields of the user (a passwd-file line).
+pub fn with_login_as(login: &str, fields: &str) -> (Home, Run) {
     let mut h = Home::with_mail();
     let meta = std::fs::metadata(h.dir.path()).unwrap();
     let root = meta.uid() == 0;
@@ -148,8 +153,8 @@ pub fn with_login() -> (Home, Run) {
     let paths = format!(
         "[paths]\nlibexec = \"{libexec}\"\nrun = \"{d}/run\"\nstate = \"{d}/state\"\ntables = \"{d}/tables\"\n"
     );
-    h.dir.write("p.toml", format!("[ids]\nlandlock = \"optional\"\n{ids}{paths}"));
-    h.dir.write("tables/users", format!("joe:{{PLAIN}}secret:{uid}:{gid}::{d}/home:/bin/sh\n"));
+    h.dir.write("p.toml", format!("hostname = \"example.test\"\n[ids]\nlandlock = \"optional\"\n{ids}{paths}"));
+    h.dir.write("tables/users", format!("{login}:{{PLAIN}}secret:{uid}:{gid}::{d}/home:/bin/sh{fields}\n"));
     std::fs::create_dir_all(h.dir.join("run")).unwrap();
     std::fs::create_dir_all(h.dir.join("state")).unwrap();
     if root {

@@ -109,7 +109,9 @@ fn mark_seen(selected: &mut Selected, args: &FetchArgs, uids: &[u32]) -> Result<
         return Ok(unseen);
     }
     let set = FlagSet { flags: Flags::SEEN, keywords: Vec::new() };
-    Ok(selected.mailbox.store(&unseen, FlagOp::Add, &set, None)?.changed)
+    let changed = selected.mailbox.store(&unseen, FlagOp::Add, &set, None)?.changed;
+    selected.touched.extend(&changed);
+    Ok(changed)
 }
 
 /// The items to send: UID in a UID FETCH (RFC 3501 6.4.8) unless the answer is named by it (RFC 9586 3.3), MODSEQ where it is due (RFC 7162 3.1.4).

@@ -46,6 +46,7 @@ impl Session {
     fn idle_wait(&mut self, watch: Option<&Watch>, end: Instant) -> Result<bool, penny_base::Failure> {
         self.conn.flush().map_err(io)?;
         self.release();
+        self.report_usage();
         let left = end.saturating_duration_since(Instant::now());
         let recheck = self.selected.as_ref().and_then(|s| s.mailbox.recheck_after());
         let look = if watch.is_none() && self.selected.is_some() { Some(LOOK_EVERY) } else { recheck };

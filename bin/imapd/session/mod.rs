@@ -8,15 +8,19 @@
 mod answer;
 mod append;
 mod cache;
+mod context;
 mod copy;
 mod enable;
 mod fetch;
+mod filters;
 mod folders;
 mod idle;
 mod learn;
 mod list;
 mod loaded;
 mod metadata;
+mod multisearch;
+mod progress;
 mod quota;
 mod search;
 mod select;
@@ -54,6 +58,8 @@ struct Session {
     reader: Reader,
     selected: Option<Selected>,
     enabled: Enabled,
+    /// Something came or went: lookup has not been told yet.
+    usage_changed: bool,
     /// Literals of the APPEND being read.
     spools: Vec<Spool>,
     /// The literal being streamed is thrown away, and why (the command is answered at its end).
@@ -79,6 +85,7 @@ pub fn serve(config: Config, owner: Owner, state: Option<State>) -> Result<Outco
         let _ = selected.mailbox.release();
     }
     session.conn.flush().map_err(io)?;
+    session.report_usage();
     end.map(|()| Outcome::Done)
 }
 
@@ -105,6 +112,7 @@ impl Session {
             reader: Reader::new(LIMITS),
             selected: None,
             enabled: Enabled::default(),
+            usage_changed: false,
             spools: Vec::new(),
             refused: None,
             errors: 0,
@@ -163,6 +171,7 @@ impl Session {
     fn fill(&mut self) -> Flow {
         self.conn.flush().map_err(io)?;
         self.release();
+        self.report_usage();
         let mut buffer = Vec::new();
         match self.conn.wait(None, self.timeout(), &mut buffer).map_err(io)? {
             Got::Input => {
@@ -268,6 +277,7 @@ impl Session {
             _ => {}
         }
         let expunges = expunges_allowed(&command);
+        self.usage_changed |= quota::changes_usage(&command);
         let answer = match self.enabled.uidonly && uidonly::has_numbers(&command) {
             true => uidonly::refusal(),
             false => self.execute(&tag, command)?,
@@ -319,6 +329,7 @@ impl Session {
             Command::List(args) => self.list(&args),
             Command::Status { name, items } => self.status(&name, &items),
             Command::Append { name, messages } => self.append(&name, messages),
+            Command::MultiSearch { sources, search } => self.multi_search(tag, &sources, &search),
             Command::GetMetadata(args) => self.get_metadata(&args),
             Command::SetMetadata { name, entries } => self.set_metadata(&name, &entries),
             Command::GetQuota(root) => self.get_quota(&root),
@@ -343,7 +354,9 @@ impl Session {
             Command::Expunge(set) => self.expunge(set.as_ref()),
             Command::Search(args) => self.search(tag, &args),
             Command::Sort(args) => self.sort(tag, &args),
-            Command::Thread(args) => self.thread(&args),
+            Command::Thread(args) => self.thread(tag, &args),
+            Command::UidBatches { size, range } => self.uid_batches(tag, size, range),
+            Command::CancelUpdate(tags) => self.cancel_update(&tags),
             Command::Fetch(args) => self.fetch(&args)?,
             Command::Store(args) => self.store_flags(&args),
             Command::Copy { set, uid, name } => self.copy(&set, uid, &name, false),

@@ -1,13 +1,37 @@
-//! GETQUOTA and GETQUOTAROOT.
+//! GETQUOTA and GETQUOTAROOT; telling lookup how full the mailbox is.
 //!
 //! Standards   RFC 9208 4.1, 5
 //! Invariants  there is one root, named by the empty string: the user's whole mail
 use super::Session;
 use super::answer::Answer;
-use penny_imap::command::Name;
+use penny_base::services::lookup;
+use penny_imap::command::{Command, Name};
 use penny_imap::{Code, write};
 
+/// Whether a command may change what the mailbox holds.
+pub fn changes_usage(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Append { .. }
+            | Command::Copy { .. }
+            | Command::Replace { .. }
+            | Command::Expunge(_)
+            | Command::Close
+            | Command::Delete(_)
+    )
+}
+
 impl Session {
+    /// Tells lookup the usage, so that smtpd knows at RCPT time; after the client has its answer.
+    pub(super) fn report_usage(&mut self) {
+        if !std::mem::take(&mut self.usage_changed) || !self.store.quota().is_active() {
+            return;
+        }
+        if let Ok((usage, _)) = self.store.quota().usage() {
+            lookup::report_usage(&self.config, &self.owner.user, usage.storage, usage.messages);
+        }
+    }
+
     pub(super) fn get_quota(&mut self, root: &[u8]) -> Answer {
         if !root.is_empty() || !self.store.quota().is_active() {
             return Answer::no(Code::NonExistent, "No such quota root");

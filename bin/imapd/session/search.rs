@@ -4,10 +4,12 @@
 use super::Session;
 use super::answer::Answer;
 use super::cache::{email_id, is_kept};
+use super::context::Context;
 use super::fetch::{cut, thread_id};
 use super::loaded::{Part, read_part};
+use super::progress::Progress;
 use super::selected::Selected;
-use penny_imap::command::{SearchArgs, SearchReturn};
+use penny_imap::command::{Key, SearchArgs, SearchReturn};
 use penny_imap::render::View;
 use penny_imap::search::{Facts, Program, Resolve, Source};
 use penny_imap::{Code, NumberSet, SequenceSet};
@@ -16,56 +18,97 @@ use penny_maildir::mailbox::Mailbox;
 
 impl Session {
     pub(super) fn search(&mut self, tag: &str, args: &SearchArgs) -> Answer {
-        let found = match self.find(args) {
+        let key = match self.search_key(args) {
+            Ok(key) => key,
+            Err(no) => return no,
+        };
+        let found = match self.find(tag, &key) {
             Ok(found) => found,
             Err(no) => return no,
         };
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
-        let modseq = Program::uses_modseq(&args.key)
-            .then(|| found.iter().filter_map(|&u| selected.mailbox.get(u)).map(|m| m.modseq).max())
-            .flatten();
+        let modseq = highest_modseq(selected, &key, &found);
         // RFC 9051 6.4.4: SEARCH is answered by ESEARCH
         let everything = SearchReturn { all: true, ..SearchReturn::default() };
+        let numbers = in_numbers(selected, &found, args.uid);
         match args.ret.as_ref().or(selected.enabled.rev2.then_some(&everything)) {
-            None => {
-                let numbers = in_numbers(selected, &found, args.uid);
-                plain(&mut self.conn.out, "SEARCH", &numbers, modseq);
-            }
+            None => plain(&mut self.conn.out, "SEARCH", &numbers, modseq),
             Some(ret) => {
-                let hits = in_numbers(selected, &found, args.uid);
                 if ret.save {
                     selected.saved = saved(ret, &found);
                 }
-                if !ret.save || ret.min || ret.max || ret.count || ret.all || ret.partial.is_some() {
+                if returns_something(ret) {
                     let modseq = modseq.map(|all| returned_modseq(selected, ret, &found).unwrap_or(all));
-                    esearch(&mut self.conn.out, tag, args.uid, ret, &hits, modseq, true);
+                    let head = correlator(tag, args.uid);
+                    esearch(&mut self.conn.out, &head, ret, &numbers, modseq, true);
+                }
+                if ret.update {
+                    return self.keep_context(Context::new(tag, args.uid, key, None, found), "SEARCH completed");
                 }
             }
         }
         Answer::ok("SEARCH completed")
     }
 
-    /// The UIDs that fulfil a search, rising.
-    pub(super) fn find(&mut self, args: &SearchArgs) -> Result<Vec<u32>, Answer> {
+    /// The search itself, saved searches (RFC 5466) put in; or why it cannot be made.
+    pub(super) fn search_key(&mut self, args: &SearchArgs) -> Result<Key, Answer> {
         if args.charset_given && self.enabled.utf8 {
             return Err(Answer::bad("No CHARSET once UTF8=ACCEPT is enabled")); // RFC 6855 3
         }
         if args.bad_charset {
             return Err(Answer::no(Code::BadCharset, "Charset not known"));
         }
-        if Program::uses_modseq(&args.key) {
+        let key = self.with_filters(&args.key)?;
+        if Program::uses_modseq(&key) {
             self.condstore();
         }
-        let Some(selected) = &mut self.selected else { return Err(Answer::bad("Select a mailbox first")) };
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-        let program = Program::new(&args.key, &mut Names { selected }, now);
-        let uids: Vec<u32> = match program.candidates() {
-            Some(set) => selected.seq.iter().filter(|&u| set.contains(u)).collect(),
-            None => selected.seq.iter().collect(),
-        };
-        let mut file = Vec::new();
-        Ok(uids.into_iter().filter(|&uid| matches(&program, selected, uid, &mut file)).collect())
+        Ok(key)
     }
+
+    /// The UIDs of the selected mailbox that fulfil a search, rising.
+    pub(super) fn find(&mut self, tag: &str, key: &Key) -> Result<Vec<u32>, Answer> {
+        let Some(selected) = &mut self.selected else { return Err(Answer::bad("Select a mailbox first")) };
+        let mut progress = Progress::new(tag, &self.config, u64::from(selected.seq.len()));
+        Ok(find_in(selected, key, &mut || progress.step(&mut self.conn)))
+    }
+}
+
+/// The UIDs that fulfil a search, rising; `step` is called once a message.
+pub(super) fn find_in(selected: &mut Selected, key: &Key, step: &mut dyn FnMut()) -> Vec<u32> {
+    let program = ready(selected, key);
+    let uids: Vec<u32> = match program.candidates() {
+        Some(set) => selected.seq.iter().filter(|&u| set.contains(u)).collect(),
+        None => selected.seq.iter().collect(),
+    };
+    let mut file = Vec::new();
+    let mut hit = |uid: &u32| {
+        step();
+        matches(&program, selected, *uid, &mut file)
+    };
+    uids.into_iter().filter(|uid| hit(uid)).collect()
+}
+
+/// Which of some messages fulfil a search.
+pub(super) fn filter_in(selected: &mut Selected, key: &Key, uids: &[u32]) -> Vec<u32> {
+    let program = ready(selected, key);
+    let mut file = Vec::new();
+    uids.iter().copied().filter(|&uid| matches(&program, selected, uid, &mut file)).collect()
+}
+
+fn ready(selected: &Selected, key: &Key) -> Program {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+    Program::new(key, &mut Names { selected }, now)
+}
+
+/// The highest modseq among the hits, where MODSEQ was searched for (RFC 7162 3.1.5).
+pub(super) fn highest_modseq(selected: &Selected, key: &Key, found: &[u32]) -> Option<u64> {
+    let all = || found.iter().filter_map(|&u| selected.mailbox.get(u)).map(|m| m.modseq).max();
+    Program::uses_modseq(key).then(all).flatten()
+}
+
+/// RFC 5182 2.1: SAVE alone is answered by nothing.
+pub(super) fn returns_something(ret: &SearchReturn) -> bool {
+    !ret.save || ret.min || ret.max || ret.count || ret.all || ret.partial.is_some()
 }
 
 struct Names<'a> {
@@ -193,11 +236,15 @@ fn returned_modseq(selected: &Selected, ret: &SearchReturn, uids: &[u32]) -> Opt
         .max()
 }
 
+/// `(TAG "x") UID`: what an ESEARCH answers (RFC 4466 2.6.2).
+pub(super) fn correlator(tag: &str, uid: bool) -> String {
+    format!("(TAG {}){}", penny_imap::write::quoted_text(tag), if uid { " UID" } else { "" })
+}
+
 /// `* ESEARCH (TAG "x") UID MIN 1 MAX 9 COUNT 3 ALL 1,5,9`; `sorted` hits may be written as ranges.
 pub(super) fn esearch(
     out: &mut Vec<u8>,
-    tag: &str,
-    uid: bool,
+    head: &str,
     ret: &SearchReturn,
     hits: &[u32],
     modseq: Option<u64>,
@@ -206,7 +253,7 @@ pub(super) fn esearch(
     let list = |numbers: &[u32]| {
         if sorted { NumberSet::from_numbers(numbers.iter().copied()).to_string() } else { super::copy::runs(numbers) }
     };
-    let mut line = format!("* ESEARCH (TAG {}){}", penny_imap::write::quoted_text(tag), if uid { " UID" } else { "" });
+    let mut line = format!("* ESEARCH {head}");
     if let (true, Some(first)) = (ret.min, hits.first()) {
         line.push_str(&format!(" MIN {first}"));
     }

@@ -2,6 +2,7 @@
 //!
 //! Standards   RFC 3501 5.2, 7.3, 7.4; RFC 7162 3.2.10 (VANISHED)
 //! Invariants  1. sequence numbers change only by what the client was told   2. expunged messages stay readable until then
+use super::context::Context;
 use super::{Enabled, Session};
 use penny_imap::NumberSet;
 use penny_imap::flag::write_flags;
@@ -20,6 +21,10 @@ pub struct Selected {
     pub enabled: Enabled,
     /// UIDs that are gone and not told yet, sorted.
     gone: Vec<u32>,
+    /// Results kept up to date (RFC 5267).
+    pub contexts: Vec<Context>,
+    /// Messages whose flags this session has changed since the last look.
+    pub touched: Vec<u32>,
     /// The saved search result (RFC 5182).
     pub saved: NumberSet,
     /// How many keywords the client has been told of.
@@ -36,6 +41,8 @@ impl Selected {
             read_only,
             enabled,
             gone: Vec::new(),
+            contexts: Vec::new(),
+            touched: Vec::new(),
             saved: NumberSet::default(),
             told_keywords: 0,
         }
@@ -145,6 +152,7 @@ impl Selected {
         if uids.is_empty() {
             return;
         }
+        self.contexts_lose(out, uids);
         if self.enabled.qresync || self.enabled.uidonly {
             let known = NumberSet::from_numbers(uids.iter().copied().filter(|&u| self.seq.seq(u).is_some()));
             if !known.is_empty() {
@@ -203,8 +211,15 @@ impl Session {
                 out.extend_from_slice(format!("* {recent} RECENT\r\n").as_bytes());
             }
         }
-        for uid in changes.flags {
+        for &uid in &changes.flags {
             selected.tell_flags(out, uid);
+        }
+        let mut seen = std::mem::take(&mut selected.touched);
+        if !selected.contexts.is_empty() {
+            seen.extend(changes.new.iter().chain(&changes.flags));
+            seen.sort_unstable();
+            seen.dedup();
+            selected.contexts_see(out, &seen);
         }
         None
     }

@@ -3,43 +3,50 @@
 //! Standards   RFC 5256, RFC 5957, RFC 5267 3 (ESORT)
 use super::Session;
 use super::answer::Answer;
+use super::context::Context;
 use super::loaded::{Part, read_part};
-use super::search::{esearch, in_numbers, plain, saved};
+use super::search::{correlator, esearch, highest_modseq, in_numbers, plain, returns_something, saved};
 use super::selected::Selected;
 use penny_imap::command::SortArgs;
 use penny_imap::command::search::{SortKey, ThreadArgs};
-use penny_imap::search::Program;
 use penny_imap::sort::{Needs, Value, compare, header_value};
 use penny_imap::thread::{Message, thread};
 
 impl Session {
     pub(super) fn sort(&mut self, tag: &str, args: &SortArgs) -> Answer {
-        let found = match self.find(&args.search) {
+        let key = match self.search_key(&args.search) {
+            Ok(key) => key,
+            Err(no) => return no,
+        };
+        let found = match self.find(tag, &key) {
             Ok(found) => found,
             Err(no) => return no,
         };
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         let sorted = order(selected, &args.order, &found);
         let numbers = in_numbers(selected, &sorted, args.search.uid);
-        let modseq = Program::uses_modseq(&args.search.key)
-            .then(|| found.iter().filter_map(|&u| selected.mailbox.get(u)).map(|m| m.modseq).max())
-            .flatten();
+        let modseq = highest_modseq(selected, &key, &found);
         match &args.search.ret {
             None => plain(&mut self.conn.out, "SORT", &numbers, modseq),
             Some(ret) => {
                 if ret.save {
                     selected.saved = saved(ret, &found);
                 }
-                if !ret.save || ret.min || ret.max || ret.count || ret.all || ret.partial.is_some() {
-                    esearch(&mut self.conn.out, tag, args.search.uid, ret, &numbers, modseq, false);
+                if returns_something(ret) {
+                    let head = correlator(tag, args.search.uid);
+                    esearch(&mut self.conn.out, &head, ret, &numbers, modseq, false);
+                }
+                if ret.update {
+                    let order = Some(args.order.clone());
+                    return self.keep_context(Context::new(tag, args.search.uid, key, order, sorted), "SORT completed");
                 }
             }
         }
         Answer::ok("SORT completed")
     }
 
-    pub(super) fn thread(&mut self, args: &ThreadArgs) -> Answer {
-        let found = match self.find(&args.search) {
+    pub(super) fn thread(&mut self, tag: &str, args: &ThreadArgs) -> Answer {
+        let found = match self.search_key(&args.search).and_then(|key| self.find(tag, &key)) {
             Ok(found) => found,
             Err(no) => return no,
         };
@@ -65,7 +72,7 @@ impl Session {
 }
 
 /// The UIDs in the order asked for.
-fn order(selected: &mut Selected, keys: &[(SortKey, bool)], uids: &[u32]) -> Vec<u32> {
+pub(super) fn order(selected: &mut Selected, keys: &[(SortKey, bool)], uids: &[u32]) -> Vec<u32> {
     let headers = keys.iter().any(|(k, _)| k.needs() == Needs::Header);
     let mut buffer = Vec::new();
     let mut rows: Vec<(Vec<Value>, u32)> = Vec::with_capacity(uids.len());

@@ -30,6 +30,7 @@ impl Session {
             Ok(stored) => stored,
             Err(e) => return Answer::of(&e),
         };
+        selected.touched.extend(&stored.changed);
         selected.tell_new_keywords(&mut self.conn.out);
         if !args.silent {
             stored.done.iter().for_each(|&uid| selected.tell_flags(&mut self.conn.out, uid));

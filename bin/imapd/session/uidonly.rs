@@ -21,13 +21,14 @@ pub fn has_numbers(command: &Command) -> bool {
         Command::Search(args) => search(args),
         Command::Sort(args) => search(&args.search),
         Command::Thread(args) => search(&args.search),
+        Command::MultiSearch { search: args, .. } => search(args),
         Command::Select(args) => args.qresync.as_ref().is_some_and(|q| q.seq_match.is_some()),
         _ => false,
     }
 }
 
 /// A saved result (`$`) is no set of numbers.
-fn key_has_numbers(key: &Key) -> bool {
+pub fn key_has_numbers(key: &Key) -> bool {
     match key {
         Key::Set(SequenceSet::Ranges(_)) => true,
         Key::And(keys) => keys.iter().any(key_has_numbers),

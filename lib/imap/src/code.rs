@@ -60,6 +60,10 @@ pub enum Code {
     MetadataTooMany,
     MetadataNoPrivate,
     UidRequired,
+    TooFew,
+    UndefinedFilter(String),
+    NotificationOverflow,
+    InProgress(String, Option<(u64, u64)>),
 }
 
 impl Display for Code {
@@ -82,6 +86,15 @@ impl Display for Code {
             Code::MessageLimit(n, Some(uid)) => write!(f, "MESSAGELIMIT {n} {uid}"),
             Code::MetadataLongEntries(n) => write!(f, "METADATA LONGENTRIES {n}"),
             Code::MetadataMaxSize(n) => write!(f, "METADATA MAXSIZE {n}"),
+            Code::UndefinedFilter(name) => write!(f, "UNDEFINED-FILTER {name}"),
+            Code::InProgress(tag, progress) => {
+                // RFC 9585 4: a tag that would end the code is left out
+                let tag = if tag.contains(']') { "NIL".to_owned() } else { format!("\"{tag}\"") };
+                match progress {
+                    Some((done, goal)) => write!(f, "INPROGRESS ({tag} {done} {goal})"),
+                    None => write!(f, "INPROGRESS ({tag} NIL NIL)"),
+                }
+            }
             plain => f.write_str(plain.word()),
         }
     }
@@ -110,6 +123,7 @@ impl Code {
             Code::MetadataTooMany => "METADATA TOOMANY",
             Code::NonExistent => "NONEXISTENT",
             Code::NoPerm => "NOPERM",
+            Code::NotificationOverflow => "NOTIFICATIONOVERFLOW",
             Code::NotSaved => "NOTSAVED",
             Code::OverQuota => "OVERQUOTA",
             Code::Parse => "PARSE",
@@ -117,6 +131,7 @@ impl Code {
             Code::ServerBug => "SERVERBUG",
             Code::TryCreate => "TRYCREATE",
             Code::TooBig => "TOOBIG",
+            Code::TooFew => "TOOFEW",
             Code::Unavailable => "UNAVAILABLE",
             Code::UnknownCte => "UNKNOWN-CTE",
             Code::UidNotSticky => "UIDNOTSTICKY",

@@ -354,6 +354,8 @@ section! {
         append_limit: Size = Size(100 << 20);
         /// Sessions one user may hold.
         max_sessions: u32 = 60;
+        /// How often a long search tells that it goes on (RFC 9585).
+        progress: Seconds = Seconds(10);
         /// Run on moves into and out of the Junk folder: program, called with spam or ham, message on stdin.
         learn: String = String::new();
         /// Namespace prefix of personal folders: empty or INBOX.

@@ -76,6 +76,14 @@ impl User {
     }
 }
 
+/// Tells lookup how full a mailbox is, so that smtpd can refuse at RCPT time; best effort.
+pub fn report_usage(config: &Config, user: &str, octets: u64, messages: u64) {
+    if let Ok(mut lookup) = Lookup::connect(config, None) {
+        let (kb, messages) = (octets.div_ceil(1024).to_string(), messages.to_string());
+        let _ = lookup.ask(&["quota", user, &kb, &messages]);
+    }
+}
+
 impl Lookup {
     /// Connects: an inherited descriptor (PENNYPOST_LOOKUP_FD), the socket, or a lookup of our own started by spawn.
     pub fn connect(config: &Config, spawn: Option<&mut super::Spawn>) -> io::Result<Lookup> {

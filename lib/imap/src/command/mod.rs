@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod quota;
 pub mod search;
 pub mod session;
+pub mod sources;
 pub mod store;
 
 pub use append::{AppendMessage, CatPart};
@@ -84,6 +85,8 @@ pub enum Command {
     Unselect,
     Expunge(Option<SequenceSet>),
     Search(SearchArgs),
+    MultiSearch { sources: Vec<sources::Source>, search: SearchArgs },
+    UidBatches { size: u64, range: Option<(u64, u64)> },
     Sort(SortArgs),
     Thread(ThreadArgs),
     Fetch(FetchArgs),
@@ -130,6 +133,7 @@ fn body(c: &mut Cursor<'_>) -> Parse<Command> {
             .or_else(|| append::parse(word, c))
             .or_else(|| quota::parse(word, c))
             .or_else(|| metadata::parse(word, c))
+            .or_else(|| search::parse(word, c))
             .unwrap_or_else(|| message_command(word, false, c))?,
     };
     c.end()?;

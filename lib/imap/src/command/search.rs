@@ -1,7 +1,7 @@
 //! SEARCH, SORT and THREAD.
 //!
 //! Standards   RFC 3501 6.4.4; RFC 4731 (ESEARCH), 5182 (SAVE), 5032 (WITHIN), 5256 (SORT, THREAD), 5957 (DISPLAY), 5267 (ESORT, CONTEXT),
-//!             7162 3.1.5 (MODSEQ), 8474 (EMAILID, THREADID), 8514 (SAVEDATE), 9394 (PARTIAL)
+//!             5466 (FILTERS), 7162 3.1.5 (MODSEQ), 7377 (MULTISEARCH), 8474 (EMAILID, THREADID), 8514 (SAVEDATE), 9394 (PARTIAL), 10022 (UIDBATCHES)
 //! Invariants  keys nest to [`DEPTH_MAX`], at most [`KEYS_MAX`] in one search
 use super::append::parse_date;
 use super::{Command, fetch};
@@ -45,6 +45,8 @@ pub enum Key {
     EmailId(Vec<u8>),
     ThreadId(Vec<u8>),
     SaveDateSupported,
+    /// A search saved under a name (RFC 5466).
+    Filter(String),
 }
 
 /// Which date.
@@ -143,6 +145,63 @@ pub enum ThreadAlgorithm {
     Refs,
 }
 
+pub(super) fn parse(word: &str, c: &mut Cursor<'_>) -> Option<Parse<Command>> {
+    Some(match word {
+        "ESEARCH" => multi_search(c),
+        "UIDBATCHES" => uid_batches(c),
+        _ => return None,
+    })
+}
+
+/// "ESEARCH" [SP esearch-source-opts] [SP search-return-opts] SP search-program (RFC 7377 4)
+fn multi_search(c: &mut Cursor<'_>) -> Parse<Command> {
+    let mut sources = Vec::new();
+    if c.rest().get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b" IN ")) {
+        c.space()?;
+        c.atom_upper()?;
+        c.space()?;
+        // scope options would stand here in parentheses; none are defined
+        sources = c.list(1, super::sources::source)?;
+    }
+    match search(c, true)? {
+        Command::Search(search) => Ok(Command::MultiSearch { sources, search }),
+        _ => Err(Bad("Invalid search")),
+    }
+}
+
+/// "UIDBATCHES" SP batch-size [SP first ":" last]; what the numbers may be is the session's to say.
+fn uid_batches(c: &mut Cursor<'_>) -> Parse<Command> {
+    c.space()?;
+    let size = c.number64()?;
+    let mut range = None;
+    if !c.is_end() {
+        c.space()?;
+        let first = c.number64()?;
+        c.expect(b':', "Missing colon")?;
+        range = Some((first, c.number64()?));
+    }
+    Ok(Command::UidBatches { size, range })
+}
+
+/// Reads search criteria that were saved as text (RFC 5466 3.1), literals included.
+pub fn parse_criteria(text: &[u8]) -> Parse<Key> {
+    let mut reader = crate::Reader::new(crate::Limits::default());
+    reader.feed(&[b"x SEARCH ", text, b"\r\n"].concat());
+    let framed = loop {
+        match reader.next_event() {
+            crate::Event::Literal(_) if reader.accept() => {}
+            crate::Event::Command(framed) if reader.is_idle() => break framed,
+            _ => return Err(Bad("Invalid saved search")),
+        }
+    };
+    match super::parse(&framed) {
+        Ok(super::Tagged { command: Command::Search(args), .. }) if args.ret.is_none() && !args.bad_charset => {
+            Ok(args.key)
+        }
+        _ => Err(Bad("Invalid saved search")),
+    }
+}
+
 pub(super) fn search(c: &mut Cursor<'_>, uid: bool) -> Parse<Command> {
     c.space()?;
     let ret = returns(c)?;
@@ -167,7 +226,7 @@ fn returns(c: &mut Cursor<'_>) -> Parse<Option<SearchReturn>> {
     c.list(0, |c| return_option(c, &mut ret))?;
     c.space()?;
     // RFC 4731 3.1: RETURN () means ALL; with SAVE alone nothing is returned (RFC 5182 2.1)
-    let any = ret.min || ret.max || ret.count || ret.save || ret.partial.is_some() || ret.update || ret.context;
+    let any = ret.min || ret.max || ret.count || ret.save || ret.partial.is_some() || ret.update;
     ret.all |= !any;
     Ok(Some(ret))
 }
@@ -304,6 +363,7 @@ impl Keys {
             "MODSEQ" => modseq(c)?,
             "EMAILID" => Key::EmailId(c.astring()?),
             "THREADID" => Key::ThreadId(c.astring()?),
+            "FILTER" => Key::Filter(ascii(c.atom()?).to_owned()),
             _ => date_key(word, c)?,
         })
     }
@@ -425,6 +485,35 @@ mod tests {
         assert!(
             matches!(command("SEARCH RETURN (PARTIAL 1:500) ALL"), Ok(Command::Search(a)) if a.ret.as_ref().unwrap().partial == Some((1, 500)))
         );
+    }
+
+    #[test]
+    fn several_mailboxes_and_batches() {
+        use crate::command::sources::Source;
+        let Ok(Command::MultiSearch { sources, search }) =
+            command("ESEARCH IN (mailboxes \"folder1\" subtree \"folder2\") RETURN (COUNT) UNSEEN")
+        else {
+            panic!()
+        };
+        assert!(matches!(&sources[..], [Source::Mailboxes(_), Source::Subtree(_)]));
+        assert!(search.uid && search.ret.unwrap().count);
+        assert!(matches!(command("ESEARCH UNSEEN"), Ok(Command::MultiSearch { sources, .. }) if sources.is_empty()));
+        assert!(command("ESEARCH IN () ALL").is_err() && command("ESEARCH IN (personal)").is_err());
+        assert_eq!(command("UIDBATCHES 500 2:3"), Ok(Command::UidBatches { size: 500, range: Some((2, 3)) }));
+        assert!(
+            command("UIDBATCHES").is_err()
+                && command("UIDBATCHES 5 6:").is_err()
+                && command("UIDBATCHES 5 1:2 x").is_err()
+        );
+    }
+
+    #[test]
+    fn saved_criteria() {
+        assert_eq!(parse_criteria(b"SUBJECT {3}\r\na b UNSEEN").unwrap(), key("SUBJECT \"a b\" UNSEEN"));
+        assert_eq!(key("FILTER on-the-road"), Key::Filter("on-the-road".into()));
+        for bad in [&b"SEEN\r\nx LOGOUT"[..], b"", b"RETURN (COUNT) ALL", b"FOO", b"SUBJECT {9}\r\na"] {
+            assert!(parse_criteria(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

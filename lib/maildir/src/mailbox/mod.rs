@@ -162,6 +162,11 @@ impl Mailbox {
         uid >= self.index.meta().first_recent || self.recent.iter().any(|(first, next)| (*first..*next).contains(&uid))
     }
 
+    /// The quota its messages count against.
+    pub fn quota(&self) -> &Quota {
+        &self.place.quota
+    }
+
     /// Number of messages.
     pub fn len(&self) -> u32 {
         self.index.meta().messages

@@ -1,0 +1,133 @@
+//! ESEARCH: one search over several mailboxes; UIDBATCHES: the selected mailbox in pieces of equal size.
+//!
+//! Standards   RFC 7377 (MULTISEARCH), RFC 5465 6 (which mailboxes), RFC 10022 (UIDBATCHES)
+//! Invariants  1. a mailbox without hits is not mentioned (RFC 7377 2.1)   2. one that cannot be opened is passed over: a search
+//!             is no way to learn what exists
+use super::Session;
+use super::answer::Answer;
+use super::progress::Progress;
+use super::search::{esearch, find_in, highest_modseq, saved};
+use super::selected::Selected;
+use super::uidonly::key_has_numbers;
+use penny_imap::command::sources::Source;
+use penny_imap::command::{Key, Name, SearchArgs, SearchReturn};
+use penny_imap::{Code, SequenceSet, write};
+use penny_maildir::{FolderName, Mode};
+
+impl Session {
+    pub(super) fn multi_search(&mut self, tag: &str, sources: &[Source], args: &SearchArgs) -> Answer {
+        let sources = if sources.is_empty() { &[Source::Selected] } else { sources };
+        let own = sources.iter().any(|s| matches!(s, Source::Selected | Source::SelectedDelayed));
+        if own && self.selected.is_none() {
+            return Answer::bad("Select a mailbox first"); // RFC 7377 2.2
+        }
+        let folders = match self.source_folders(sources) {
+            Ok(folders) => folders,
+            Err(no) => return no,
+        };
+        let key = match self.search_key(args) {
+            Ok(key) => key,
+            Err(no) => return no,
+        };
+        let ret = args.ret.clone().unwrap_or(SearchReturn { all: true, ..SearchReturn::default() });
+        let only_selected = folders.iter().all(|f| self.selected.as_ref().is_some_and(|s| s.name == *f));
+        // RFC 7377 2.2: message numbers, `$`, SAVE and UPDATE mean the selected mailbox
+        if !only_selected && (ret.save || ret.update || key_has_numbers(&key) || names_saved(&key)) {
+            return Answer::bad("Only possible in the selected mailbox");
+        }
+        for folder in folders {
+            self.search_one(tag, &folder, &key, &ret);
+        }
+        Answer::ok("ESEARCH completed")
+    }
+
+    /// The folders that filters name, each once, in the order of names.
+    pub(super) fn source_folders(&self, sources: &[Source]) -> Result<Vec<FolderName>, Answer> {
+        let listed = self.store.list().map_err(|e| Answer::of(&e))?;
+        let all: Vec<FolderName> = listed.into_iter().filter(|f| f.selectable).map(|f| f.name).collect();
+        let mut wanted = Vec::new();
+        for source in sources {
+            self.add_source(source, &all, &mut wanted)?;
+        }
+        Ok(all.into_iter().filter(|f| wanted.contains(f)).collect())
+    }
+
+    fn add_source(&self, source: &Source, all: &[FolderName], wanted: &mut Vec<FolderName>) -> Result<(), Answer> {
+        let folders = |names: &[Name]| names.iter().map(|n| self.folder(n)).collect::<Result<Vec<_>, _>>();
+        match source {
+            Source::Selected | Source::SelectedDelayed => wanted.extend(self.selected.as_ref().map(|s| s.name.clone())),
+            // RFC 5465 6.3: where rules may deliver anywhere, "inboxes" is the same as "personal"
+            Source::Inboxes | Source::Personal => wanted.extend_from_slice(all),
+            Source::Subscribed => wanted.extend(self.store.subscriptions().map_err(|e| Answer::of(&e))?),
+            Source::Mailboxes(names) => wanted.extend(folders(names)?),
+            Source::Subtree(names) | Source::SubtreeOne(names) => {
+                let one = matches!(source, Source::SubtreeOne(_));
+                for root in folders(names)? {
+                    let depth = root.parts().len() + 1;
+                    let fits =
+                        |f: &&FolderName| **f == root || (f.is_below(&root) && (!one || f.parts().len() == depth));
+                    wanted.extend(all.iter().filter(fits).cloned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn search_one(&mut self, tag: &str, folder: &FolderName, key: &Key, ret: &SearchReturn) {
+        let is_selected = self.selected.as_ref().is_some_and(|s| s.name == *folder);
+        let mut other = None;
+        if !is_selected {
+            let Ok(mailbox) = self.store.mailbox(folder, Mode::ReadOnly) else { return };
+            other = Some(Selected::new(mailbox, folder.clone(), true, self.enabled));
+        }
+        let shown = self.shown(folder);
+        let Some(selected) = other.as_mut().or(self.selected.as_mut()) else { return };
+        let mut progress = Progress::new(tag, &self.config, u64::from(selected.seq.len()));
+        let found = find_in(selected, key, &mut || progress.step(&mut self.conn));
+        if ret.save {
+            selected.saved = saved(ret, &found);
+        }
+        if found.is_empty() || !super::search::returns_something(ret) {
+            return;
+        }
+        let mut name = Vec::new();
+        write::mailbox(&mut name, &shown);
+        let validity = selected.mailbox.status().uidvalidity;
+        let modseq = highest_modseq(selected, key, &found);
+        let tag = write::quoted_text(tag);
+        let head = format!("(TAG {tag} MAILBOX {} UIDVALIDITY {validity}) UID", String::from_utf8_lossy(&name));
+        esearch(&mut self.conn.out, &head, ret, &found, modseq, true);
+    }
+
+    /// RFC 10022 3.1: batches of UIDs from the highest down.
+    pub(super) fn uid_batches(&mut self, tag: &str, size: u64, range: Option<(u64, u64)>) -> Answer {
+        let (first, last) = range.unwrap_or((1, u64::MAX));
+        if size == 0 || first == 0 || last < first {
+            return Answer::bad_with(Code::ClientBug, "Invalid batch size or range");
+        }
+        let Some(selected) = &self.selected else { return Answer::bad("Select a mailbox first") };
+        let count = u64::from(selected.seq.len());
+        let uid = |number: u64| u32::try_from(number).ok().and_then(|n| selected.seq.uid(n)).unwrap_or(1);
+        let batches = count.div_ceil(size).min(last);
+        let text = (first..=batches).map(|n| {
+            let high = count - (n - 1) * size;
+            // the last batch of all ends at 1, so that the batches name every UID (RFC 10022 3.1.4)
+            let low = if high > size { uid(high - size + 1) } else { 1 };
+            format!("{}:{low}", uid(high))
+        });
+        let text = text.collect::<Vec<_>>().join(",");
+        let line = format!("UIDBATCHES (TAG {}) {text}", write::quoted_text(tag));
+        self.untagged(line.trim_end());
+        Answer::ok("UIDBATCHES completed")
+    }
+}
+
+fn names_saved(key: &Key) -> bool {
+    match key {
+        Key::Set(SequenceSet::Saved) | Key::Uid(SequenceSet::Saved) => true,
+        Key::And(keys) => keys.iter().any(names_saved),
+        Key::Or(a, b) => names_saved(a) || names_saved(b),
+        Key::Not(k) => names_saved(k),
+        _ => false,
+    }
+}
