@@ -71,6 +71,54 @@ pub fn run(file: &Path, action: &Action) -> Result<Outcome, Failure> {
     Ok(Outcome::Code(code))
 }
 
+/// Selector and record value of each key that signs for a domain, in the order of the table.
+pub fn records(config: &Config, domain: &str) -> Result<Vec<(String, String)>, Failure> {
+    let text = match std::fs::read_to_string(&config.dkimsign.table) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|e| Failure::io(config.dkimsign.table.display(), &e))?,
+    };
+    let mut out = Vec::new();
+    for line in text.lines().filter(|l| !l.trim_start().starts_with('#')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [author, selector, key, rest @ ..] = words.as_slice() else { continue };
+        let signs = rest.iter().find_map(|w| w.strip_prefix("d=")).unwrap_or(author);
+        if signs.eq_ignore_ascii_case(domain) {
+            let key = config.dkimsign.table.parent().unwrap_or(Path::new("/")).join(key);
+            out.push((selector.to_string(), record(config, domain, selector, &key)?));
+        }
+    }
+    Ok(out)
+}
+
+/// The value of one record, as dkimsign prints it between quotes.
+fn record(config: &Config, domain: &str, selector: &str, key: &Path) -> Result<String, Failure> {
+    let program = program(config);
+    let mut command = Command::new(&program);
+    command.arg("--record").arg("--key").arg(key).args(["--domain", domain, "--selector", selector]);
+    let out = command.output().map_err(|e| Failure::io(program.display(), &e))?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let value: String = text.split('"').skip(1).step_by(2).collect();
+    if out.status.success() && !value.is_empty() {
+        return Ok(value);
+    }
+    let why = String::from_utf8_lossy(&out.stderr).trim().to_string();
+    Err(Failure::config(format!("{}: no usable DKIM key", key.display())).with_detail(why))
+}
+
+/// Makes a key in a file of its own; the file belongs to the owner of its directory.
+pub fn generate(config: &Config, kind: &str, domain: &str, selector: &str, key: &Path) -> Result<(), Failure> {
+    let program = program(config);
+    let mut command = Command::new(&program);
+    command.args(["--generate", kind, "--domain", domain, "--selector", selector, "--key"]).arg(key);
+    let out = command.output().map_err(|e| Failure::io(program.display(), &e))?;
+    let why = String::from_utf8_lossy(&out.stderr).trim().to_string();
+    if out.status.success() {
+        Ok(())
+    } else {
+        Err(Failure::temporary("4.3.0", "no DKIM key was made").with_detail(why))
+    }
+}
+
 fn named(config: &Config, domain: &str, selector: &str, key: Option<&Path>) -> Vec<OsString> {
     let key = place(config, domain, selector, key);
     vec!["--key".into(), key.into(), "--domain".into(), domain.into(), "--selector".into(), selector.into()]

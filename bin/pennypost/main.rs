@@ -2,12 +2,16 @@
 
 mod alias;
 mod check;
+mod client;
 mod defaults;
 mod dkim;
+mod dns;
 mod domain;
+mod hier;
 mod page;
 mod report;
 mod route;
+mod setup;
 mod table;
 mod user;
 
@@ -55,6 +59,10 @@ enum Command {
         #[command(subcommand)]
         action: dkim::Action,
     },
+    /// Make a mail server of this machine: configuration, accounts, directories, keys, services, DNS records.
+    Setup(setup::Options),
+    /// The DNS records of a domain: zone file, table, or compared with what is published.
+    Dns(dns::Options),
     /// Accounts: add, remove, passwords, quotas, suspend.
     User {
         #[command(subcommand)]
@@ -96,6 +104,8 @@ fn work() -> Result<Outcome, Failure> {
         Command::Defaults { man } => defaults::run(man),
         Command::Report { file } => report::run(&file),
         Command::Dkim { action } => dkim::run(&file, &action),
+        Command::Setup(options) => setup::run(arguments.config.as_deref(), &options),
+        Command::Dns(options) => dns::run(&file, &options),
         Command::User { action } => user::run(&file, &action),
         Command::Alias { action } => alias::run(&file, &action),
         Command::Domain { action } => domain::run(&file, &action),

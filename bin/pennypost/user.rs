@@ -205,6 +205,20 @@ fn change(config: &Config, login: &str, done: &str, with: impl FnOnce(&mut Entry
     say(&format!("{login}: {done}"))
 }
 
+/// A password for a new user.
+pub fn generate() -> String {
+    secret::generate()
+}
+
+/// A new user with this password and nothing else.
+pub fn put_new(config: &Config, login: &str, password: &str) -> Result<(), Failure> {
+    entry::check_login(login)?;
+    let mut edit = open(config)?;
+    let entry = Entry { password: secret::hash(password, Scheme::Argon2id)?, ..Entry::new(login) };
+    edit.put(login, &entry.line());
+    table::save(config, edit, "users")
+}
+
 fn open(config: &Config) -> Result<Edit, Failure> {
     table::open(config, "users")
 }

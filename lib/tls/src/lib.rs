@@ -6,6 +6,7 @@
 //!             2. TLS 1.2 is the lowest version   3. no renegotiation, no compression
 //! Not here    DANE and MTA-STS policy (the caller judges the certificate chain it is shown)
 
+pub mod certificate;
 pub mod client;
 pub mod dane;
 mod handshake;

@@ -1,0 +1,119 @@
+//! What the records are made from: names, addresses, services, keys, certificate.
+
+use penny_base::config::TlsMode;
+use penny_base::{Config, Failure};
+use std::net::{IpAddr, UdpSocket};
+
+/// A service that clients find by SRV records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// `imap`, `submission`, `pop3`, `sieve`, `smtp`.
+    pub name: &'static str,
+    /// Its port.
+    pub port: u16,
+    /// TLS from the first octet.
+    pub implicit: bool,
+}
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The domain of the addresses.
+    pub domain: String,
+    /// This host.
+    pub host: String,
+    /// Its addresses.
+    pub ips: Vec<IpAddr>,
+    /// What listens.
+    pub services: Vec<Service>,
+    /// Selector and value of each DKIM record.
+    pub dkim: Vec<(String, String)>,
+    /// The certificate, where there is one.
+    pub certificate: Option<penny_tls::certificate::Facts>,
+}
+
+impl Facts {
+    /// Gathers them from the configuration and the machine.
+    pub fn gather(config: &Config, domain: &str, ips: &[IpAddr]) -> Result<Facts, Failure> {
+        let name = penny_addr::Domain::parse(domain, penny_addr::Charset::Utf8)
+            .map_err(|_| Failure::usage(format!("{domain:?} is no domain")))?;
+        let domain = name.ascii().to_lowercase();
+        Ok(Facts {
+            host: config.hostname().to_lowercase(),
+            ips: if ips.is_empty() { own_addresses() } else { ips.to_vec() },
+            services: services(config),
+            dkim: crate::dkim::records(config, &domain)?,
+            certificate: penny_tls::certificate::facts(&config.tls.certificate).ok(),
+            domain,
+        })
+    }
+
+    /// The first port of a service.
+    pub fn port(&self, name: &str, implicit: bool) -> Option<u16> {
+        self.services.iter().find(|s| s.name == name && s.implicit == implicit).map(|s| s.port)
+    }
+
+    /// The MTA-STS policy (RFC 8461 3.2): only tested while the certificate convinces nobody.
+    pub fn sts_policy(&self) -> String {
+        let good = self.certificate.as_ref().is_some_and(|c| !c.self_signed && c.is_for(&self.host));
+        let (mode, age) = if good { ("enforce", 1_209_600) } else { ("testing", 86_400) };
+        format!("version: STSv1\r\nmode: {mode}\r\nmx: {}\r\nmax_age: {age}\r\n", self.host)
+    }
+}
+
+/// Services by their `[[listen]]` entries; without any (inetd, systemd sockets) all that the shipped files start.
+fn services(config: &Config) -> Vec<Service> {
+    let mut out = Vec::new();
+    for entry in &config.listen {
+        let submission = entry.args.iter().any(|a| a == "submission");
+        let name = match entry.program.rsplit('/').next().unwrap_or("") {
+            "smtpd" if submission => "submission",
+            "smtpd" if entry.args.iter().any(|a| a == "mx") => "smtp",
+            "imapd" => "imap",
+            "pop3d" => "pop3",
+            "sieved" => "sieve",
+            _ => continue,
+        };
+        let port = entry.address.rsplit(':').next().and_then(|p| p.parse().ok());
+        let implicit = entry.tls == TlsMode::Implicit;
+        let usual = [
+            ("submission", true, 465),
+            ("submission", false, 587),
+            ("imap", true, 993),
+            ("imap", false, 143),
+            ("pop3", true, 995),
+            ("pop3", false, 110),
+            ("sieve", false, 4190),
+            ("smtp", false, 25),
+        ];
+        let usual = usual.iter().find(|u| (u.0, u.1) == (name, implicit)).map(|u| u.2);
+        if let Some(port) = port.or(usual) {
+            out.push(Service { name, port, implicit });
+        }
+    }
+    if out.is_empty() {
+        let all = [
+            ("smtp", 25, false),
+            ("submission", 465, true),
+            ("submission", 587, false),
+            ("imap", 993, true),
+            ("imap", 143, false),
+            ("pop3", 995, true),
+            ("pop3", 110, false),
+            ("sieve", 4190, false),
+        ];
+        out = all.into_iter().map(|(name, port, implicit)| Service { name, port, implicit }).collect();
+    }
+    out
+}
+
+/// The addresses the kernel would use towards the world; nothing is sent.
+fn own_addresses() -> Vec<IpAddr> {
+    let towards = |bind: &str, to: &str| {
+        let socket = UdpSocket::bind(bind).ok()?;
+        socket.connect(to).ok()?;
+        socket.local_addr().ok().map(|a| a.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+    };
+    // documentation addresses: any global one has the same route
+    [towards("0.0.0.0:0", "192.0.2.1:9"), towards("[::]:0", "[2001:db8::1]:9")].into_iter().flatten().collect()
+}

@@ -1,0 +1,71 @@
+//! TLS and DKIM keys.
+
+use super::Options;
+use super::plan::Plan;
+use penny_base::{Config, Failure};
+use penny_tls::certificate;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Life of a certificate that vouches for itself.
+const DAYS: u32 = 825;
+
+/// The certificate: the given one, the one there is, or a new self-signed one.
+pub fn tls(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), Failure> {
+    let (chain, key) = (&config.tls.certificate, &config.tls.key);
+    if chain.exists() || key.exists() {
+        let wrong = |why: String| Failure::config(why);
+        let facts = certificate::facts(chain).map_err(wrong)?;
+        if !certificate::fits(chain, key).map_err(wrong)? {
+            return Err(Failure::config(format!("{} is not the key of {}", key.display(), chain.display())));
+        }
+        return plan.step(&format!("{} (for {})", chain.display(), facts.names.join(", ")), false, || Ok(()));
+    }
+    if options.certificate.is_some() {
+        return Err(Failure::usage(format!("there is no {}", chain.display())));
+    }
+    let host = config.hostname();
+    let names = [host.as_str(), options.domain.as_str()];
+    plan.step(&format!("{} (self-signed, for {})", chain.display(), names.join(", ")), true, || {
+        let (pem, private) = certificate::self_signed(&names, DAYS).map_err(Failure::config)?;
+        put(key, &private, 0o600)?;
+        put(chain, &pem, 0o644)
+    })
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let done = penny_sys::fs::replace_file(path, bytes, mode);
+    let done = done.and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)));
+    done.map_err(|e| Failure::io(path.display(), &e))
+}
+
+/// An RSA key that every receiver understands and an Ed25519 one (RFC 8463).
+pub fn dkim(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), Failure> {
+    let domain = options.domain.to_lowercase();
+    if let Ok(found) = crate::dkim::records(config, &domain)
+        && !found.is_empty()
+    {
+        let selectors: Vec<String> = found.into_iter().map(|(s, _)| s).collect();
+        return plan.step(&format!("DKIM keys {}", selectors.join(", ")), false, || Ok(()));
+    }
+    let selector = options.selector.clone().unwrap_or_else(selector);
+    let table = &config.dkimsign.table;
+    let directory = config.paths.tables.join("dkim.d");
+    for (kind, suffix) in [("rsa", ""), ("ed25519", "e")] {
+        let selector = format!("{selector}{suffix}");
+        let key = directory.join(format!("{domain}.{selector}.pem"));
+        plan.step(&format!("{} ({kind})", key.display()), !key.exists(), || {
+            crate::dkim::generate(config, kind, &domain, &selector, &key)
+        })?;
+        let line = format!("{domain} {selector} {}\n", key.display());
+        let old = std::fs::read_to_string(table).unwrap_or_default();
+        plan.file(table, &(old + &line), 0o644)?;
+    }
+    Ok(())
+}
+
+/// `pp2026`: a selector of a year is easy to retire.
+fn selector() -> String {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    format!("pp{}", penny_mime::date::civil_from_days(i64::try_from(seconds / 86400).unwrap_or(0)).0)
+}
