@@ -37,6 +37,18 @@ fn confined_child() {
         say("execve", penny_sys::process::exec(std::path::Path::new("/bin/true"), &[]).raw_os_error() == Some(1));
         say("kill", nix::sys::signal::kill(nix::unistd::getppid(), None).is_err());
         drop(file);
+    } else if task == "sending" {
+        let state: &std::path::Path = argument.as_ref();
+        let confined = penny_sys::confine::paths_only(&[state], &["/etc/ssl".as_ref()]).expect("landlock");
+        penny_sys::confine::sending().expect("confined");
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0");
+        say("no socket", socket.is_err());
+        say("no file of its own", std::fs::write(state.join("own"), "x").is_err());
+        say("execve", penny_sys::process::exec(std::path::Path::new("/bin/true"), &[]).raw_os_error() == Some(1));
+        say("kill", nix::sys::signal::kill(nix::unistd::getppid(), None).is_err());
+        say("process", std::process::Command::new("/bin/true").spawn().is_err());
+        let landlock = confined == penny_sys::confine::Confined::Yes;
+        say("other files", !landlock || std::fs::read(state.join("../other/theirs")).is_err());
     } else {
         let confined = penny_sys::confine::home_only(argument.as_ref(), &[]).expect("confined");
         say("landlock", confined == penny_sys::confine::Confined::Yes);
@@ -51,6 +63,22 @@ fn a_network_conversation_can_do_nothing_else() {
     let out = child("network", "");
     for call in ["open", "socket", "execve", "kill"] {
         assert!(out.contains(&format!("{call}=denied")), "{call}: {out}");
+    }
+}
+
+#[test]
+fn who_sends_can_connect_and_nothing_else() {
+    let dir = penny_testkit::TempDir::new();
+    for (place, name) in [("state", "x"), ("other", "theirs")] {
+        std::fs::create_dir(dir.join(place)).unwrap();
+        std::fs::write(dir.join(place).join(name), "x").unwrap();
+    }
+    let out = child("sending", dir.join("state").to_str().unwrap());
+    for call in ["execve", "kill", "process", "other files"] {
+        assert!(out.contains(&format!("{call}=denied")), "{call}: {out}");
+    }
+    for call in ["no socket", "no file of its own"] {
+        assert!(out.contains(&format!("{call}=ALLOWED")), "{call}: {out}");
     }
 }
 

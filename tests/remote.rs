@@ -15,7 +15,9 @@ struct Out {
 impl Out {
     fn new(remote_keys: &str) -> Out {
         let dir = TempDir::new();
-        dir.write("p.toml", format!("hostname = \"me.test\"\n[remote]\ntimeout = \"2s\"\n{remote_keys}\n"));
+        let state = dir.path().display();
+        let head = format!("hostname = \"me.test\"\n[paths]\nstate = \"{state}\"");
+        dir.write("p.toml", format!("{head}\n[remote]\ntimeout = \"2s\"\n{remote_keys}\n"));
         Out { dir, dns: None }
     }
 

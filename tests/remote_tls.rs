@@ -122,7 +122,11 @@ fn relay_unix(a: TcpStream, b: UnixStream) -> std::io::Result<()> {
 }
 
 fn send(dir: &TempDir, keys: &str, resolver: &str, args: &[&str]) -> Output {
-    dir.write("p.toml", format!("hostname = \"me.test\"\n[remote]\ntimeout = \"5s\"\n{keys}\n"));
+    let state = dir.path().display();
+    let head = format!("hostname = \"me.test\"\n[paths]\nstate = \"{state}\"");
+    // one case must not remember the TLS of another
+    let memory = if keys.contains("tls_memory") { "" } else { "tls_memory = 0" };
+    dir.write("p.toml", format!("{head}\n[remote]\ntimeout = \"5s\"\n{memory}\n{keys}\n"));
     Run::new(program!("remote"))
         .arg("-c")
         .arg(dir.join("p.toml"))
@@ -292,11 +296,7 @@ fn mta_sts_policies_are_obeyed_and_remembered() {
     };
     let try_it = |what: &str, id: &str, web_port: u16, manner: Manner, code: i32| {
         let port = tls_host(&host, sink.port(), manner);
-        let state = dir.path().display();
-        let keys = format!(
-            "port = {port}\nsts_port = {web_port}\nca_file = \"{}\"\n[paths]\nstate = \"{state}\"",
-            roots.display()
-        );
+        let keys = format!("port = {port}\nsts_port = {web_port}\nca_file = \"{}\"", roots.display());
         let dns = zone(id);
         let out = send(&dir, &keys, &dns.at(), &["a@far.test"]);
         assert_eq!(out.code, Some(code), "{what}: {}", out.describe());
@@ -315,4 +315,94 @@ fn mta_sts_policies_are_obeyed_and_remembered() {
     try_it("testing refuses nothing", "4", testing, Manner::Plain, 0);
     let stranger = web_host(&host, &policy("enforce", "*.other.test"));
     try_it("a policy from another name is not believed", "5", stranger, Manner::Plain, 0);
+}
+
+#[test]
+fn tls_that_was_there_is_missed() {
+    if !have("tls_that_was_there_is_missed", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let host = certificate(&dir, "host", "mx.far.test");
+    let sink = Sink::start();
+    let dns = DnsServer::new("far.test MX 10 mx.far.test\nnear.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\n");
+    let try_it = |what: &str, manner: Manner, more: &str, to: &str, code: i32| {
+        let keys = format!("port = {}\n{more}", tls_host(&host, sink.port(), manner));
+        let out = send(&dir, &keys, &dns.at(), &[to]);
+        assert_eq!(out.code, Some(code), "{what}: {}", out.describe());
+        out.out()
+    };
+    let keep = "tls_memory = \"3d\"";
+    try_it("nothing is known yet", Manner::Plain, keep, "a@far.test", 0);
+    try_it("TLS, whoever it is", Manner::Good, keep, "a@far.test", 0);
+    let text = try_it("STARTTLS is stripped", Manner::Plain, keep, "a@far.test", 75);
+    assert!(text.contains("4.7.5") && text.contains("lately"), "{text}");
+    try_it("the handshake is spoilt", Manner::Broken, keep, "a@far.test", 75);
+    try_it("another domain of the same host never had it", Manner::Plain, keep, "a@near.test", 0);
+    try_it("the admin does not want to know", Manner::Plain, "tls_memory = 0", "a@far.test", 0);
+    let file = dir.join("out/tls/far.test");
+    let time: u64 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+    std::fs::write(&file, format!("{}\n", time - 3 * 86_400)).unwrap();
+    try_it("it is long ago", Manner::Plain, keep, "a@far.test", 0);
+    assert_eq!(sink.mails().len(), 5);
+}
+
+#[test]
+fn tls_results_become_reports() {
+    if !have("tls_results_become_reports", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let (web, good) = (certificate(&dir, "web", "mta-sts.far.test"), certificate(&dir, "good", "mx.far.test"));
+    let other = certificate(&dir, "other", "elsewhere.test");
+    let roots = [&web.pem, &good.pem, &other.pem].map(|p| std::fs::read_to_string(p).unwrap()).concat();
+    let roots = dir.write("roots.pem", roots);
+    let sink = Sink::start();
+    let zone = "far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\nmta-sts.far.test A 127.0.0.1\n\
+                _mta-sts.far.test TXT v=STSv1; id=1;\n_smtp._tls.far.test TXT v=TLSRPTv1; rua=mailto:tls@far.test\n\
+                quiet.test MX 10 mx.far.test\n";
+    let dns = DnsServer::new(zone);
+    let body = "version: STSv1\r\nmode: testing\r\nmx: mx.far.test\r\nmax_age: 86400\r\n";
+    let sts = web_host(&web, &format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{body}"));
+    let keys = |port: u16| {
+        let ca = roots.display();
+        format!("port = {port}\nsts_port = {sts}\nca_file = \"{ca}\"\ntls_reports = true\ntls_memory = 0")
+    };
+    let hosts = [(&good, Manner::Good), (&other, Manner::Good), (&good, Manner::Plain), (&good, Manner::Plain)];
+    for (cert, manner) in hosts {
+        let port = tls_host(cert, sink.port(), manner);
+        send(&dir, &keys(port), &dns.at(), &["a@far.test"]).expect_code(0);
+        send(&dir, &keys(port), &dns.at(), &["a@quiet.test"]).expect_code(0);
+    }
+    let days = |dir: &TempDir| std::fs::read_dir(dir.join("out/tlsrpt")).unwrap().flatten().collect::<Vec<_>>();
+    let [day] = days(&dir).try_into().unwrap();
+    // the day is not over
+    std::fs::create_dir(dir.join("mails")).unwrap();
+    let job = |dir: &TempDir| {
+        let args = ["--send-reports", "-o", dir.join("mails").to_str().unwrap()].map(str::to_owned);
+        send(dir, "", &dns.at(), &args.each_ref().map(String::as_str)).expect_code(0);
+    };
+    job(&dir);
+    assert!(day.path().exists());
+    std::fs::rename(day.path(), dir.join("out/tlsrpt/20260102")).unwrap();
+    job(&dir);
+    assert!(!dir.join("out/tlsrpt/20260102").exists());
+    let mails: Vec<_> = std::fs::read_dir(dir.join("mails")).unwrap().flatten().collect();
+    assert_eq!(mails.len(), 1, "one domain asked");
+    let mail = std::fs::read_to_string(mails[0].path()).unwrap();
+    for part in [
+        "To: tls@far.test\n",
+        "TLS-Report-Domain: far.test\nTLS-Report-Submitter: me.test\n",
+        "multipart/report; report-type=\"tlsrpt\"",
+        "Content-Type: application/tlsrpt+gzip\n",
+        "filename=\"me.test!far.test!1767312000!1767398399.json.gz\"",
+    ] {
+        assert!(mail.contains(part), "no {part} in\n{mail}");
+    }
+    // our own reader of others' reports understands it
+    let shown = Run::new(program!("pennypost")).arg("report").arg(mails[0].path()).run();
+    let shown = shown.expect_code(0).out();
+    for part in ["far.test", "sts", "starttls-not-supported", "certificate-host-mismatch", "2026-01-02"] {
+        assert!(shown.contains(part), "no {part} in\n{shown}");
+    }
 }

@@ -155,3 +155,27 @@ fn a_message_for_later_waits_through_a_restart() {
     post.control(&format!("remove\tid={name}"));
     post.wait_empty();
 }
+
+/// What runs below spawn under this name.
+fn worker(post: &Post, name: &str) -> Option<String> {
+    let spawn = post.services.iter().find(|(n, _)| n == "spawn")?.1.pid();
+    let text = |file: std::path::PathBuf| std::fs::read_to_string(file).unwrap_or_default();
+    let all = std::fs::read_dir("/proc").ok()?.flatten().map(|e| text(e.path().join("status")));
+    let ours = |s: &String| s.starts_with(&format!("Name:\t{name}\n")) && s.contains(&format!("PPid:\t{spawn}\n"));
+    all.into_iter().find(ours)
+}
+
+#[test]
+fn the_sending_process_is_confined() {
+    let sink = Sink::start();
+    let post = Post::new("", "[remote]\nidle = \"5m\"");
+    post.table("routes", &format!("far.test smtp:[127.0.0.1]:{} tls=none\n", sink.port()));
+    let post = post.up();
+    post.send("ann@example.test", &["x@far.test"], "x");
+    sink.wait(1);
+    post.wait_empty();
+    let status = worker(&post, "remote").expect("a worker that waits for more");
+    for line in ["Seccomp:\t2", "NoNewPrivs:\t1"] {
+        assert!(status.contains(line), "{line}\n{status}");
+    }
+}

@@ -164,7 +164,7 @@ impl Job<'_> {
             Part { kind: "text/plain; charset=us-ascii".into(), name: None, data: text.into_bytes() },
             Part { kind: "application/gzip".into(), name: Some(name), data },
         ];
-        deliver(self.config, &mail, &mail.write(&parts), self.into)?;
+        deliver(self.config, &mail, &parts, self.into)?;
         let fields: [(&str, &dyn std::fmt::Display); 3] =
             [("domain", domain), ("to", &to.join(",")), ("rows", &report.records.len())];
         log::event(log::Level::Info, "report-sent", None, &fields);
@@ -172,7 +172,7 @@ impl Job<'_> {
     }
 
     fn mail<'m>(&'m self, to: &'m [String], subject: &'m str, id: &'m str, kind: &'m str) -> Mail<'m> {
-        Mail { from: &self.from, to, subject, id, now: self.now, kind }
+        Mail { from: &self.from, to, subject, id, now: self.now, kind, fields: "" }
     }
 
     /// Kept failure reports; what can't be sent now stays for the next run.
@@ -210,7 +210,7 @@ impl Job<'_> {
             part("message/feedback-report", &failure.feedback),
             part("text/rfc822-headers", &failure.header),
         ];
-        deliver(self.config, &mail, &mail.write(&parts), self.into)
+        deliver(self.config, &mail, &parts, self.into)
     }
 }
 

@@ -34,6 +34,7 @@ pub fn run(mut sender: Sender, options: &Options) -> Result<End, Failure> {
         file_of(&message).and_then(|file| Letter::new(envelope, file)).map_err(|e| Failure::io("message", &e))?;
     let report = sender.send(&route(text("r").as_deref())?, &letter, &mut |_| ());
     sender.close();
+    sender.record();
     let mut out = io::stdout().lock();
     let mut worst = End::Done;
     for (r, o) in letter.envelope.recipients.iter().zip(&report.outcomes) {

@@ -5,10 +5,12 @@
 
 use crate::hosts::{self, Found, Host};
 use crate::letter::Letter;
-use crate::open::{NotOpen, Place, Session, open};
+use crate::memory;
+use crate::open::{NotOpen, Place, Seen, Session, open};
 use crate::outcome::Trouble;
 use crate::policy::{Domain, Level, decide};
-use crate::sts;
+use crate::sts::{self, Policy};
+use crate::tlsrpt::{self, Event};
 use crate::transaction::{Sent, may_improve, run};
 use penny_base::{Config, Failure};
 use penny_dns::{Resolver, Settings as DnsSettings};
@@ -24,6 +26,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Hosts with which a transaction is begun for one job.
 const TRANSACTIONS_MAX: usize = 4;
+/// Results of TLS kept until they are written down.
+const EVENTS_MAX: usize = 100;
 /// Messages over one connection.
 const MESSAGES_MAX: u32 = 200;
 
@@ -46,8 +50,12 @@ pub struct Settings {
     pub mta_sts: bool,
     /// Port of the web servers that have the policies.
     pub sts_port: u16,
-    /// Where policies are remembered.
+    /// Where policies and results are kept.
     pub state: PathBuf,
+    /// Seconds for which a domain that had TLS has to have it; 0 for none.
+    pub tls_memory: u64,
+    /// Write down how TLS went, for domains that want to know.
+    pub tls_reports: bool,
     /// Use BDAT where offered.
     pub chunking: bool,
     /// Port of hosts found by MX.
@@ -73,7 +81,7 @@ impl Tls {
     pub fn connector(&self, verify: Verify) -> io::Result<&Connector> {
         let (cell, make): (_, &dyn Fn() -> io::Result<Connector>) = match verify {
             Verify::Opportunistic => (&self.opportunistic, &Connector::without_roots),
-            Verify::Verified => (&self.verified, &|| Connector::new(self.ca_file.as_deref())),
+            Verify::Verified | Verify::Observed => (&self.verified, &|| Connector::new(self.ca_file.as_deref())),
         };
         if let Some(connector) = cell.get() {
             return Ok(connector);
@@ -110,6 +118,8 @@ pub struct Sender {
     settings: Settings,
     dns: Resolver,
     session: Option<Kept>,
+    /// How TLS went, not yet written down.
+    events: Vec<Event>,
 }
 
 /// A session kept open, with what it can be used for.
@@ -151,13 +161,15 @@ impl Sender {
             mta_sts: r.mta_sts,
             sts_port: u16::try_from(r.sts_port).map_err(|_| Failure::config("remote.sts_port is no port"))?,
             state: config.paths.state.clone(),
+            tls_memory: r.tls_memory.0,
+            tls_reports: r.tls_reports,
             chunking: r.chunking,
             port: u16::try_from(r.port).map_err(|_| Failure::config("remote.port is no port"))?,
             tls,
             own: vec![config.hostname()],
             probe: false,
         };
-        Ok(Sender { settings, dns: Resolver::new(dns), session: None })
+        Ok(Sender { settings, dns: Resolver::new(dns), session: None, events: Vec::new() })
     }
 
     /// Makes it one that only asks for recipients, within this time a reply.
@@ -178,12 +190,13 @@ impl Sender {
         let mut target = Target { route, hop, destination: route.destination(&domain), domain: &domain, found: None };
         if let Some(kept) = self.session.as_ref().filter(|k| k.destination == target.destination) {
             kept.site.iter().for_each(|s| tell(s));
+            self.reuse(&target, &mut job);
+            if job.is_open() {
+                self.find(&mut target, tell, &mut job);
+            }
         } else {
             self.find(&mut target, tell, &mut job);
-        }
-        self.reuse(&target, &mut job);
-        if job.is_open() && target.found.is_none() {
-            self.find(&mut target, tell, &mut job);
+            self.reuse(&target, &mut job);
         }
         if job.is_open() {
             self.by_hosts(&target, &mut job);
@@ -209,6 +222,16 @@ impl Sender {
             }
             Err(trouble) => job.trouble(trouble),
         }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The resolver.
+    pub fn dns(&self) -> &Resolver {
+        &self.dns
     }
 
     /// Says good-bye to the host, if a session is open.
@@ -248,11 +271,33 @@ impl Sender {
         // as this domain's records name the host: whether they were validated is the domain's affair
         let mut hosts = target.found.iter().flat_map(|f| &f.hosts);
         let Some(host) = hosts.find(|h| h.name == session.host && h.port == session.port) else { return false };
-        let sts = sts::policy(&self.dns, &self.settings, target.domain);
-        let domain = Domain { name: target.domain, sts: sts.as_ref() };
+        let sts = sts::policy(&self.dns, &self.settings, target.domain).policy;
+        let domain = self.domain(target, host, sts.as_ref());
         let requires = letter.envelope.sender.requiretls();
         let level = decide(&self.dns, &self.settings, target.hop, host, &domain, requires);
-        level.is_ok_and(|l| l.is_met_by(&session.level) && session.vouch(&l).is_ok())
+        let encrypted = session.wire.tls().is_some();
+        level.is_ok_and(|l| l.is_met_by(&session.level) && (encrypted || !l.is_demanded()) && session.vouch(&l).is_ok())
+    }
+
+    fn domain<'a>(&self, target: &Target<'a>, host: &Host, sts: Option<&'a Policy>) -> Domain<'a> {
+        Domain { name: target.domain, sts, had_tls: memory::had_tls(&self.settings, target.remembered(host)) }
+    }
+
+    /// Writes down how TLS went; after the outcomes are told, for it may take its time.
+    pub fn record(&mut self) {
+        let events = std::mem::take(&mut self.events);
+        if !events.is_empty() {
+            tlsrpt::record(&self.settings.state.join("out/tlsrpt"), &self.dns, &events, self.settings.now());
+        }
+    }
+
+    /// Keeps what came of TLS: for the domain's report, and for the next time.
+    fn note(&mut self, target: &Target<'_>, host: &Host, level: &Level, sts: Option<&Policy>, seen: Option<&Seen>) {
+        let Some(seen) = seen else { return };
+        let reported = self.settings.tls_reports && matches!(target.route, Route::Mx(_));
+        if reported && self.events.len() < EVENTS_MAX {
+            self.events.push(Event::of(target.domain, &host.name, level, sts, seen));
+        }
     }
 
     /// A transaction with the message as the host can take it.
@@ -279,15 +324,18 @@ impl Sender {
     }
 
     fn by_hosts(&mut self, target: &Target<'_>, job: &mut Attempts<'_>) {
-        let (route, hop) = (target.route, target.hop);
-        let sts = match route {
+        let sts = match target.route {
             Route::Mx(_) => sts::policy(&self.dns, &self.settings, target.domain),
-            _ => None,
+            _ => sts::Found::default(),
         };
-        let domain = Domain { name: target.domain, sts: sts.as_ref() };
+        if let Some(result) = sts.trouble {
+            let seen = Seen { result: Some(result), reason: String::new(), peer: None, own: None };
+            let host = Host { name: String::new(), port: 0, authentic: false };
+            self.note(target, &host, &Level::Opportunistic, sts.policy.as_ref(), Some(&seen));
+        }
         let mut transactions = 0;
         for host in target.found.iter().flat_map(|f| &f.hosts) {
-            match self.session_with(route, hop, host, &domain, job.letter) {
+            match self.session_with(target, host, sts.policy.as_ref(), job.letter) {
                 Err(trouble) => job.trouble(trouble),
                 Ok(mut session) => {
                     transactions += 1;
@@ -305,22 +353,43 @@ impl Sender {
     /// A session with one host; without TLS where only the handshake fails and nothing demands it.
     fn session_with(
         &mut self,
-        route: &Route,
-        hop: &Hop,
+        target: &Target<'_>,
         host: &Host,
-        domain: &Domain<'_>,
+        sts: Option<&Policy>,
         letter: &Letter,
     ) -> Result<Session, Trouble> {
-        let lmtp = matches!(route, Route::Lmtp(_));
+        let hop = target.hop;
+        let lmtp = matches!(target.route, Route::Lmtp(_));
         if host.name.starts_with('/') {
             let place = Place::Unix(&host.name);
             return open(&self.settings, hop, host, &place, lmtp, &Level::Never).map_err(|n| n.trouble);
         }
         let addresses = hosts::sockets(&self.dns, host)?;
         let place = Place::Tcp(&addresses);
-        let level = decide(&self.dns, &self.settings, hop, host, domain, letter.envelope.sender.requiretls())?;
-        match open(&self.settings, hop, host, &place, lmtp, &level) {
-            Ok(session) => Ok(session),
+        let domain = self.domain(target, host, sts);
+        let requires = letter.envelope.sender.requiretls();
+        let level = match decide(&self.dns, &self.settings, hop, host, &domain, requires) {
+            Ok(level) => level,
+            Err(refusal) => {
+                let reason = refusal.trouble.text.clone();
+                let seen = Seen { result: Some(refusal.result), reason, peer: None, own: None };
+                self.note(target, host, &Level::Opportunistic, sts, Some(&seen));
+                return Err(refusal.trouble);
+            }
+        };
+        let opened = open(&self.settings, hop, host, &place, lmtp, &level);
+        let seen = match &opened {
+            Ok(session) => session.seen.as_deref(),
+            Err(not) => not.seen.as_deref(),
+        };
+        self.note(target, host, &level, sts, seen);
+        match opened {
+            Ok(session) => {
+                if session.wire.tls().is_some() {
+                    memory::remember(&self.settings, target.remembered(host));
+                }
+                Ok(session)
+            }
             Err(NotOpen { without_tls: true, .. }) => {
                 open(&self.settings, hop, host, &place, lmtp, &Level::Never).map_err(|n| n.trouble)
             }
@@ -340,6 +409,11 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
+    /// Under what name TLS is remembered: the domain, or the host a route names.
+    fn remembered<'h>(&'h self, host: &'h Host) -> &'h str {
+        if matches!(self.route, Route::Mx(_)) { self.domain } else { &host.name }
+    }
+
     /// What its domain shares with others of the same hosts.
     fn site(&self) -> Option<String> {
         let all = self.found.as_ref().map(|f| f.all.as_slice()).filter(|all| !all.is_empty())?;

@@ -45,5 +45,7 @@ fn one(sender: &mut Sender, socket: BorrowedFd<'_>, job: Job, file: File) -> Res
     for (index, outcome) in report.outcomes.into_iter().enumerate() {
         tell(Told::Recipient { number, index, outcome })?;
     }
-    tell(Told::End { number, reached: report.reached, again: true })
+    tell(Told::End { number, reached: report.reached, again: true })?;
+    sender.record();
+    Ok(())
 }

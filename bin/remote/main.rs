@@ -16,10 +16,13 @@ mod downgrade;
 mod hosts;
 mod jobs;
 mod letter;
+mod memory;
 mod open;
 mod outcome;
 mod policy;
 mod sts;
+mod tls_reports;
+mod tlsrpt;
 mod transaction;
 mod verify;
 mod wire;
@@ -32,12 +35,34 @@ fn main() -> ExitCode {
 }
 
 fn work() -> Result<Outcome, Failure> {
-    let options = program::options(std::env::args_os().skip(1), "v", "cfr", &["jobs", "verify"])?;
+    let long = ["jobs", "verify", "send-reports"];
+    let options = program::options(std::env::args_os().skip(1), "v", "cfor", &long)?;
     let config = Config::load(options.config())?;
     config.start_log("remote");
     if options.has("verify") {
         return verify::run(&config, &options.operands);
     }
-    let sender = dialogue::Sender::new(config)?;
-    if options.has("jobs") { jobs::serve(sender) } else { byhand::run(sender, &options) }
+    let sender = dialogue::Sender::new(config.clone())?;
+    if options.has("send-reports") {
+        return tls_reports::run(&config, &sender, options.value("o").map(Into::into));
+    }
+    if options.has("jobs") {
+        confine(&config)?;
+        return jobs::serve(sender);
+    }
+    byhand::run(sender, &options)
+}
+
+/// What talks to strangers is left sockets, the trusted roots and its own state: nothing to execute, nobody to signal.
+fn confine(config: &Config) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::io("confine", &e);
+    let state = config.paths.state.join("out");
+    if config.paths.state.is_dir() {
+        let _ = std::fs::create_dir(&state); // there already, or nothing is kept
+    }
+    let roots = [config.remote.ca_file.as_path(), "/etc/ssl".as_ref(), "/etc/pki".as_ref(), "/usr".as_ref()];
+    let readable: Vec<_> = roots.into_iter().filter(|p| !p.as_os_str().is_empty()).collect();
+    // where there is no Landlock its uid still keeps it from the files of others
+    penny_sys::confine::paths_only(&[&state], &readable).map_err(failed)?;
+    penny_sys::confine::sending().map_err(failed)
 }

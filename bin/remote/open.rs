@@ -12,7 +12,7 @@ use crate::wire::{Lost, Wire};
 use penny_queue::job::Hop;
 use penny_smtp::client::{Extensions, Reply};
 use penny_tls::client::Verify;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -35,6 +35,23 @@ pub struct Session {
     pub port: u16,
     /// What was asked of its TLS.
     pub level: Level,
+    /// Our address and the host's.
+    addresses: (Option<IpAddr>, Option<IpAddr>),
+    /// What came of it, for reports; `None` where TLS was not at stake.
+    pub seen: Option<Box<Seen>>,
+}
+
+/// How TLS with a host went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Result type of a TLS report (RFC 8460 4.3); `None` when all went well.
+    pub result: Option<&'static str>,
+    /// What OpenSSL or the host said.
+    pub reason: String,
+    /// The host's address.
+    pub peer: Option<IpAddr>,
+    /// Ours.
+    pub own: Option<IpAddr>,
 }
 
 /// Why a session did not come about, and whether it is worth trying the same host without TLS.
@@ -44,11 +61,13 @@ pub struct NotOpen {
     pub trouble: Trouble,
     /// The handshake failed, and nothing demands TLS.
     pub without_tls: bool,
+    /// How TLS went, if it came to that.
+    pub seen: Option<Box<Seen>>,
 }
 
 impl From<Trouble> for NotOpen {
     fn from(trouble: Trouble) -> NotOpen {
-        NotOpen { trouble, without_tls: false }
+        NotOpen { trouble, without_tls: false, seen: None }
     }
 }
 
@@ -71,6 +90,7 @@ pub fn open(
 ) -> Result<Session, NotOpen> {
     let (wire, near) = connect(settings, hop, host, place)?;
     let mut session = Session {
+        addresses: wire.addresses(),
         wire,
         offers: Extensions::default(),
         host: host.name.clone(),
@@ -79,6 +99,7 @@ pub fn open(
         verified: false,
         port: host.port,
         level: level.clone(),
+        seen: None,
     };
     session.greeting(settings)?;
     session.hello(settings, hop)?;
@@ -110,6 +131,26 @@ fn connect_trouble(host: &Host, errors: &[(SocketAddr, std::io::Error)]) -> Trou
     let list: Vec<String> = errors.iter().map(|(address, e)| format!("{address}: {e}")).collect();
     let list = if list.is_empty() { "no usable address".to_owned() } else { list.join(", ") };
     Trouble::temporary("4.4.1", format!("connect to {}: {list}", host.name))
+}
+
+/// OpenSSL's words as a TLS report has them (RFC 8460 4.3.1).
+fn named(text: &str) -> &'static str {
+    let has = |words: &[&str]| words.iter().any(|w| text.contains(w));
+    match () {
+        () if has(&["hostname mismatch", "IP address mismatch"]) => "certificate-host-mismatch",
+        () if has(&["has expired"]) => "certificate-expired",
+        () if has(&[
+            "self-signed",
+            "self signed",
+            "issuer certificate",
+            "verify the first certificate",
+            "untrusted",
+        ]) =>
+        {
+            "certificate-not-trusted"
+        }
+        () => "validation-failure",
+    }
 }
 
 impl Session {
@@ -156,26 +197,49 @@ impl Session {
         }
         let demanded = level.is_demanded();
         if !self.offers.has("STARTTLS") {
-            let missing = format!("{} does not offer STARTTLS, which is required", self.host);
-            return if demanded { Err(Trouble::temporary("4.7.5", missing).into()) } else { Ok(()) };
+            self.see(Some("starttls-not-supported"), "not offered");
+            let why = if *level == Level::Remembered { "which it had lately" } else { "which is required" };
+            let missing = format!("{} does not offer STARTTLS, {why}", self.host);
+            return if demanded { Err(self.closed(Trouble::temporary("4.7.5", missing))) } else { Ok(()) };
         }
         let reply = self.command("STARTTLS", settings.timeout)?;
         if reply.code != 220 {
-            return if demanded { Err(Trouble::reply(&reply, &self.host, false).into()) } else { Ok(()) };
+            self.see(Some("starttls-not-supported"), &reply.to_string());
+            return if demanded { Err(self.closed(Trouble::reply(&reply, &self.host, false))) } else { Ok(()) };
         }
-        let verify = if *level == Level::Verified { Verify::Verified } else { Verify::Opportunistic };
+        let verify = match level {
+            Level::Verified => Verify::Verified,
+            Level::Observed => Verify::Observed,
+            _ => Verify::Opportunistic,
+        };
         // RFC 3207 4.2: octets sent in clear behind the go-ahead are an injection, whatever the level
         let injected = self.wire.has_input();
         let limit = settings.handshake_timeout();
         let shaken = settings.tls.connector(verify).and_then(|c| self.wire.start_tls(c, &self.host, verify, limit));
         if let Err(e) = shaken {
+            self.see(Some(named(&e.to_string())), &e.to_string());
             let trouble = Trouble::temporary("4.7.5", format!("TLS with {}: {e}", self.host));
-            return Err(NotOpen { trouble, without_tls: !demanded && !injected });
+            return Err(NotOpen { without_tls: !demanded && !injected, ..self.closed(trouble) });
         }
-        self.vouch(level)?;
+        if let Err(trouble) = self.vouch(level) {
+            self.see(Some("validation-failure"), &trouble.text);
+            return Err(self.closed(trouble));
+        }
+        let judged = self.wire.tls().filter(|_| *level == Level::Observed).and_then(|t| t.judged());
+        self.see(judged.map(named), judged.unwrap_or_default());
         self.verified = level.is_checked();
         self.hello(settings, hop)?;
         Ok(())
+    }
+
+    /// Notes how TLS went. The addresses are those of the connection, noted before a handshake may lose it.
+    fn see(&mut self, result: Option<&'static str>, reason: &str) {
+        let (own, peer) = self.addresses;
+        self.seen = Some(Box::new(Seen { result, reason: reason.to_owned(), peer, own }));
+    }
+
+    fn closed(&self, trouble: Trouble) -> NotOpen {
+        NotOpen { trouble, without_tls: false, seen: self.seen.clone() }
     }
 
     /// RFC 7672 2.2: a certificate that the TLSA records do not vouch for is worse than none.

@@ -21,6 +21,10 @@ pub enum Level {
     Never,
     /// If it works.
     Opportunistic,
+    /// If it works; what a certificate check would have said is noted (RFC 8461 5, testing).
+    Observed,
+    /// Encrypted, for the domain's hosts had TLS lately: without it somebody may have stripped it.
+    Remembered,
     /// Encrypted, whoever the other side is.
     Encrypted,
     /// With a certificate that leads to a trusted root and names the host.
@@ -37,7 +41,7 @@ pub enum Level {
 impl Level {
     /// Whether mail stays rather than go in clear.
     pub fn is_demanded(&self) -> bool {
-        !matches!(self, Level::Never | Level::Opportunistic)
+        !matches!(self, Level::Never | Level::Opportunistic | Level::Observed)
     }
 
     /// Whether a session made for another domain of the same host has it. DANE's records are the host's, but the names that
@@ -45,7 +49,9 @@ impl Level {
     pub fn is_met_by(&self, session: &Level) -> bool {
         match (self, session) {
             (Level::Dane { records: a, .. }, Level::Dane { records: b, .. }) => a == b,
-            (Level::Opportunistic, other) => *other != Level::Never,
+            (Level::Opportunistic | Level::Observed, other) => *other != Level::Never,
+            // TLS that was there need not have been demanded: the caller looks whether it is
+            (Level::Remembered, _) => true,
             (Level::Encrypted, other) => other.is_demanded(),
             (a, b) => a == b,
         }
@@ -64,6 +70,17 @@ pub struct Domain<'a> {
     pub name: &'a str,
     /// Its MTA-STS policy, where the route is by MX.
     pub sts: Option<&'a Policy>,
+    /// Its hosts had TLS lately.
+    pub had_tls: bool,
+}
+
+/// Why no session may be begun, with its name in TLS reports (RFC 8460 4.3).
+#[derive(Debug)]
+pub struct Refusal {
+    /// For the journal.
+    pub trouble: Trouble,
+    /// For the report.
+    pub result: &'static str,
 }
 
 /// Decides for one host of `domain`.
@@ -74,7 +91,7 @@ pub fn decide(
     host: &Host,
     domain: &Domain<'_>,
     requiretls: bool,
-) -> Result<Level, Trouble> {
+) -> Result<Level, Refusal> {
     if hop.tls == TlsWish::None && !requiretls {
         return Ok(Level::Never);
     }
@@ -86,20 +103,21 @@ pub fn decide(
     let enforced = domain.sts.filter(|p| p.mode == Mode::Enforce);
     if enforced.is_some_and(|p| !p.fits(&host.name)) {
         // RFC 8461 4.1: a host outside the policy may be an attacker's MX record
-        return Err(Trouble::temporary(
-            "4.7.5",
-            format!("{} is no host of {}'s MTA-STS policy", host.name, domain.name),
-        ));
+        let text = format!("{} is no host of {}'s MTA-STS policy", host.name, domain.name);
+        return Err(Refusal { trouble: Trouble::temporary("4.7.5", text), result: "validation-failure" });
     }
+    let testing = domain.sts.is_some_and(|p| p.mode == Mode::Testing);
     Ok(match hop.tls {
         _ if requiretls || enforced.is_some() => Level::Verified,
         TlsWish::Must => Level::Verified,
+        TlsWish::May if settings.starttls && domain.had_tls => Level::Remembered,
+        TlsWish::May if settings.starttls && testing => Level::Observed,
         TlsWish::May if settings.starttls => Level::Opportunistic,
         _ => Level::Never,
     })
 }
 
-fn by_dane(dns: &dyn Resolve, settings: &Settings, host: &Host, domain: &str) -> Result<Option<Level>, Trouble> {
+fn by_dane(dns: &dyn Resolve, settings: &Settings, host: &Host, domain: &str) -> Result<Option<Level>, Refusal> {
     if !settings.dane || !host.authentic || host.name.parse::<std::net::IpAddr>().is_ok() {
         return Ok(None);
     }
@@ -115,7 +133,8 @@ fn by_dane(dns: &dyn Resolve, settings: &Settings, host: &Host, domain: &str) ->
     let Ok(base) = port else { return Ok(None) };
     let answer = dns.query(&base, Type::Tlsa).map_err(|e| {
         // RFC 7672 2.1.2: to be treated as an attack
-        Trouble::temporary("4.7.5", format!("TLSA look-up for {} failed: {e}", host.name))
+        let text = format!("TLSA look-up for {} failed: {e}", host.name);
+        Refusal { trouble: Trouble::temporary("4.7.5", text), result: "dnssec-invalid" }
     })?;
     if !answer.authentic || answer.is_empty() {
         return Ok(None);

@@ -42,6 +42,8 @@ pub struct Policy {
     pub hosts: Vec<String>,
     /// Seconds it holds.
     pub max_age: u64,
+    /// Its lines, for reports.
+    pub lines: Vec<String>,
 }
 
 impl Policy {
@@ -62,7 +64,8 @@ impl Policy {
         let max_age = first("max_age")?.parse::<u64>().ok()?.min(AGE_MAX);
         let hosts: Vec<String> = all.iter().filter(|(k, _)| *k == "mx").map(|(_, v)| v.to_ascii_lowercase()).collect();
         let whole = mode == Mode::None || !hosts.is_empty();
-        whole.then_some(Policy { mode, hosts, max_age })
+        let lines = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+        whole.then_some(Policy { mode, hosts, max_age, lines })
     }
 
     /// RFC 8461 4.1: equal, or one label more than a `*.` pattern.
@@ -83,6 +86,15 @@ fn id_of(records: &[Vec<u8>]) -> Option<String> {
     let id = text.split(';').find_map(|field| field.trim().strip_prefix("id="))?.trim();
     let good = (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric());
     good.then(|| id.to_owned())
+}
+
+/// What became of the search for a policy.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The policy, if there is one.
+    pub policy: Option<Policy>,
+    /// Why a policy that the DNS announces could not be had, as TLS reports name it (RFC 8460 4.3.2.1).
+    pub trouble: Option<&'static str>,
 }
 
 /// A policy with what the cache knows of it.
@@ -111,28 +123,35 @@ impl Kept {
     }
 }
 
-/// Finds the policy of a domain; `None` when there is none.
-pub fn policy(dns: &dyn Resolve, settings: &Settings, domain: &str) -> Option<Policy> {
-    if !settings.mta_sts {
-        return None;
-    }
+/// Finds the policy of a domain.
+pub fn policy(dns: &dyn Resolve, settings: &Settings, domain: &str) -> Found {
+    let none = Found::default;
+    if settings.mta_sts { search(dns, settings, domain).unwrap_or_else(none) } else { none() }
+}
+
+fn search(dns: &dyn Resolve, settings: &Settings, domain: &str) -> Option<Found> {
+    let only = |policy| Found { policy: Some(policy), trouble: None };
     let ascii = penny_dns::to_ascii(domain)?.trim_end_matches('.').to_ascii_lowercase();
     let name = Name::parse(&ascii).ok()?;
     let now = settings.now();
     let cached = read_cache(settings, &ascii).filter(|k| k.holds(now));
     let id = name.child("_mta-sts").ok().and_then(|n| txt(dns, &n).ok()).and_then(|records| id_of(&records));
-    let Some(id) = id else { return cached.map(|k| k.policy) };
+    let Some(id) = id else { return cached.map(|k| only(k.policy)) };
     if let Some(kept) = cached.as_ref().filter(|k| k.id == id) {
-        return Some(kept.policy.clone());
+        return Some(only(kept.policy.clone()));
     }
     let fetched = fetch(dns, settings, &ascii).and_then(|text| {
-        let policy = Policy::parse(&text)?;
-        Some(Kept { id, fetched: now, text, policy })
+        let policy = Policy::parse(&text).ok_or("sts-policy-invalid")?;
+        Ok(Kept { id, fetched: now, text, policy })
     });
-    // RFC 8461 3.3: when the new one cannot be had, the old one holds
-    let kept = fetched.or(cached)?;
-    write_cache(settings, &ascii, &kept);
-    Some(kept.policy)
+    match fetched {
+        Ok(kept) => {
+            write_cache(settings, &ascii, &kept);
+            Some(only(kept.policy))
+        }
+        // RFC 8461 3.3: when the new one cannot be had, the old one holds
+        Err(trouble) => Some(Found { policy: cached.map(|k| k.policy), trouble: Some(trouble) }),
+    }
 }
 
 fn cache_file(settings: &Settings, domain: &str) -> Option<PathBuf> {
@@ -155,14 +174,25 @@ fn write_cache(settings: &Settings, domain: &str, kept: &Kept) {
 }
 
 /// GET https://mta-sts.<domain>/.well-known/mta-sts.txt
-fn fetch(dns: &dyn Resolve, settings: &Settings, domain: &str) -> Option<String> {
+fn fetch(dns: &dyn Resolve, settings: &Settings, domain: &str) -> Result<String, &'static str> {
+    let lost = "sts-policy-fetch-error";
     let host = format!("mta-sts.{domain}");
-    let list = addresses(dns, &Name::parse(&host).ok()?).ok()?;
-    let sockets: Vec<SocketAddr> = list.into_iter().map(|ip| SocketAddr::new(ip, settings.sts_port)).collect();
+    let mut wire = connect(dns, &host, settings.sts_port).ok_or(lost)?;
+    let connector = settings.tls.connector(Verify::Verified).map_err(|_| lost)?;
+    let shaken = wire.start_tls(connector, &host, Verify::Verified, FETCH_LIMIT);
+    shaken.map_err(|_| "sts-webpki-invalid")?;
+    get(&mut wire, &host).ok_or(lost)
+}
+
+/// A connection to a web server.
+pub fn connect(dns: &dyn Resolve, host: &str, port: u16) -> Option<Wire> {
+    let list = addresses(dns, &Name::parse(host).ok()?).ok()?;
+    let sockets: Vec<SocketAddr> = list.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
     let (stream, _) = penny_sys::connect::race(&penny_sys::connect::interleave(&sockets), None, FETCH_LIMIT).ok()?;
-    let mut wire = Wire::tcp(stream);
-    let connector = settings.tls.connector(Verify::Verified).ok()?;
-    wire.start_tls(connector, &host, Verify::Verified, FETCH_LIMIT).ok()?;
+    Some(Wire::tcp(stream))
+}
+
+fn get(wire: &mut Wire, host: &str) -> Option<String> {
     let request = format!(
         "GET /.well-known/mta-sts.txt HTTP/1.0\r\nHost: {host}\r\nUser-Agent: pennypost\r\nConnection: close\r\n\r\n"
     );

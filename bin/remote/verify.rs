@@ -26,7 +26,9 @@ pub fn run(config: &Config, operands: &[OsString]) -> Result<End, Failure> {
     let mut lookup = Lookup::connect(config, None).map_err(|e| Failure::io("lookup", &e))?;
     let route = route(&mut lookup, &address)?;
     let mut sender = Sender::new(config.clone())?.probing(Duration::from_secs(config.smtpd.callout_timeout.0.max(1)));
-    let report = sender.send(&route, &probe(&address)?, &mut |_| {});
+    let letter = probe(&address)?;
+    crate::confine(config)?;
+    let report = sender.send(&route, &letter, &mut |_| {});
     sender.close();
     let Some(outcome) = report.outcomes.first() else { return Err(Failure::temporary("4.3.0", "no answer")) };
     if let Some(verdict) = verdict(outcome, &report) {

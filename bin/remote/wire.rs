@@ -6,7 +6,7 @@ use penny_smtp::client::{Reply, ReplyError, ReplyParser};
 use penny_tls::client::{Connector, Stream, Verify};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,12 @@ impl Wire {
     /// Over a unix socket.
     pub fn unix(stream: UnixStream) -> Wire {
         Wire { carrier: Carrier::Unix(stream), parser: ReplyParser::new(), input: Vec::new(), limit: None }
+    }
+
+    /// Our address and the other side's.
+    pub fn addresses(&self) -> (Option<IpAddr>, Option<IpAddr>) {
+        let Carrier::Tcp(s) = &self.carrier else { return (None, None) };
+        (s.local_addr().ok().map(|a| a.ip()), s.peer_addr().ok().map(|a| a.ip()))
     }
 
     /// The TLS session, if there is one.

@@ -10,9 +10,11 @@ mod fallback;
 pub mod login;
 pub mod lookup;
 pub mod spawn;
+mod submit;
 
 pub use delivery::delivery;
 pub use fallback::{restart_under_spawn, service_stream};
 pub use login::Login;
 pub use lookup::Lookup;
 pub use spawn::{Event, Request, Spawn};
+pub use submit::submit;

@@ -60,6 +60,27 @@ impl Object {
         self
     }
 
+    /// Adds an array of strings.
+    pub fn texts<'a>(mut self, key: &str, items: impl IntoIterator<Item = &'a str>) -> Object {
+        self.key(key);
+        self.0.push('[');
+        for (n, item) in items.into_iter().enumerate() {
+            if n > 0 {
+                self.0.push(',');
+            }
+            push_string(&mut self.0, item);
+        }
+        self.0.push(']');
+        self
+    }
+
+    /// Adds an object.
+    pub fn object(mut self, key: &str, value: Object) -> Object {
+        self.key(key);
+        self.0.push_str(&value.finish());
+        self
+    }
+
     /// The text, without a line end.
     pub fn finish(mut self) -> String {
         if self.0.is_empty() {
@@ -97,5 +118,7 @@ mod tests {
         let text = Object::new().number("n", 7).maybe("x", None).array("l", [inner, Object::new()]).finish();
         assert_eq!(text, "{\"n\":7,\"l\":[{\"a\":\"\u{e9}\\\"\\\\\\u000a\\u0085\"},{}]}");
         assert_eq!(text.lines().count(), 1);
+        let nested = Object::new().texts("t", ["a", "\""]).object("o", Object::new().number("x", 1)).finish();
+        assert_eq!(nested, "{\"t\":[\"a\",\"\\\"\"],\"o\":{\"x\":1}}");
     }
 }

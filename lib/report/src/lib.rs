@@ -6,7 +6,9 @@
 //! Trust       reports come from anybody: every count, depth and length is bounded, and what is shown is escaped
 
 pub mod aggregate;
+pub mod day;
 pub mod json;
+pub mod mail;
 mod table;
 pub mod tlsrpt;
 mod unpack;

@@ -112,6 +112,42 @@ pub const OPEN_SOCKETS: &[libc::c_long] = &[
     libc::SYS_getsockname,
 ];
 
+/// Making connections.
+pub const NEW_SOCKETS: &[libc::c_long] =
+    &[libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_recvmmsg, libc::SYS_sendmmsg, libc::SYS_ioctl];
+
+/// Files by name: reading, writing, replacing.
+pub const OWN_FILES: &[libc::c_long] = &[
+    libc::SYS_openat,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_getdents64,
+    libc::SYS_mkdirat,
+    libc::SYS_renameat2,
+    libc::SYS_renameat,
+    libc::SYS_unlinkat,
+    libc::SYS_readlinkat,
+    libc::SYS_faccessat,
+    libc::SYS_fchmod,
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_stat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lstat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_access,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_mkdir,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_rename,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_unlink,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

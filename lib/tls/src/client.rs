@@ -18,6 +18,8 @@ pub enum Verify {
     Opportunistic,
     /// A chain to a trusted root and the right name.
     Verified,
+    /// As `Verified`, but nothing ends for it: [`Stream::judged`] says what was found.
+    Observed,
 }
 
 /// Makes sessions.
@@ -58,6 +60,10 @@ impl Connector {
         }
         match verify {
             Verify::Opportunistic => ssl.set_verify(SslVerifyMode::NONE),
+            Verify::Observed => {
+                ssl.set_verify(SslVerifyMode::NONE);
+                ssl.param_mut().set_host(name)?;
+            }
             Verify::Verified => {
                 ssl.set_verify(SslVerifyMode::PEER);
                 match ip {
@@ -89,6 +95,12 @@ impl Stream {
     /// True when the chain leads to a trusted root (and, for `Verified`, the name fits).
     pub fn trusted(&self) -> bool {
         self.0.ssl().verify_result() == X509VerifyResult::OK
+    }
+
+    /// What is wrong with the certificate, in OpenSSL's words; `None` when nothing is.
+    pub fn judged(&self) -> Option<&'static str> {
+        let result = self.0.ssl().verify_result();
+        (result != X509VerifyResult::OK).then(|| result.error_string())
     }
 
     /// The certificates the other side showed, DER, its own first.

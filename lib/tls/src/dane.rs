@@ -25,6 +25,14 @@ pub struct Tlsa {
     pub data: Vec<u8>,
 }
 
+impl std::fmt::Display for Tlsa {
+    /// As in a zone file.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {} ", self.usage, self.selector, self.matching)?;
+        self.data.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
 impl Tlsa {
     /// Whether SMTP can use the record (RFC 7672 3.1: usages 2 and 3, known selector and matching type).
     pub fn is_usable(&self) -> bool {

@@ -310,6 +310,13 @@ section! {
         mta_sts: bool = true;
         /// Port of the web servers that have these policies.
         sts_port: u32 = 443;
+        /// How long a domain that had TLS has to have it, or its mail waits; shorter than queue.lifetime, so that none is
+        /// given up for it. 0s remembers nothing.
+        tls_memory: Seconds = Seconds(3 * 86400);
+        /// Write down how TLS went, for the daily reports to domains that ask for them (TLSRPT).
+        tls_reports: bool = false;
+        /// Sender of those reports; empty takes postmaster at the hostname.
+        report_from: String = String::new();
         /// Trusted roots for hosts whose certificate must be checked, PEM; empty takes the system's.
         ca_file: PathBuf = PathBuf::new();
         /// Send in chunks (BDAT) where it is offered.
