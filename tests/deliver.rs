@@ -149,6 +149,13 @@ fn an_extension_goes_to_its_folder_only_if_it_exists() {
     only(&h.maildir().join(".lists"));
     h.deliver("joe+other@example.net").expect_code(0).expect_out("INBOX");
     assert!(!h.maildir().join(".other").exists());
+    // other mail systems write addresses in lower case
+    h.folder(".Work.Urgent");
+    h.deliver("joe+work/urgent@example.net").expect_code(0).expect_out("delivered to Work/Urgent");
+    h.folder(".WORK");
+    h.folder(".work");
+    h.folder(".Work");
+    h.deliver("joe+wORK@example.net").expect_code(0).expect_out("INBOX");
 }
 
 #[test]

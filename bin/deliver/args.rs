@@ -3,9 +3,10 @@
 //! deliver [-c FILE] [-d USER] [-f SENDER] [-a RECIPIENT] [-m FOLDER] [-t SECONDS] [-n]
 //! deliver -c FILE --job [--pipe COMMAND | --file PATH]
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use penny_base::{Config, Failure, program};
+use penny_base::{Config, Failure, log, program};
 
 use crate::forward::Step;
 
@@ -43,7 +44,12 @@ pub fn parse() -> Result<Options, Failure> {
         given.value(flag).map(|v| v.to_str().map(str::to_owned).ok_or_else(|| bad(flag))).transpose()
     };
     let config = Config::load(given.config().map(PathBuf::from).as_deref())?;
-    config.start_log("deliver");
+    // fetchmail, getmail and Postfix take words on standard error for a failure, or for the reason of one
+    if given.has("job") || std::io::stderr().is_terminal() {
+        config.start_log("deliver");
+    } else {
+        log::init_silent("deliver", config.top.debug);
+    }
     let limit = text("t")?.map(|t| t.parse().map_err(|_| bad("t"))).transpose()?;
     Ok(Options {
         job: given.has("job"),

@@ -25,6 +25,8 @@ pub struct Context {
     pub owner: Owner,
     pub folder: Option<String>,
     pub plain: bool,
+    /// Started by another mail system, a fetcher or a person.
+    pub by_hand: bool,
     /// The only instruction, from an alias of the administrator.
     pub instruction: Option<Step>,
 }
@@ -87,6 +89,7 @@ pub fn prepare(options: Options) -> Result<Context, Failure> {
         owner,
         folder: options.folder,
         plain: options.plain,
+        by_hand: !options.job,
         instruction: options.instruction,
         config: options.config,
     };

@@ -16,11 +16,14 @@ pub fn added(context: &Context) -> String {
 }
 
 /// A message that already was here comes back for ever: refused, RFC 5321 6.3.
+///
+/// Postfix's local(8) and getmail write Delivered-To before they call us: by hand, what stands above the first Received was
+/// written by our caller and tells of no earlier round.
 pub fn check_loop(context: &Context) -> Result<(), Failure> {
     let ours = context.recipient();
-    let seen = Fields::new(context.mail.header())
-        .filter(|f| f.is("delivered-to"))
-        .any(|f| String::from_utf8_lossy(&f.unfolded()).trim().eq_ignore_ascii_case(ours));
+    let mut fields = Fields::new(context.mail.header()).skip_while(|f| context.by_hand && !f.is("received"));
+    let seen = fields
+        .any(|f| f.is("delivered-to") && String::from_utf8_lossy(&f.unfolded()).trim().eq_ignore_ascii_case(ours));
     if seen {
         return Err(Failure::permanent(Kind::Unavailable, "5.4.6", "mail forwarding loop").with_detail(ours.to_owned()));
     }

@@ -67,6 +67,24 @@ pub fn exists(context: &Context, name: &str) -> bool {
         .is_ok_and(|f| f.is_inbox() || Maildir::is_at(&f.path(&context.owner.maildir, encoding(context))))
 }
 
+/// The folder an extension means: its very name, else the only one that differs in case (other mail systems write addresses in lower case).
+pub fn named(context: &Context, name: &str) -> Option<String> {
+    if exists(context, name) {
+        return Some(name.to_owned());
+    }
+    let options = StoreOptions { encoding: encoding(context), ..StoreOptions::default() };
+    let store = Store::open(&context.owner.maildir, options).ok()?;
+    let wanted = folder_name(context, name).ok()?;
+    let same = |a: &FolderName| {
+        let (a, b) = (a.parts(), wanted.parts());
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_lowercase() == b.to_lowercase())
+    };
+    let mut found = store.list().ok()?.into_iter().filter(|f| f.selectable && same(&f.name)).map(|f| f.name);
+    let first = found.next().filter(|_| found.next().is_none())?;
+    let separator = context.config.imapd.separator.chars().next().unwrap_or('/');
+    Some(first.to_utf8(&NameStyle { separator, prefix: String::new() }))
+}
+
 /// How folder names stand on disk: UTF-8 where such a name is there already (Courier 5, Dovecot with mailbox_list_utf8).
 fn encoding(context: &Context) -> DiskEncoding {
     let has_utf8 = std::fs::read_dir(&context.owner.maildir).is_ok_and(|dir| {

@@ -40,6 +40,7 @@ pub fn finish(job: bool, result: Result<Done, Failure>) -> Result<Outcome, Failu
                 None,
                 &[("status", &failure.status), ("text", &failure.text), ("why", &failure.detail)],
             );
+            log::release();
             Ok(failure.outcome)
         }
     }

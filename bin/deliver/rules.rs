@@ -46,7 +46,7 @@ pub fn default_folder(context: &Context) -> (String, bool) {
     if context.is_junk() {
         return (context.config.mail.junk_folder.clone(), true);
     }
-    let folder = context.extension().filter(|e| folder::exists(context, e));
+    let folder = context.extension().and_then(|e| folder::named(context, &e));
     (folder.unwrap_or_else(|| "INBOX".into()), false)
 }
 

@@ -39,8 +39,13 @@ impl Level {
 struct Target {
     program: &'static str,
     syslog: Option<Mutex<UnixDatagram>>,
+    /// Lines kept back until [`release`].
+    held: Option<Mutex<String>>,
     debug: bool,
 }
+
+/// Octets kept back; more go to standard error at once.
+const HELD_MAX: usize = 64 * 1024;
 
 static TARGET: OnceLock<Target> = OnceLock::new();
 
@@ -49,7 +54,21 @@ const SYSLOG_SOCKET: &str = "/dev/log";
 /// Sets where lines go; the first call counts.
 pub fn init(program: &'static str, to_syslog: bool, debug: bool) {
     let syslog = to_syslog.then(connect).flatten().map(Mutex::new);
-    let _ = TARGET.set(Target { program, syslog, debug });
+    let _ = TARGET.set(Target { program, syslog, held: None, debug });
+}
+
+/// For a program whose caller takes anything on standard error for a failure: lines go to syslog; where there is none they are kept
+/// back until [`release`].
+pub fn init_silent(program: &'static str, debug: bool) {
+    let syslog = connect().map(Mutex::new);
+    let held = syslog.is_none().then(Mutex::default);
+    let _ = TARGET.set(Target { program, syslog, held, debug });
+}
+
+/// Writes what [`init_silent`] kept back.
+pub fn release() {
+    let Some(mut held) = TARGET.get().and_then(|t| t.held.as_ref()).and_then(|h| h.lock().ok()) else { return };
+    let _ = std::io::stderr().write_all(std::mem::take(&mut *held).as_bytes());
 }
 
 fn connect() -> Option<UnixDatagram> {
@@ -69,9 +88,19 @@ pub fn event(level: Level, name: &str, id: Option<&str>, fields: &[(&str, &dyn D
     let text = format!("{program}[{}]: {line}", std::process::id());
     match target.and_then(|t| t.syslog.as_ref()) {
         Some(socket) => send(socket, level, &text),
-        // one write, so that lines of several processes do not mix
-        None => drop(std::io::stderr().write_all(format!("{text}\n").as_bytes())),
+        None => write_line(target.and_then(|t| t.held.as_ref()), &format!("{text}\n")),
     }
+}
+
+fn write_line(held: Option<&Mutex<String>>, line: &str) {
+    if let Some(Ok(mut held)) = held.map(Mutex::lock)
+        && held.len() + line.len() <= HELD_MAX
+    {
+        held.push_str(line);
+        return;
+    }
+    // one write, so that lines of several processes do not mix
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 fn send(socket: &Mutex<UnixDatagram>, level: Level, text: &str) {
