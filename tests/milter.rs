@@ -1,15 +1,13 @@
-//! Milters: the filter program and the hooks of smtpd, against a scripted milter and against OpenDKIM and rspamd.
+//! Milters: the filter program and the hooks of smtpd, against a scripted milter. Real ones: milter_daemons.rs.
 
 mod smtpfake;
 
-use penny_testkit::{Run, TempDir, free_port, have, program};
+use penny_testkit::{Run, program};
+use smtpfake::daemon::{hooked, inet, message};
 use smtpfake::instance::{Instance, codes};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 /// What a scripted milter saw: command letter and data.
 type Seen = Arc<Mutex<Vec<(u8, Vec<u8>)>>>;
@@ -79,21 +77,10 @@ fn serve(mut stream: TcpStream, seen: &Seen) {
     }
 }
 
-fn message(sender: &str) -> String {
-    format!(
-        "EHLO client.example\r\nMAIL FROM:<{sender}@far.example> BODY=8BITMIME\r\nRCPT TO:<ann@here.example>\r\n\
-         DATA\r\nSubject: hi\r\nFrom: a@far.example\r\n\r\nbody\r\n..\r\n.\r\nQUIT\r\n"
-    )
-}
-
-fn hooked(port: u16) -> Instance {
-    Instance::usual(&format!("[smtpd]\nmilters = [\"inet:127.0.0.1:{port}\"]\nresolve_clients = false\n"))
-}
-
 #[test]
 fn hooks_in_the_session() {
     let (port, seen) = scripted();
-    let instance = hooked(port);
+    let instance = hooked(&inet(port));
     let run = |sender: &str| instance.stranger("mx").stdin(message(sender)).run();
     for (sender, expected) in [
         ("fine", "220 250 250 250 354 250 221"),
@@ -119,7 +106,7 @@ fn hooks_in_the_session() {
 #[test]
 fn changes_are_made() {
     let (port, _) = scripted();
-    let instance = hooked(port);
+    let instance = hooked(&inet(port));
     let entry = |sender: &str| {
         let output = instance.stranger("mx").stdin(message(sender)).run();
         assert_eq!(codes(&output), "220 250 250 250 354 250 221", "{sender}: {}", output.describe());
@@ -139,7 +126,7 @@ fn changes_are_made() {
 #[test]
 fn several_messages_and_resets_on_one_connection() {
     let (port, seen) = scripted();
-    let instance = hooked(port);
+    let instance = hooked(&inet(port));
     let one = message("fine").replace("EHLO client.example\r\n", "").replace("QUIT\r\n", "");
     let reset = "MAIL FROM:<fine@far.example>\r\nRSET\r\n";
     let input =
@@ -183,7 +170,7 @@ fn xclient_is_a_new_connection_for_milters() {
 
 #[test]
 fn a_milter_that_is_not_there_defers() {
-    let instance = hooked(1);
+    let instance = hooked(&inet(1));
     assert_eq!(codes(&instance.stranger("mx").stdin(message("fine")).run()).split(' ').next(), Some("421"));
 }
 
@@ -218,110 +205,4 @@ fn the_filter_program_follows_the_contract() {
     let absent = Run::new(program!("milter")).arg("inet:127.0.0.1:1").stdin("A: b\n\nc\n").run();
     absent.expect_code(75);
     Run::new(program!("milter")).run().expect_code(64);
-}
-
-/// A daemon in a group of its own that ends with the test.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // the whole group: rspamd's workers would outlive their parent
-        penny_sys::process::kill_group(self.0.id() as i32, 9);
-        let _ = self.0.wait();
-    }
-}
-
-fn wait_for(port: u16, limit: Duration) -> bool {
-    let start = Instant::now();
-    while start.elapsed() < limit {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    false
-}
-
-#[test]
-fn opendkim_signs_unmodified() {
-    if !have("opendkim_signs_unmodified", "opendkim") || !have("opendkim_signs_unmodified", "openssl") {
-        return;
-    }
-    let dir = TempDir::new();
-    let port = free_port();
-    let key = dir.path().join("key.pem");
-    let made = Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048").stderr(Stdio::null()).status();
-    assert!(made.unwrap().success());
-    let config = dir.path().join("opendkim.conf");
-    let text = format!(
-        "Domain far.example\nSelector s\nKeyFile {}\nSocket inet:{port}@127.0.0.1\nMode s\nInternalHosts 192.0.2.7\n\
-         Canonicalization relaxed/simple\nRequireSafeKeys no\nBackground no\nSyslog no\n",
-        key.display()
-    );
-    std::fs::write(&config, text).unwrap();
-    let child = Command::new("opendkim").arg("-f").arg("-x").arg(&config).process_group(0).spawn().unwrap();
-    let _daemon = Daemon(child);
-    assert!(wait_for(port, Duration::from_secs(120)));
-    let instance = hooked(port);
-    let output = instance.stranger("mx").stdin(message("a")).run();
-    assert_eq!(codes(&output), "220 250 250 250 354 250 221", "{}", output.describe());
-    let entry = instance.queued().remove(0);
-    assert!(entry.contains("\nDKIM-Signature: v=1; a=rsa-sha256; c=relaxed/simple; d=far.example;"), "{entry}");
-    // the same through the filter program
-    let output = Run::new(program!("milter"))
-        .env("SENDER", "a@far.example")
-        .env("REMOTE_IP", "192.0.2.7")
-        .env("REMOTE_NAME", "client.example")
-        .env("RECIPIENTS", "ann@here.example")
-        .arg(format!("inet:127.0.0.1:{port}"))
-        .stdin("From: a@far.example\nSubject: hi\n\nbody\n")
-        .run();
-    output.expect_code(0).expect_out("DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/simple; d=far.example;");
-}
-
-/// rspamd's proxy worker as a milter, with two rules of this test instead of its own.
-#[test]
-fn rspamd_judges_unmodified() {
-    if !have("rspamd_judges_unmodified", "rspamd") {
-        return;
-    }
-    let dir = TempDir::new();
-    let (port, root) = (free_port(), dir.path().display().to_string());
-    std::fs::write(dir.path().join("tld"), "com\norg\nexample\n").unwrap();
-    let rule = |name: &str, score: u32, word: &str| {
-        format!(
-            "rspamd_config:register_symbol({{ name = '{name}', score = {score}.0, group = 'x', callback = function(task)\n\
-             local s = task:get_header('Subject'); if s and s:find('{word}') then return true end end }})\n"
-        )
-    };
-    std::fs::write(dir.path().join("r.lua"), rule("BAD", 20, "spammy") + &rule("DOUBT", 7, "doubtful")).unwrap();
-    let config = format!(
-        "options {{ pidfile = \"{root}/pid\"; control_socket = \"{root}/c.sock mode=0600\"; filters = \"\"; url_tld = \"{root}/tld\";\n\
-         dns {{ nameserver = [\"127.0.0.1:1\"]; timeout = 1s; }} }}\n\
-         logging {{ type = \"file\"; filename = \"{root}/log\"; level = \"info\"; }}\n\
-         worker \"rspamd_proxy\" {{ bind_socket = \"127.0.0.1:{port}\"; milter = yes; timeout = 60s; count = 1;\n\
-         upstream \"local\" {{ default = yes; self_scan = yes; }} }}\n\
-         actions {{ reject = 15; add_header = 6; greylist = 4; }}\nlua = \"{root}/r.lua\";\n"
-    );
-    std::fs::write(dir.path().join("r.conf"), config).unwrap();
-    let mut command = Command::new("rspamd");
-    command.args(["-f", "-i", "-c"]).arg(dir.path().join("r.conf")).stdout(Stdio::null()).stderr(Stdio::null());
-    if penny_sys::ids::is_root() {
-        command.args(["-u", "root", "-g", "root"]);
-    }
-    let _daemon = Daemon(command.process_group(0).spawn().unwrap());
-    assert!(wait_for(port, Duration::from_secs(60)), "rspamd does not start");
-    let instance = hooked(port);
-    let run = |subject: &str| {
-        let output =
-            instance.stranger("mx").stdin(message("a").replace("Subject: hi", &format!("Subject: {subject}"))).run();
-        (codes(&output), output)
-    };
-    let (got, output) = run("spammy");
-    assert_eq!(got, "220 250 250 250 354 554 221", "{}", output.describe());
-    let (got, output) = run("doubtful");
-    assert_eq!(got, "220 250 250 250 354 250 221", "{}", output.describe());
-    assert!(instance.queued()[0].contains("\nX-Spam: Yes\n"), "{:?}", instance.queued());
-    assert_eq!(run("plain").0, "220 250 250 250 354 250 221");
-    assert!(instance.queued().iter().any(|e| e.contains("Subject: plain\n") && !e.contains("X-Spam: Yes")));
 }

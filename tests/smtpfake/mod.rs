@@ -1,6 +1,7 @@
 //! Fake services for tests of the SMTP side: a lookup that answers from a closure, and a directory with a configuration.
 #![allow(dead_code)]
 
+pub mod daemon;
 pub mod instance;
 
 use penny_testkit::TempDir;
