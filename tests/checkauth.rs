@@ -144,10 +144,8 @@ fn failures_are_logged_for_bans_and_hold_no_secret() {
 }
 
 fn script(place: &Place, name: &str, text: &str) -> String {
-    use std::os::unix::fs::PermissionsExt;
     let path = place.path(name);
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    penny_testkit::tmp::executable(&path, text);
     path.display().to_string()
 }
 

@@ -186,10 +186,7 @@ fn place_script(i: &Instance, program: &str, real: &Path, flag: &Path, inject: &
         "#!/bin/sh\nif mkdir {flag} 2>/dev/null; then exec strace -o {} -e {inject} -- {real} \"$@\"; fi\nexec {real} \"$@\"\n",
         log.display()
     );
-    let new = i.top().join("prog").join(format!("{program}.new"));
-    std::fs::write(&new, script).expect("written");
-    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).expect("chmod");
-    std::fs::rename(&new, i.program(program)).expect("renamed");
+    penny_testkit::tmp::executable(&i.program(program), &script);
 }
 
 /// Waits for the end of the program under strace.

@@ -83,10 +83,8 @@ impl Instance {
 
     /// A script that can be a filter.
     pub fn script(place: &Path, name: &str, text: &str) -> String {
-        use std::os::unix::fs::PermissionsExt;
         let path = place.join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        penny_testkit::tmp::executable(&path, text);
         path.display().to_string()
     }
 }

@@ -29,7 +29,9 @@ fn settled(name: &str) -> bool {
     }
     // The build directory may be closed to nobody: a copy of this very program in a place that is not.
     let copy = std::env::temp_dir().join(format!("penny-dovecot-test-{}-{name}", std::process::id()));
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    // by cp: a file that this process holds open for writing, or a child it is about to start, cannot be run
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status();
+    assert!(copied.unwrap().success());
     let status =
         Command::new(&copy).args(["--exact", name, "--nocapture"]).env(AGAIN, "1").uid(NOBODY).gid(NOBODY).status();
     std::fs::remove_file(&copy).unwrap();

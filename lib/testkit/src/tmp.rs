@@ -13,6 +13,22 @@ pub struct TempDir {
     path: PathBuf,
 }
 
+/// Puts an executable script at `path`, in place of what is there.
+///
+/// A descriptor open for writing, inherited by a child that another thread is about to start, would make the kernel
+/// refuse to run the file (ETXTBSY). So cp writes it, and cp has no other children.
+pub fn executable(path: &Path, content: &str) {
+    let text = path.with_extension("text");
+    let made = fs::write(&text, content).and_then(|()| {
+        let new = path.with_extension("new");
+        std::process::Command::new("cp").arg(&text).arg(&new).status()?;
+        std::process::Command::new("chmod").arg("755").arg(&new).status()?;
+        fs::rename(&new, path)?;
+        fs::remove_file(&text)
+    });
+    made.unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
+}
+
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 impl TempDir {
@@ -53,10 +69,8 @@ impl TempDir {
 
     /// Writes an executable script inside and returns its path.
     pub fn script(&self, name: impl AsRef<Path>, content: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.write(name, content);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-            .unwrap_or_else(|e| panic!("cannot chmod {}: {e}", path.display()));
+        let path = self.write(name, "");
+        executable(&path, content);
         path
     }
 
