@@ -40,6 +40,9 @@ const SESSION: &[&str] = &[
     "OBJECTID",
     "SAVEDATE",
     "PREVIEW",
+    "ACL",
+    "RIGHTS=texk",
+    "LIST-MYRIGHTS",
     "METADATA",
     "LIST-METADATA",
     "UTF8=ACCEPT",
@@ -49,6 +52,7 @@ const SESSION: &[&str] = &[
     "MULTISEARCH",
     "FILTERS",
     "UIDBATCHES",
+    "NOTIFY",
     "INPROGRESS",
 ];
 

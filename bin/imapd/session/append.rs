@@ -4,6 +4,7 @@
 //! Invariants  1. OK means bytes, name and UID are on stable storage   2. several messages arrive all or not at all
 //!             3. REPLACE removes the old message only after the new one is safe
 use super::Session;
+use super::acl::permitted;
 use super::answer::Answer;
 use super::loaded::read_message;
 use super::spool::Spool;
@@ -11,6 +12,7 @@ use penny_imap::command::{AppendMessage, CatPart, Name, Section, SectionText};
 use penny_imap::parse::Data;
 use penny_imap::render::View;
 use penny_imap::{Code, NumberSet, SequenceSet, command};
+use penny_maildir::acl::Rights;
 use penny_maildir::mailbox::Mailbox;
 use penny_maildir::{Appended, FlagSet, Flags, FolderName, Mode, Prepared};
 use std::io::Write;
@@ -30,6 +32,9 @@ impl Session {
         if !self.store.exists(&folder) {
             return Some(Answer::no(Code::TryCreate, "No such mailbox"));
         }
+        if let Err(no) = self.demand(&folder, "i") {
+            return Some(no);
+        }
         self.store.quota().check(octets, 1).err().map(|e| Answer::of(&e))
     }
 
@@ -45,11 +50,13 @@ impl Session {
 
     fn append_all(&mut self, name: &Name, messages: Vec<AppendMessage>) -> Result<Appended, Answer> {
         let folder = self.folder(name)?;
+        let rights = if self.store.exists(&folder) { self.demand(&folder, "i")? } else { Rights::ALL };
         let mut target = self.store.mailbox(&folder, Mode::Target).map_err(|e| Answer::of_target(&e))?;
         let mut spools: Vec<Option<Spool>> = std::mem::take(&mut self.spools).into_iter().map(Some).collect();
         let mut prepared = Vec::new();
         for message in messages {
-            prepared.push(self.prepare(&target, message, &mut spools)?);
+            let (file, flags) = self.prepare(&target, message, &mut spools)?;
+            prepared.push((file, permitted(rights, flags)));
         }
         target.append(prepared).map_err(|e| Answer::of_target(&e))
     }
@@ -137,6 +144,9 @@ impl Session {
         let Some(selected) = &self.selected else { return Answer::bad("Select a mailbox first") };
         if selected.read_only {
             return Answer::no(Code::ReadOnly, "Mailbox is read-only");
+        }
+        if !selected.rights.has("te") {
+            return super::acl::refusal();
         }
         let [old] = selected.uids(set, uid)[..] else {
             return Answer::no(Code::NonExistent, "REPLACE needs one existing message");

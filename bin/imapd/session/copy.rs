@@ -14,12 +14,20 @@ impl Session {
             Ok(folder) => folder,
             Err(no) => return no,
         };
+        if self.store.exists(&folder)
+            && let Err(no) = self.demand(&folder, "i")
+        {
+            return no;
+        }
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         if !uid && selected.has_bad_number(set) {
             return Answer::bad("No such message");
         }
         if is_move && selected.read_only {
             return Answer::no(Code::ReadOnly, "Mailbox is read-only");
+        }
+        if is_move && !selected.rights.has("te") {
+            return super::acl::refusal(); // RFC 6851 4.1
         }
         let uids = selected.uids(set, uid);
         let mut target = match self.store.mailbox(&folder, Mode::Target) {
@@ -59,6 +67,9 @@ impl Session {
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         if selected.read_only {
             return Answer::no(Code::ReadOnly, "Mailbox is read-only");
+        }
+        if !selected.rights.has("e") {
+            return super::acl::refusal();
         }
         let only = set.map(|s| selected.uids(s, true));
         match selected.mailbox.expunge(only.as_deref()) {

@@ -60,9 +60,7 @@ impl Session {
             Err(e) => return Ok(Answer::of(&e)),
         };
         let items = wanted_items(args, selected.enabled);
-        let kept = items.iter().filter_map(field_of).collect();
-        let part = items.iter().filter_map(needed).max();
-        let mut job = Job { items: &items, part, kept, buffer: Vec::new(), uid: args.uid };
+        let mut job = Job::new(&items, args.uid);
         let mut fault = None;
         for uid in uids {
             let extra = seen.binary_search(&uid).is_ok();
@@ -77,6 +75,19 @@ impl Session {
             Some(Fault::UnknownCte) => Answer::no(Code::UnknownCte, "Unknown content transfer encoding"),
             Some(Fault::Store(e)) => Answer::of(&e),
         })
+    }
+}
+
+impl Session {
+    /// Tells items of messages that nobody has fetched (RFC 5465 5.1); `\Seen` stays as it is.
+    pub(super) fn tell_items(&mut self, uids: &[u32], items: &[Item]) {
+        let condstore = self.enabled.condstore;
+        let Some(selected) = &mut self.selected else { return };
+        let mut job = Job::new(items, false);
+        for &uid in uids {
+            // one that has gone already is told by its EXPUNGE
+            let _ = job.one(selected, &mut self.conn.out, uid, false, condstore);
+        }
     }
 }
 
@@ -100,7 +111,7 @@ fn tell_vanished(out: &mut Vec<u8>, selected: &Selected, modseq: u64, set: &Sequ
 
 /// Sets `\Seen` where an item asks for it (RFC 3501 6.4.5); gives the messages that changed.
 fn mark_seen(selected: &mut Selected, args: &FetchArgs, uids: &[u32]) -> Result<Vec<u32>, Error> {
-    if selected.read_only || !args.items.iter().any(Item::sets_seen) {
+    if selected.read_only || !selected.rights.has("s") || !args.items.iter().any(Item::sets_seen) {
         return Ok(Vec::new());
     }
     let unseen = |uid: &u32| selected.mailbox.get(*uid).is_some_and(|m| !m.flags.contains(Flags::SEEN));
@@ -158,6 +169,14 @@ struct Job<'a> {
     kept: Vec<(u16, Part)>,
     buffer: Vec<u8>,
     uid: bool,
+}
+
+impl<'a> Job<'a> {
+    fn new(items: &'a [Item], uid: bool) -> Job<'a> {
+        let kept = items.iter().filter_map(field_of).collect();
+        let part = items.iter().filter_map(needed).max();
+        Job { items, part, kept, buffer: Vec::new(), uid }
+    }
 }
 
 impl Job<'_> {

@@ -36,6 +36,9 @@ impl Session {
             Ok(folder) => folder,
             Err(no) => return no,
         };
+        if let Err(no) = self.demand_create(&folder) {
+            return no;
+        }
         if let Some(no) = self.check_special_use(special_use) {
             return no;
         }
@@ -56,6 +59,9 @@ impl Session {
             Ok(folder) => folder,
             Err(no) => return no,
         };
+        if let Err(no) = self.demand(&folder, "x") {
+            return no;
+        }
         if self.selected.as_ref().is_some_and(|s| s.name == folder) {
             // RFC 3501 leaves it open; a session in a mailbox that is gone helps nobody
             self.selected = None;
@@ -72,6 +78,11 @@ impl Session {
             (Ok(from), Ok(to)) => (from, to),
             (Err(no), _) | (_, Err(no)) => return no,
         };
+        // a level above folders that does not exist itself has no rights of its own
+        let allowed = if self.store.exists(&from) { self.demand(&from, "x").map(drop) } else { Ok(()) };
+        if let Err(no) = allowed.and_then(|()| self.demand_create(&to)) {
+            return no;
+        }
         if let Err(e) = self.store.rename(&from, &to) {
             return Answer::of(&e);
         }

@@ -16,13 +16,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 impl Session {
     pub(super) fn idle(&mut self, tag: &str) -> Flow {
         self.conn.out.extend_from_slice(b"+ idling\r\n");
-        let watch = self.selected.as_ref().and_then(|s| {
+        // with NOTIFY one watch sees this mailbox and the others
+        let own = self.selected.as_ref().filter(|_| self.notify.is_none());
+        let watch = own.and_then(|s| {
             let [new, cur] = s.mailbox.watch_paths();
             Watch::folder(&[&new, &cur]).ok()
         });
         let end = Instant::now() + self.timeout();
         loop {
-            if let Some(lost) = self.sync(true) {
+            if let Some(lost) = self.sync(true).or_else(|| self.notify_look()) {
                 self.untagged(&format!("BYE {lost}"));
                 return Ok(Next::Leave);
             }
@@ -51,7 +53,13 @@ impl Session {
         let recheck = self.selected.as_ref().and_then(|s| s.mailbox.recheck_after());
         let look = if watch.is_none() && self.selected.is_some() { Some(LOOK_EVERY) } else { recheck };
         let mut buffer = Vec::new();
-        match self.conn.wait(watch.map(AsFd::as_fd), look.map_or(left, |l| l.min(left)), &mut buffer).map_err(io)? {
+        let got = if self.notify.is_some() {
+            self.wait_watched(end, &mut buffer)?
+        } else {
+            let limit = look.map_or(left, |l| l.min(left));
+            self.conn.wait(watch.map(AsFd::as_fd), limit, &mut buffer).map_err(io)?
+        };
+        match got {
             Got::Input => self.reader.feed(&buffer),
             Got::Other => {
                 if let Some(w) = watch {

@@ -1,6 +1,6 @@
 //! LIST and LSUB.
 //!
-//! Standards   RFC 3501 6.3.8, 6.3.9; RFC 5258, 5819, 6154, 3348, 9590
+//! Standards   RFC 3501 6.3.8, 6.3.9; RFC 5258, 5819, 6154, 3348, 8440, 9590
 //! Invariants  one listing of the root answers one command; STATUS of LIST-STATUS opens what it reports
 use super::Session;
 use super::answer::Answer;
@@ -134,13 +134,18 @@ impl Session {
         }
     }
 
-    /// What LIST tells of a mailbox besides its name (RFC 5819, 9590).
+    /// What LIST tells of a mailbox besides its name (RFC 5819, 8440, 9590).
     fn list_returns(&mut self, args: &ListArgs, name: &FolderName) {
         if let Some(items) = &args.return_status
             && let Ok(status) = self.folder_status(name, items)
         {
             let shown = self.shown(name);
             self.tell_status(&shown, &status, items);
+        }
+        if args.return_myrights
+            && let Ok(rights) = self.rights(name)
+        {
+            self.tell_my_rights(name, rights);
         }
         if let Some(entries) = &args.return_metadata {
             self.list_metadata(name, entries);

@@ -111,6 +111,13 @@ impl Session {
         if folder.is_none() && names.iter().any(|n| n.to_ascii_lowercase().starts_with("/shared/")) {
             return Answer::no(Code::NoPerm, "Entries of the server are set by the administrator");
         }
+        // RFC 5464 3.3: shared entries need the right to write
+        let shared = names.iter().any(|n| n.to_ascii_lowercase().starts_with("/shared/"));
+        if let (Some(folder), true) = (&folder, shared)
+            && let Err(no) = self.demand(folder, "w")
+        {
+            return no;
+        }
         let mut changes: Vec<(String, Option<Vec<u8>>)> =
             names.into_iter().zip(entries.iter().map(|e| e.1.clone())).collect();
         let special = changes.iter().position(|(n, _)| folder.is_some() && n.eq_ignore_ascii_case(SPECIAL_USE));

@@ -5,6 +5,7 @@
 //!             3. EXPUNGE is never sent while FETCH, STORE or SEARCH (without UID) runs (RFC 3501 7.4.1)
 //!             4. a failed command changes nothing it did not say
 //! Trust       client octets and message octets are hostile; the process runs as the mailbox's owner
+mod acl;
 mod answer;
 mod append;
 mod cache;
@@ -20,6 +21,7 @@ mod list;
 mod loaded;
 mod metadata;
 mod multisearch;
+mod notify;
 mod progress;
 mod quota;
 mod search;
@@ -58,6 +60,8 @@ struct Session {
     reader: Reader,
     selected: Option<Selected>,
     enabled: Enabled,
+    /// What NOTIFY asked for.
+    notify: Option<notify::Notify>,
     /// Something came or went: lookup has not been told yet.
     usage_changed: bool,
     /// Literals of the APPEND being read.
@@ -112,6 +116,7 @@ impl Session {
             reader: Reader::new(LIMITS),
             selected: None,
             enabled: Enabled::default(),
+            notify: None,
             usage_changed: false,
             spools: Vec::new(),
             refused: None,
@@ -169,6 +174,9 @@ impl Session {
     }
 
     fn fill(&mut self) -> Flow {
+        if self.notify.is_some() && self.reader.between_commands() {
+            return self.notify_wait();
+        }
         self.conn.flush().map_err(io)?;
         self.release();
         self.report_usage();
@@ -332,6 +340,8 @@ impl Session {
             Command::MultiSearch { sources, search } => self.multi_search(tag, &sources, &search),
             Command::GetMetadata(args) => self.get_metadata(&args),
             Command::SetMetadata { name, entries } => self.set_metadata(&name, &entries),
+            Command::Notify(set) => self.notify(set.as_ref()),
+            Command::Acl(command) => self.acl_command(&command),
             Command::GetQuota(root) => self.get_quota(&root),
             Command::GetQuotaRoot(name) => self.get_quota_root(&name),
             Command::SetQuota { .. } => Answer::no(Code::NoPerm, "Quota is set by the administrator"),

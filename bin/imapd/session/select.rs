@@ -23,13 +23,19 @@ impl Session {
             Ok(name) => name,
             Err(no) => return no,
         };
-        let mode = if args.read_only { Mode::ReadOnly } else { Mode::ReadWrite };
+        let rights = match self.demand(&name, "r") {
+            Ok(rights) => rights,
+            Err(no) => return no,
+        };
+        let read_only = args.read_only || !rights.has_any("swtie"); // RFC 4314 4
+        let mode = if read_only { Mode::ReadOnly } else { Mode::ReadWrite };
         let mailbox = match self.store.mailbox(&name, mode) {
             Ok(mailbox) => mailbox,
             Err(e) => return Answer::of(&e),
         };
         self.enabled.condstore |= args.condstore || args.qresync.is_some();
-        let mut selected = Selected::new(mailbox, name, args.read_only, self.enabled);
+        let mut selected = Selected::new(mailbox, name, read_only, self.enabled);
+        selected.rights = rights;
         tell_state(&mut self.conn.out, &mut selected);
         if self.enabled.rev2 {
             self.tell_list("LIST", &selected.name, "", ""); // RFC 9051 6.3.2
@@ -38,7 +44,8 @@ impl Session {
             resync(&mut self.conn.out, &mut selected, q);
         }
         self.selected = Some(selected);
-        let code = if args.read_only { Code::ReadOnly } else { Code::ReadWrite };
+        self.notify_selection();
+        let code = if read_only { Code::ReadOnly } else { Code::ReadWrite };
         Answer::ok_with(code, if args.read_only { "EXAMINE completed" } else { "SELECT completed" })
     }
 
@@ -47,6 +54,7 @@ impl Session {
             // RFC 3501 6.4.2: no untagged EXPUNGE, and nothing at all when read-only
             if expunge
                 && !selected.read_only
+                && selected.rights.has("e")
                 && let Err(e) = selected.mailbox.expunge(None)
             {
                 return Answer::of(&e);
@@ -61,6 +69,9 @@ impl Session {
             Ok(folder) => folder,
             Err(no) => return no,
         };
+        if let Err(no) = self.demand(&folder, "r") {
+            return no;
+        }
         match self.folder_status(&folder, items) {
             Ok(status) => {
                 let shown = self.shown(&folder);

@@ -7,8 +7,9 @@ use super::{Enabled, Session};
 use penny_imap::NumberSet;
 use penny_imap::flag::write_flags;
 use penny_imap::set::SequenceSet;
+use penny_maildir::acl::Rights;
 use penny_maildir::mailbox::Mailbox;
-use penny_maildir::{FolderName, Message, SeqMap};
+use penny_maildir::{Changes, FolderName, Message, SeqMap};
 
 /// An open mailbox.
 pub struct Selected {
@@ -17,6 +18,8 @@ pub struct Selected {
     /// Message numbers as the client knows them.
     pub seq: SeqMap,
     pub read_only: bool,
+    /// What this user may do here.
+    pub rights: Rights,
     /// What the client has switched on; changes what it is told.
     pub enabled: Enabled,
     /// UIDs that are gone and not told yet, sorted.
@@ -39,6 +42,7 @@ impl Selected {
             name,
             seq,
             read_only,
+            rights: Rights::ALL,
             enabled,
             gone: Vec::new(),
             contexts: Vec::new(),
@@ -141,9 +145,13 @@ impl Selected {
         if self.read_only {
             out.extend_from_slice(b"()] Read-only mailbox\r\n");
         } else {
+            // what STORE may change (RFC 4314 4)
+            let (flags, keywords) = super::acl::settable(self.rights);
+            list.clear();
+            write_flags(&mut list, flags.0, names.iter().copied().filter(|_| keywords), false);
             list.pop();
             out.extend_from_slice(&list);
-            out.extend_from_slice(b" \\*)] Limited\r\n");
+            out.extend_from_slice(if keywords { b" \\*)] Limited\r\n" } else { b")] Limited\r\n" });
         }
     }
 
@@ -183,6 +191,11 @@ impl Selected {
 impl Session {
     /// Tells the client what others did. Gives a text when the session cannot go on.
     pub(super) fn sync(&mut self, expunges: bool) -> Option<String> {
+        // RFC 5465 6.1: of the selected mailbox only what NOTIFY asked for, if it spoke of it
+        let wanted = self.notify.as_ref().and_then(|n| n.selected.clone());
+        if wanted.as_ref().is_some_and(|events| !events.messages) {
+            return None;
+        }
         let selected = self.selected.as_mut()?;
         let changes = match selected.mailbox.refresh() {
             Ok(changes) => changes,
@@ -194,33 +207,48 @@ impl Session {
                 return None;
             }
         };
-        let out = &mut self.conn.out;
-        if changes.keywords {
-            selected.tell_flag_list(out);
+        let new = changes.new.clone();
+        selected.tell_changes(&mut self.conn.out, changes, expunges, wanted.as_ref().is_none_or(|e| e.flags));
+        match wanted {
+            Some(events) if !new.is_empty() && !events.items.is_empty() => self.tell_items(&new, &events.items),
+            _ => {}
         }
-        selected.hold_back(changes.expunged);
+        None
+    }
+}
+
+impl Selected {
+    fn tell_changes(&mut self, out: &mut Vec<u8>, changes: Changes, expunges: bool, flags: bool) {
+        if changes.keywords {
+            self.tell_flag_list(out);
+        }
+        self.hold_back(changes.expunged);
         if expunges {
-            let gone = std::mem::take(&mut selected.gone);
-            selected.tell_expunged(out, &gone);
+            let gone = std::mem::take(&mut self.gone);
+            self.tell_expunged(out, &gone);
         }
         if !changes.new.is_empty() {
-            changes.new.iter().for_each(|&uid| selected.seq.push(uid));
-            out.extend_from_slice(format!("* {} EXISTS\r\n", selected.seq.len()).as_bytes());
-            if !selected.enabled.rev2 {
-                let recent = selected.mailbox.status().recent;
-                out.extend_from_slice(format!("* {recent} RECENT\r\n").as_bytes());
-            }
+            changes.new.iter().for_each(|&uid| self.seq.push(uid));
+            self.tell_count(out);
         }
-        for &uid in &changes.flags {
-            selected.tell_flags(out, uid);
+        for &uid in changes.flags.iter().filter(|_| flags) {
+            self.tell_flags(out, uid);
         }
-        let mut seen = std::mem::take(&mut selected.touched);
-        if !selected.contexts.is_empty() {
+        let mut seen = std::mem::take(&mut self.touched);
+        if !self.contexts.is_empty() {
             seen.extend(changes.new.iter().chain(&changes.flags));
             seen.sort_unstable();
             seen.dedup();
-            selected.contexts_see(out, &seen);
+            self.contexts_see(out, &seen);
         }
-        None
+    }
+
+    /// EXISTS, and RECENT where it still is (RFC 9051 has none).
+    fn tell_count(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("* {} EXISTS\r\n", self.seq.len()).as_bytes());
+        if !self.enabled.rev2 {
+            let recent = self.mailbox.status().recent;
+            out.extend_from_slice(format!("* {recent} RECENT\r\n").as_bytes());
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Standards   RFC 3501 6.4.6, RFC 7162 3.1.3 (UNCHANGEDSINCE, MODIFIED)
 use super::Session;
+use super::acl::{permitted, refusal};
 use super::answer::Answer;
 use penny_imap::command::{StoreArgs, StoreOp};
 use penny_imap::{Code, NumberSet};
@@ -25,7 +26,13 @@ impl Session {
             StoreOp::Add => FlagOp::Add,
             StoreOp::Remove => FlagOp::Remove,
         };
-        let set = FlagSet { flags: Flags(args.flags.system), keywords: args.flags.keywords.clone() };
+        let wanted = FlagSet { flags: Flags(args.flags.system), keywords: args.flags.keywords.clone() };
+        let set = permitted(selected.rights, wanted.clone());
+        // RFC 4314 4: what is permitted is done; NO where nothing is, and FLAGS replaces all or nothing
+        let nothing = set != wanted && set == FlagSet::default();
+        if nothing || (op == FlagOp::Set && !selected.rights.has("swt")) {
+            return refusal();
+        }
         let stored = match selected.mailbox.store(&uids, op, &set, args.unchanged_since) {
             Ok(stored) => stored,
             Err(e) => return Answer::of(&e),

@@ -69,7 +69,7 @@ pub enum Code {
 impl Display for Code {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Code::BadEvent(list) => write!(f, "BADEVENT {list}"),
+            Code::BadEvent(list) => write!(f, "BADEVENT ({list})"),
             Code::NoUpdate(tag) => write!(f, "NOUPDATE \"{tag}\""),
             Code::BadUrl(url) => write!(f, "BADURL {}", crate::write::quoted_text(url)),
             Code::Capability(list) => write!(f, "CAPABILITY {list}"),

@@ -6,6 +6,7 @@
 //! Trust       runs as the mailbox's owner; message bytes and folder names are hostile
 //! Not here    MIME, IMAP, rules
 
+pub mod acl;
 pub mod annotation;
 pub mod cache;
 pub mod check;

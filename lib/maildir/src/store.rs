@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use penny_sys::files;
 
+use crate::acl::Acl;
 use crate::annotation::Annotations;
 use crate::dir::{DIR_MODE, Maildir};
 use crate::error::{Error, Result};
@@ -240,6 +241,11 @@ impl Store {
         let mut mailbox = self.mailbox(name, Mode::ReadOnly)?;
         mailbox.complete_sizes()?;
         Ok(mailbox.status())
+    }
+
+    /// The rights on a folder; `NoFolder` if it does not exist.
+    pub fn acl(&self, name: &FolderName) -> Result<Acl> {
+        Acl::of_folder(&self.maildir(name)?)
     }
 
     /// The annotations of a folder; `NoFolder` if it does not exist.

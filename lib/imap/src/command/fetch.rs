@@ -157,7 +157,7 @@ fn word<'a>(c: &mut Cursor<'a>) -> &'a [u8] {
     c.take_while(|b| b.is_ascii_alphanumeric() || b == b'.')
 }
 
-fn item(c: &mut Cursor<'_>) -> Parse<Item> {
+pub(super) fn item(c: &mut Cursor<'_>) -> Parse<Item> {
     let name = word(c).to_ascii_uppercase();
     Ok(match name.as_slice() {
         b"ENVELOPE" => Item::Envelope,

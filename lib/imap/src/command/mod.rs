@@ -6,11 +6,13 @@ use crate::parse::{Bad, Cursor, Parse, ascii};
 use crate::reader::Framed;
 use crate::set::SequenceSet;
 
+pub mod acl;
 pub mod append;
 pub mod fetch;
 pub mod list;
 pub mod mailbox;
 pub mod metadata;
+pub mod notify;
 pub mod quota;
 pub mod search;
 pub mod session;
@@ -74,6 +76,8 @@ pub enum Command {
     List(ListArgs),
     Status { name: Name, items: Vec<StatusItem> },
     Append { name: Name, messages: Vec<AppendMessage> },
+    Acl(acl::AclCommand),
+    Notify(Option<notify::NotifySet>),
     GetQuota(Vec<u8>),
     GetQuotaRoot(Name),
     SetQuota { root: Vec<u8>, limits: Vec<(String, u64)> },
@@ -132,6 +136,8 @@ fn body(c: &mut Cursor<'_>) -> Parse<Command> {
             .or_else(|| list::parse(word, c))
             .or_else(|| append::parse(word, c))
             .or_else(|| quota::parse(word, c))
+            .or_else(|| acl::parse(word, c))
+            .or_else(|| notify::parse(word, c))
             .or_else(|| metadata::parse(word, c))
             .or_else(|| search::parse(word, c))
             .unwrap_or_else(|| message_command(word, false, c))?,

@@ -1,0 +1,359 @@
+//! NOTIFY: telling the client of changes while it says nothing, in the selected mailbox and in others.
+//!
+//! Standards   RFC 5465
+//! Invariants  1. nothing is sent in the middle of a command   2. of the groups that fit a mailbox the first counts
+//!             3. the kernel's watches only wake; what is told comes from comparing with what was told last
+//! Failures    where watches are used up, or on a network file system, mailboxes are looked at every [`LOOK_EVERY`]
+use super::answer::Answer;
+use super::{Flow, Next, Session, io};
+use crate::conn::Got;
+use penny_imap::command::StatusItem;
+use penny_imap::command::notify::{Events, NotifySet};
+use penny_imap::command::sources::Source;
+use penny_imap::{Code, write};
+use penny_maildir::annotation::Values;
+use penny_maildir::{FolderName, Guid, Status};
+use penny_sys::poll::Watch;
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How often to look where no watch tells.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// After a change, one more look: a second change within a clock tick may hide behind the first.
+const LOOK_AGAIN: Duration = Duration::from_millis(150);
+/// Mailboxes watched by one session.
+const FOLDERS_MAX: usize = 5000;
+/// Events that can be asked for.
+const EVENTS: &str =
+    "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange";
+
+/// Which mailboxes a group is about, names resolved.
+enum Filter {
+    All,
+    Subscribed,
+    These(Vec<FolderName>),
+    Below(Vec<FolderName>, bool),
+}
+
+impl Filter {
+    fn fits(&self, folder: &FolderName, subscribed: &[FolderName]) -> bool {
+        match self {
+            Filter::All => true,
+            Filter::Subscribed => subscribed.contains(folder),
+            Filter::These(names) => names.contains(folder),
+            Filter::Below(roots, one) => roots.iter().any(|root| {
+                let near = !*one || folder.parts().len() == root.parts().len() + 1;
+                folder == root || (folder.is_below(root) && near)
+            }),
+        }
+    }
+}
+
+/// What was told last of a mailbox.
+#[derive(Clone, Default)]
+struct Known {
+    guid: Guid,
+    status: Status,
+    subscribed: bool,
+    annotations: Values,
+}
+
+/// What the client wants to hear of, and how things stood.
+pub struct Notify {
+    /// Of the selected mailbox; `None`: as without NOTIFY.
+    pub selected: Option<Events>,
+    /// Expunges wait for a command that allows them.
+    pub delayed: bool,
+    groups: Vec<(Filter, Events)>,
+    known: BTreeMap<FolderName, Known>,
+    server: Values,
+    watch: Option<Watch>,
+    again: bool,
+    looked: Instant,
+}
+
+impl Session {
+    pub(super) fn notify(&mut self, set: Option<&NotifySet>) -> Answer {
+        let Some(set) = set else {
+            self.notify = None;
+            return Answer::ok("NOTIFY completed");
+        };
+        if set.groups.iter().any(|(_, e)| e.unknown) {
+            return Answer::no(Code::BadEvent(EVENTS), "Event not known");
+        }
+        let mut notify = match self.new_notify(set) {
+            Ok(notify) => notify,
+            Err(no) => return no,
+        };
+        let (known, server) = self.how_it_is(&notify, &BTreeMap::new());
+        if known.len() > FOLDERS_MAX {
+            return Answer::no(Code::NotificationOverflow, "Too many mailboxes");
+        }
+        notify.watch = self.watch_all(&known);
+        if set.status {
+            self.tell_initial(&notify, &known);
+        }
+        (notify.known, notify.server) = (known, server);
+        self.notify = Some(notify);
+        Answer::ok("NOTIFY completed")
+    }
+
+    fn new_notify(&self, set: &NotifySet) -> Result<Notify, Answer> {
+        let mut notify = Notify {
+            selected: None,
+            delayed: false,
+            groups: Vec::new(),
+            known: BTreeMap::new(),
+            server: Values::new(),
+            watch: None,
+            again: false,
+            looked: Instant::now(),
+        };
+        for (source, events) in &set.groups {
+            let names = |names: &[_]| names.iter().map(|n| self.folder(n)).collect::<Result<Vec<_>, _>>();
+            let filter = match source {
+                Source::Selected | Source::SelectedDelayed => {
+                    notify.selected = Some(events.clone());
+                    notify.delayed = *source == Source::SelectedDelayed;
+                    continue;
+                }
+                // RFC 5465 6.3: where rules may deliver anywhere, "inboxes" is the same as "personal"
+                Source::Inboxes | Source::Personal => Filter::All,
+                Source::Subscribed => Filter::Subscribed,
+                Source::Mailboxes(list) => Filter::These(names(list)?),
+                Source::Subtree(list) => Filter::Below(names(list)?, false),
+                Source::SubtreeOne(list) => Filter::Below(names(list)?, true),
+            };
+            notify.groups.push((filter, events.clone()));
+        }
+        Ok(notify)
+    }
+
+    /// All folders that some group fits, as they are now. A folder that cannot be read now counts as unchanged.
+    fn how_it_is(
+        &self,
+        notify: &Notify,
+        before: &BTreeMap<FolderName, Known>,
+    ) -> (BTreeMap<FolderName, Known>, Values) {
+        let subscribed = self.store.subscriptions().unwrap_or_default();
+        let mut all = BTreeMap::new();
+        for folder in self.store.list().unwrap_or_default().into_iter().filter(|f| f.selectable).map(|f| f.name) {
+            if let Some(events) = notify.events(&folder, &subscribed) {
+                let was = before.get(&folder).cloned().unwrap_or_default();
+                let status = self.store.status_without_size(&folder).unwrap_or(was.status);
+                let annotations = match events.metadata {
+                    true => self.store.annotations(&folder).and_then(|a| a.all()).unwrap_or(was.annotations),
+                    false => Values::new(),
+                };
+                let subscribed = subscribed.contains(&folder);
+                all.insert(folder, Known { guid: status.guid, status, subscribed, annotations });
+            }
+        }
+        let wanted = notify.groups.iter().any(|(_, e)| e.server_metadata);
+        let server = if wanted { self.store.server_annotations().all().unwrap_or_default() } else { Values::new() };
+        (all, server)
+    }
+
+    /// Watches the root and all folders concerned, the selected one too.
+    fn watch_all(&self, known: &BTreeMap<FolderName, Known>) -> Option<Watch> {
+        let own = self.selected.as_ref().map(|s| &s.name);
+        let dirs = known.keys().chain(own).filter_map(|f| self.store.maildir(f).ok());
+        let mut paths: Vec<PathBuf> = dirs.flat_map(|d| [d.path().to_path_buf(), d.cur_dir(), d.new_dir()]).collect();
+        paths.push(self.store.root().path().to_path_buf());
+        let paths: Vec<&std::path::Path> = paths.iter().map(PathBuf::as_path).collect();
+        Watch::folder(&paths).ok()
+    }
+
+    /// Another mailbox has been selected: it has to be watched as well.
+    pub(super) fn notify_selection(&mut self) {
+        if let Some(mut notify) = self.notify.take() {
+            notify.watch = self.watch_all(&notify.known);
+            self.notify = Some(notify);
+        }
+    }
+
+    /// Waits for the client's next words, telling changes meanwhile.
+    pub(super) fn notify_wait(&mut self) -> Flow {
+        let end = Instant::now() + self.timeout();
+        loop {
+            if let Some(lost) = self.notify_look() {
+                self.untagged(&format!("BYE {lost}"));
+                return Ok(Next::Leave);
+            }
+            self.conn.flush().map_err(io)?;
+            self.release();
+            self.report_usage();
+            let mut buffer = Vec::new();
+            match self.wait_watched(end, &mut buffer)? {
+                Got::Input => {
+                    self.reader.feed(&buffer);
+                    return Ok(Next::Go);
+                }
+                Got::Timeout if end <= Instant::now() => {
+                    self.untagged("BYE Idle for too long");
+                    return Ok(Next::Leave);
+                }
+                Got::Other | Got::Timeout => {}
+                Got::End => return Ok(Next::Leave),
+            }
+        }
+    }
+
+    /// One wait, no longer than until the next look is due.
+    pub(super) fn wait_watched(&mut self, end: Instant, buffer: &mut Vec<u8>) -> Result<Got, penny_base::Failure> {
+        let left = end.saturating_duration_since(Instant::now());
+        let recheck = self.selected.as_ref().and_then(|s| s.mailbox.recheck_after());
+        let (watch, again) = self.notify.as_ref().map_or((None, false), |n| (n.watch.as_ref(), n.again));
+        let look = match watch {
+            None => Some(LOOK_EVERY),
+            Some(_) => again.then_some(LOOK_AGAIN).into_iter().chain(recheck).min(),
+        };
+        let limit = look.map_or(left, |l| l.min(left));
+        // what the watch has seen is taken by the look
+        self.conn.wait(watch.map(AsFd::as_fd), limit, buffer).map_err(io)
+    }
+
+    /// Tells all that has changed; gives a text when the session cannot go on.
+    pub(super) fn notify_look(&mut self) -> Option<String> {
+        let own = self.notify.as_ref().and_then(|n| n.selected.as_ref().map(|e| (e.messages, n.delayed)));
+        if let Some((true, delayed)) = own
+            && let Some(lost) = self.sync(!delayed)
+        {
+            return Some(lost);
+        }
+        let Some(mut notify) = self.notify.take() else { return None };
+        if notify.is_due() && !notify.groups.is_empty() {
+            self.look_at_others(&mut notify);
+        }
+        self.notify = Some(notify);
+        None
+    }
+
+    fn look_at_others(&mut self, notify: &mut Notify) {
+        let (mut now, server) = self.how_it_is(notify, &notify.known);
+        let subscribed: Vec<FolderName> = now.iter().filter(|(_, k)| k.subscribed).map(|(f, _)| f.clone()).collect();
+        let gone: Vec<FolderName> = notify.known.keys().filter(|f| !now.contains_key(f)).cloned().collect();
+        let same_names = gone.is_empty() && now.len() == notify.known.len();
+        let mut changed = !same_names;
+        for (folder, is) in &now {
+            let Some(events) = notify.events(folder, &subscribed).cloned() else { continue };
+            let was = match notify.known.get(folder) {
+                Some(was) => was.clone(),
+                None => {
+                    self.tell_new_name(&events, folder, is, &gone, &notify.known);
+                    Known { guid: is.guid, subscribed: is.subscribed, ..Known::default() }
+                }
+            };
+            changed |= self.tell_changes(&events, folder, &was, is);
+        }
+        let renamed = |f: &FolderName| {
+            let guid = notify.known.get(f).map(|k| k.guid);
+            now.iter().any(|(n, k)| Some(k.guid) == guid && !notify.known.contains_key(n))
+        };
+        for folder in gone.iter().filter(|f| !renamed(f)) {
+            if notify.events(folder, &subscribed).is_some_and(|e| e.names) && !self.store.exists(folder) {
+                self.tell_list("LIST", folder, "\\NonExistent", "");
+            }
+        }
+        if server != notify.server {
+            self.tell_entries(None, &notify.server, &server);
+        }
+        notify.again = changed;
+        notify.looked = Instant::now();
+        if !same_names {
+            notify.watch = self.watch_all(&now);
+        }
+        std::mem::swap(&mut notify.known, &mut now);
+        notify.server = server;
+    }
+
+    /// RFC 5465 5.4: a mailbox that is new, or has got another name.
+    fn tell_new_name(
+        &mut self,
+        events: &Events,
+        folder: &FolderName,
+        is: &Known,
+        gone: &[FolderName],
+        known: &BTreeMap<FolderName, Known>,
+    ) {
+        if !events.names {
+            return;
+        }
+        let old = gone.iter().find(|g| known.get(g).is_some_and(|k| k.guid == is.guid));
+        let extended = old.map_or_else(String::new, |old| {
+            let mut name = Vec::new();
+            write::mailbox(&mut name, &self.shown(old));
+            format!(" (\"OLDNAME\" ({}))", String::from_utf8_lossy(&name))
+        });
+        self.tell_list("LIST", folder, if is.subscribed { "\\Subscribed" } else { "" }, &extended);
+    }
+
+    /// True when something was told.
+    fn tell_changes(&mut self, events: &Events, folder: &FolderName, was: &Known, is: &Known) -> bool {
+        let selected = self.selected.as_ref().is_some_and(|s| s.name == *folder);
+        let (a, b) = (&was.status, &is.status);
+        let came = events.messages && (a.messages, a.uidnext, a.uidvalidity) != (b.messages, b.uidnext, b.uidvalidity);
+        let flags = events.flags && (a.unseen, a.highest_modseq) != (b.unseen, b.highest_modseq);
+        if !selected && (came || flags) {
+            self.tell_folder_status(events, folder, b);
+        }
+        if events.subscriptions && was.subscribed != is.subscribed {
+            self.tell_list("LIST", folder, if is.subscribed { "\\Subscribed" } else { "" }, "");
+        }
+        if events.metadata && was.annotations != is.annotations {
+            self.tell_entries(Some(folder), &was.annotations, &is.annotations);
+        }
+        came || flags || was.subscribed != is.subscribed || was.annotations != is.annotations
+    }
+
+    fn tell_folder_status(&mut self, events: &Events, folder: &FolderName, status: &Status) {
+        let mut items = vec![StatusItem::Messages, StatusItem::UidNext, StatusItem::UidValidity];
+        items.extend(events.flags.then_some(StatusItem::Unseen));
+        items.extend(self.enabled.condstore.then_some(StatusItem::HighestModSeq));
+        let shown = self.shown(folder);
+        self.tell_status(&shown, status, &items);
+    }
+
+    /// RFC 5465 4: how things stand, of every mailbox with message events but the selected one.
+    fn tell_initial(&mut self, notify: &Notify, known: &BTreeMap<FolderName, Known>) {
+        let subscribed: Vec<FolderName> = known.iter().filter(|(_, k)| k.subscribed).map(|(f, _)| f.clone()).collect();
+        for (folder, is) in known {
+            let selected = self.selected.as_ref().is_some_and(|s| s.name == *folder);
+            if let Some(events) = notify.events(folder, &subscribed).filter(|e| e.messages && !selected) {
+                self.tell_folder_status(events, folder, &is.status);
+            }
+        }
+    }
+
+    /// RFC 5464 4.4.2: names of the entries that have changed, without their values.
+    fn tell_entries(&mut self, folder: Option<&FolderName>, was: &Values, is: &Values) {
+        let differs = |name: &&String| was.get(*name) != is.get(*name);
+        let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).filter(differs).collect();
+        let shown = folder.map_or_else(String::new, |f| self.shown(f));
+        let out = &mut self.conn.out;
+        out.extend_from_slice(b"* METADATA ");
+        write::mailbox(out, &shown);
+        for name in names {
+            out.push(b' ');
+            write::astring(out, name.as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl Notify {
+    /// Whether something may have changed since the last look: looking costs a little for every mailbox.
+    fn is_due(&self) -> bool {
+        match &self.watch {
+            Some(watch) => watch.changes().map_or(true, |changes| !changes.is_empty()) || self.again,
+            None => self.again || self.looked.elapsed() >= LOOK_EVERY,
+        }
+    }
+
+    /// The events of the first group that fits (RFC 5465 3.1).
+    fn events(&self, folder: &FolderName, subscribed: &[FolderName]) -> Option<&Events> {
+        self.groups.iter().find(|(filter, _)| filter.fits(folder, subscribed)).map(|(_, events)| events)
+    }
+}
