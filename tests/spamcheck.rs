@@ -365,6 +365,32 @@ fn the_users_table_speaks_and_the_site_stands_in() {
 }
 
 #[test]
+fn the_configuration_lies_below_the_options() {
+    let dir = TempDir::new();
+    let site = trained(&dir);
+    let tables = dir.join("tables");
+    std::fs::create_dir_all(tables.join("users")).unwrap();
+    std::fs::copy(&site, tables.join("site")).unwrap();
+    let config = |cut: &str| {
+        let text = format!("[spamcheck]\ntables = {:?}\nspam_cut = {cut}\n", tables.display().to_string());
+        dir.write("p.toml", text).display().to_string()
+    };
+    let file = config("0.9");
+    run(&dir, &["-c", &file], note("pills", 900)).expect_code(0).expect_out("table=220+220");
+    run(&dir, &["-c", &file, "--spam-cut", "1", "--ham-cut", "0"], note("pills", 900)).expect_code(2);
+    run(&dir, &["-c", &config("1.0")], note("pills", 900)).expect_code(2);
+    run(&dir, &[], note("pills", 900)).expect_code(2).expect_out("table=0+0");
+    run(&dir, &["-c", "/nonexistent"], note("pills", 900)).expect_code(3);
+    // as a filter it needs no option, and a mistake never stops mail
+    let filter = |file: &str| {
+        let run = spamcheck(&dir).env("PENNYPOST_FILTER", "1").env("PENNYPOST_CONFIG", file);
+        run.env("RECIPIENTS", "joe@example.org").stdin(note("pills", 900)).run()
+    };
+    filter(&config("0.9")).expect_code(99).expect_out("table=220+220");
+    filter(&config("\"many\"")).expect_code(0).expect_out("trouble=").expect_out("spam_cut: expected");
+}
+
+#[test]
 fn people_the_user_wrote_to_are_known() {
     let dir = TempDir::new();
     let db = dir.join("db").display().to_string();

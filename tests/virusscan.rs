@@ -150,6 +150,31 @@ fn the_filter_contract() {
 }
 
 #[test]
+fn the_configuration_lies_below_the_options() {
+    let dir = TempDir::new();
+    let q = dir.join("q");
+    std::fs::create_dir(&q).unwrap();
+    let config = |text: &str| dir.write("p.toml", format!("[virusscan]\n{text}\n"));
+    let exe = "Content-Type: x/y; name=\"run.exe\"\n\nharmless\n";
+    let by_hand = |file: &Path| virusscan().arg("-c").arg(file);
+    let filter = |file: &Path| virusscan().env("PENNYPOST_FILTER", "1").env("PENNYPOST_CONFIG", file);
+    let tag = config("policy = [\"extension=tag\"]");
+    by_hand(&tag).stdin(exe).run().expect_code(0);
+    by_hand(&tag).args(["--policy", "extension=reject"]).stdin(exe).run().expect_code(4);
+    virusscan().stdin(exe).run().expect_code(4);
+    filter(&tag).stdin(exe).run().expect_code(0).expect_out("tags=extension");
+    filter(&config("max_depth = 0")).stdin(mail("x")).run().expect_code(100).expect_out("limit");
+    filter(&config("db = \"/nonexistent\"")).stdin(mail("x")).run().expect_code(111);
+    filter(&config("policy = [\"extension=eat\"]")).stdin(mail("x")).run().expect_code(111);
+    filter(&config("colour = 1")).stdin(mail("x")).run().expect_code(111);
+    let keeping = config(&format!("quarantine = {:?}", q.display().to_string()));
+    filter(&keeping).stdin([mail("").into_bytes(), eicar()].concat()).run().expect_code(100);
+    assert_eq!(by_hand(&keeping).arg("--list").run().out().lines().count(), 1);
+    let check = |file: &Path| Run::new(program!("pennypost")).arg("check").arg("-c").arg(file).run();
+    check(&config("policy = [\"extension=eat\"]")).expect_code(78).expect_out("virusscan.policy: `eat` is not");
+}
+
+#[test]
 fn strip_takes_the_part_out() {
     let m = "From: a\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nkept text\n--b\n\
              Content-Type: x/y; name=\"run.exe\"\nContent-Transfer-Encoding: base64\n\naGFybWxlc3MgYnV0IG5hbWVk\n--b--\n";

@@ -17,6 +17,7 @@ pub fn run(file: &Path, write: bool, show: bool) -> Result<Outcome, Failure> {
     };
     let mut wrong = tables(&config, &mut out).map_err(io)?;
     wrong += programs(&config, &mut out).map_err(io)?;
+    wrong += filters(&config, &mut out).map_err(io)?;
     if show {
         show_all(&config, &mut out).map_err(io)?;
     }
@@ -63,6 +64,20 @@ fn programs(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
         }
     }
     Ok(wrong)
+}
+
+/// Values of the filters that only their own libraries know.
+fn filters(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
+    let mut policy = penny_scan::policy::Policy::default();
+    let words = config.virusscan.policy.iter().filter_map(|w| policy.set_word(w).err());
+    let mut mistakes: Vec<String> = words.map(|e| format!("virusscan.policy: {e}")).collect();
+    if config.spamcheck.ham_cut >= config.spamcheck.spam_cut {
+        mistakes.push("spamcheck.ham_cut is not below spam_cut".into());
+    }
+    for text in &mistakes {
+        writeln!(out, "{}: {text}", config.file.display())?;
+    }
+    Ok(mistakes.len())
 }
 
 fn show_all(config: &Config, out: &mut dyn Write) -> io::Result<()> {

@@ -19,6 +19,8 @@ pub enum Action {
     Replay,
     /// Show the table, and measure on labelled mail.
     Stats,
+    /// Speak the protocol of spamd on stdin and stdout.
+    Spamd,
     /// Show usage.
     Help,
     /// Show the version.
@@ -26,10 +28,16 @@ pub enum Action {
 }
 
 /// The command line.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Options {
     /// What to do.
     pub action: Action,
+    /// Configuration file.
+    pub config: Option<PathBuf>,
+    /// Clients of --spamd may teach.
+    pub allow_tell: bool,
+    /// Whose table, when no environment says it.
+    pub user: Option<String>,
     /// The table, if named.
     pub db: Option<PathBuf>,
     /// Folder of per-user tables and the site's.
@@ -68,6 +76,7 @@ pub struct Options {
 pub const USAGE: &str = "\
 usage: spamcheck [options] [file ...]          judge stdin or files
        spamcheck -s|-n [options] [path ...]    learn spam or ham: stdin, files, mboxes, Maildirs
+  -c, --config FILE    read [spamcheck] of this configuration
   --db FILE            the table (default: ~/.spamcheck/table, else the site's)
   --tables DIR         per-user tables DIR/users/ADDRESS and the site's DIR/site
   -s, --spam           learn as spam
@@ -88,6 +97,8 @@ usage: spamcheck [options] [file ...]          judge stdin or files
   --no-table           leave the learned part out
   --spam-cut P         scores from P on are spam
   --ham-cut P          scores up to P are ham
+  --spamd              serve one connection of spamc on stdin and stdout
+  --allow-tell         clients of --spamd may teach
   --authserv-id NAME   believe Authentication-Results of NAME
   -h, --help           this text
   -V, --version        the version
@@ -109,6 +120,9 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Options, String> {
             valued(&mut o, name, value.as_ref())?;
         } else if text.starts_with("--") {
             long(&mut o, text, &mut args)?;
+        } else if let Some(value) = text.strip_prefix("-c") {
+            let value = Some(OsString::from(value)).filter(|v| !v.is_empty()).or_else(|| args.next());
+            valued(&mut o, "--config", &value.ok_or("-c wants a value")?)?;
         } else {
             text.chars().skip(1).try_for_each(|c| short(&mut o, c))?;
         }
@@ -140,6 +154,8 @@ fn flag(o: &mut Options, name: &str) -> Result<bool, String> {
         "--stats" => act(o, Action::Stats)?,
         "--help" => o.action = Action::Help,
         "--version" => o.action = Action::Version,
+        "--spamd" => act(o, Action::Spamd)?,
+        "--allow-tell" => o.allow_tell = true,
         "--bulk" => o.bulk = true,
         "--pass" => o.pass = true,
         "--json" => o.json = true,
@@ -153,7 +169,7 @@ fn flag(o: &mut Options, name: &str) -> Result<bool, String> {
 
 fn act(o: &mut Options, action: Action) -> Result<(), String> {
     if o.action != Action::Classify && o.action != action {
-        return Err("only one of --spam, --ham, --train, --sent, --replay and --stats".into());
+        return Err("only one of --spam, --ham, --train, --sent, --replay, --stats and --spamd".into());
     }
     o.action = action;
     Ok(())
@@ -171,14 +187,25 @@ fn long(o: &mut Options, name: &str, args: &mut impl Iterator<Item = OsString>) 
 }
 
 fn known(name: &str) -> bool {
-    const VALUED: [&str; 9] =
-        ["--db", "--tables", "--rules", "--spam-cut", "--ham-cut", "--authserv-id", "--in-ham", "--in-spam", "--svg"];
+    const VALUED: [&str; 10] = [
+        "--config",
+        "--db",
+        "--tables",
+        "--rules",
+        "--spam-cut",
+        "--ham-cut",
+        "--authserv-id",
+        "--in-ham",
+        "--in-spam",
+        "--svg",
+    ];
     VALUED.contains(&name)
 }
 
 fn valued(o: &mut Options, name: &str, value: &OsStr) -> Result<(), String> {
     let path = || PathBuf::from(value);
     match name {
+        "--config" => o.config = Some(path()),
         "--db" => o.db = Some(path()),
         "--tables" => o.tables = Some(path()),
         "--rules" => o.rules = Some(path()),

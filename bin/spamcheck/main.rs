@@ -11,6 +11,8 @@ mod learn;
 mod output;
 mod pass;
 mod replay;
+mod settings;
+mod spamd;
 mod stats;
 mod tables;
 
@@ -23,7 +25,8 @@ const ERROR: u8 = 3;
 
 fn main() -> ExitCode {
     let filter = std::env::var_os("PENNYPOST_FILTER").is_some_and(|v| v == "1");
-    let options = match args::parse(std::env::args_os().skip(1)) {
+    let parsed = args::parse(std::env::args_os().skip(1));
+    let options = match parsed.and_then(|options| settings::lay_under(options, filter)) {
         Ok(options) => options,
         Err(text) => return trouble(&text, filter),
     };
@@ -42,6 +45,7 @@ fn run(o: &Options, filter: bool) -> anyhow::Result<u8> {
         Action::Train => learn::train(o),
         Action::Replay => replay::run(o),
         Action::Stats => stats::run(o),
+        Action::Spamd => spamd::run(o),
         Action::Classify if filter => classify::filter(o),
         Action::Classify if o.bulk || !o.paths.is_empty() => classify::bulk(o),
         Action::Classify if o.pass => pass::run(o),

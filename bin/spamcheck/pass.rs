@@ -16,21 +16,8 @@ pub fn run(o: &Options) -> anyhow::Result<u8> {
     let mut judge = Judge::new(o);
     let verdict = judge.judge(&head);
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    let mut field = output::field(&verdict, judge.trouble.as_deref());
-    let mut strip = Strip::default();
-    let mut rest = head.as_slice();
-    if head.starts_with(b"From ") {
-        // the mbox line stays first
-        let end = head.iter().position(|&c| c == b'\n').map_or(head.len(), |i| i + 1);
-        let (line, tail) = head.split_at(end);
-        out.write_all(line)?;
-        rest = tail;
-    }
-    if rest.split(|&c| c == b'\n').next().is_some_and(|l| l.ends_with(b"\r")) {
-        field = field.replace('\n', "\r\n");
-    }
-    out.write_all(field.as_bytes())?;
-    strip.feed(rest, &mut out)?;
+    let mut strip = Strip::new(is_own_field);
+    begin(&head, &output::field(&verdict, judge.trouble.as_deref()), &mut strip, &mut out)?;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let n = input.read(&mut buffer)?;
@@ -44,9 +31,35 @@ pub fn run(o: &Options) -> anyhow::Result<u8> {
     Ok(code(verdict.class))
 }
 
-/// Removes our own field from a header that comes in pieces.
-#[derive(Default)]
+/// Writes the beginning of a message with fields of ours on top; the mbox line stays first.
+fn begin(head: &[u8], fields: &str, strip: &mut Strip, out: &mut impl Write) -> io::Result<()> {
+    let mut rest = head;
+    if head.starts_with(b"From ") {
+        let end = head.iter().position(|&c| c == b'\n').map_or(head.len(), |i| i + 1);
+        let (line, tail) = head.split_at(end);
+        out.write_all(line)?;
+        rest = tail;
+    }
+    if rest.split(|&c| c == b'\n').next().is_some_and(|l| l.ends_with(b"\r")) {
+        out.write_all(fields.replace('\n', "\r\n").as_bytes())?;
+    } else {
+        out.write_all(fields.as_bytes())?;
+    }
+    strip.feed(rest, out)
+}
+
+/// A whole message in memory with fields on top, and without those that `foreign` names.
+pub fn rewritten(message: &[u8], fields: &str, foreign: fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
+    let (mut out, mut strip) = (Vec::with_capacity(message.len() + fields.len()), Strip::new(foreign));
+    begin(message, fields, &mut strip, &mut out)?;
+    strip.end(&mut out)?;
+    Ok(out)
+}
+
+/// Removes fields from a header that comes in pieces.
 struct Strip {
+    /// Whether a field of this name goes.
+    foreign: fn(&[u8]) -> bool,
     /// Start of the line at hand, until its name is known.
     line: Vec<u8>,
     /// The line's fate is known: copy or drop the rest of it.
@@ -58,6 +71,10 @@ struct Strip {
 }
 
 impl Strip {
+    fn new(foreign: fn(&[u8]) -> bool) -> Strip {
+        Strip { foreign, line: Vec::new(), decided: None, dropping: false, body: false }
+    }
+
     fn feed(&mut self, bytes: &[u8], out: &mut impl Write) -> io::Result<()> {
         let mut rest = bytes;
         while !self.body && !rest.is_empty() {
@@ -92,7 +109,7 @@ impl Strip {
         self.body = matches!(self.line.as_slice(), b"\n" | b"\r\n");
         if !continues {
             let colon = self.line.iter().position(|&c| c == b':').unwrap_or(0);
-            self.dropping = is_own_field(self.line.get(..colon).unwrap_or(b"").trim_ascii());
+            self.dropping = (self.foreign)(self.line.get(..colon).unwrap_or(b"").trim_ascii());
         }
         if !self.dropping {
             out.write_all(&self.line)?;
@@ -118,7 +135,7 @@ mod tests {
     fn every_cut_gives_the_same() {
         for cut in 0..=MAIL.len() {
             let (a, b) = MAIL.split_at(cut);
-            let (mut out, mut strip) = (Vec::new(), Strip::default());
+            let (mut out, mut strip) = (Vec::new(), Strip::new(is_own_field));
             strip.feed(a, &mut out).unwrap();
             strip.feed(b, &mut out).unwrap();
             strip.end(&mut out).unwrap();
@@ -128,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_header_without_end() {
-        let (mut out, mut strip) = (Vec::new(), Strip::default());
+        let (mut out, mut strip) = (Vec::new(), Strip::new(is_own_field));
         strip.feed(b"A: 1\nX-Spam", &mut out).unwrap();
         strip.end(&mut out).unwrap();
         assert_eq!(out, b"A: 1\nX-Spam");

@@ -21,7 +21,7 @@ pub fn candidates(o: &Options) -> Vec<PathBuf> {
         return vec![db.clone()];
     }
     if let Some(dir) = &o.tables {
-        let user = recipient().map(|r| dir.join("users").join(r));
+        let user = recipient(o).map(|r| dir.join("users").join(r));
         return user.into_iter().chain([dir.join("site")]).collect();
     }
     home_table().into_iter().chain([PathBuf::from(SITE)]).collect()
@@ -32,8 +32,9 @@ fn home_table() -> Option<PathBuf> {
 }
 
 /// The one recipient, as a safe file name; several recipients share the site's table.
-fn recipient() -> Option<OsString> {
-    let all = std::env::var("RECIPIENTS").or_else(|_| std::env::var("RECIPIENT")).ok()?;
+fn recipient(o: &Options) -> Option<OsString> {
+    let environment = || std::env::var("RECIPIENTS").or_else(|_| std::env::var("RECIPIENT")).ok();
+    let all = o.user.clone().or_else(environment)?;
     let mut lines = all.lines();
     let one = lines.next().filter(|_| lines.next().is_none())?.to_lowercase();
     let safe = one.chars().all(|c| c.is_ascii_alphanumeric() || "@._+=-".contains(c));

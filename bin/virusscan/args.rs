@@ -1,6 +1,7 @@
 //! Options. Parsed by hand: this program starts once a message, and an option parser costs more than the verdict.
 
 use anyhow::{Context, Result, anyhow, bail};
+use penny_base::Config;
 use penny_scan::policy::{Limits, Policy};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ pub const DEFAULT_DB: &str = "/var/lib/pennypost/virus.db";
 
 /// Options that take a value.
 const WITH_VALUE: &[&str] = &[
+    "-c",
+    "--config",
     "--compile",
     "--db",
     "--clamd",
@@ -89,10 +92,16 @@ const WITH_VALUE: &[&str] = &[
     "--max-time",
 ];
 
-/// Takes a command line apart.
-pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options> {
-    let mut o = Options::default();
-    let mut rest = arguments;
+/// Takes a command line apart, over what the configuration says: as a filter, and by hand only with `-c`, for a command in
+/// a pipe must not change with the site's configuration.
+pub fn parse(arguments: impl Iterator<Item = OsString>, filter: bool) -> Result<Options> {
+    let arguments: Vec<OsString> = arguments.collect();
+    let named = config_option(&arguments);
+    let mut o = match filter || named.is_some() {
+        true => configured(named.as_deref())?,
+        false => Options::default(),
+    };
+    let mut rest = arguments.into_iter();
     while let Some(argument) = rest.next() {
         let text = argument.to_string_lossy().into_owned();
         if text == "--" {
@@ -106,6 +115,42 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Options> {
     if matches!(o.action, Action::Compile(_)) && o.files.is_empty() {
         bail!("--compile needs files to compile");
     }
+    Ok(o)
+}
+
+/// The value of `-c` or `--config`, wherever it stands before `--`.
+fn config_option(arguments: &[OsString]) -> Option<PathBuf> {
+    let mut options = arguments.iter().take_while(|a| *a != "--");
+    while let Some(argument) = options.next() {
+        let text = argument.to_string_lossy();
+        match text.split_once('=') {
+            Some(("--config", value)) => return Some(value.into()),
+            None if text == "-c" || text == "--config" => return options.next().map(PathBuf::from),
+            None if WITH_VALUE.contains(&&*text) => drop(options.next()),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Options as the section `[virusscan]` has them.
+fn configured(file: Option<&std::path::Path>) -> Result<Options> {
+    let v = Config::load(file).map_err(|m| anyhow!("{}", m.to_string().replace('\n', "; ")))?.virusscan;
+    let mut o = Options { db: Some(v.db).filter(|d| d.as_os_str() != DEFAULT_DB), ..Options::default() };
+    for word in &v.policy {
+        o.policy.set_word(word).map_err(|e| anyhow!("virusscan.policy: {e}"))?;
+    }
+    o.clamd = Some(v.clamd).filter(|c| !c.is_empty());
+    o.quarantine = Some(v.quarantine).filter(|q| !q.as_os_str().is_empty());
+    o.limits = Limits {
+        depth: v.max_depth as usize,
+        files: v.max_files.into(),
+        object: v.max_object.0,
+        total: v.max_total.0,
+        ratio: v.max_ratio.into(),
+        time: v.max_time.duration(),
+        ..o.limits
+    };
     Ok(o)
 }
 
@@ -154,6 +199,7 @@ fn flag(o: &mut Options, name: &str) -> Result<()> {
 fn valued(o: &mut Options, name: &str, value: &OsStr) -> Result<()> {
     let text = value.to_string_lossy();
     match name {
+        "-c" | "--config" => {} // was read first
         "--compile" => o.action = Action::Compile(value.into()),
         "--info" => o.action = Action::Info(value.into()),
         "--release" => o.action = Action::Release(text.into_owned()),
@@ -174,8 +220,7 @@ fn valued(o: &mut Options, name: &str, value: &OsStr) -> Result<()> {
 /// `class=action[,class=action...]`
 fn policy(policy: &mut Policy, text: &str) -> Result<()> {
     for word in text.split(',').filter(|w| !w.is_empty()) {
-        let (class, action) = word.split_once('=').ok_or_else(|| anyhow!("--policy: `{word}` is not class=action"))?;
-        policy.set(class, action).map_err(|e| anyhow!("--policy: {e}"))?;
+        policy.set_word(word).map_err(|e| anyhow!("--policy: {e}"))?;
     }
     Ok(())
 }
@@ -200,7 +245,7 @@ mod tests {
     use super::*;
 
     fn parse_words(line: &str) -> Result<Options> {
-        parse(line.split_whitespace().map(OsString::from))
+        parse(line.split_whitespace().map(OsString::from), false)
     }
 
     #[test]
@@ -210,7 +255,7 @@ mod tests {
         let o = parse_words("--compile out.db a.ndb").unwrap();
         assert_eq!(o.action, Action::Compile("out.db".into()));
         assert_eq!(parse_words("--max-object=5M").unwrap().limits.object, 5 << 20);
-        assert_eq!(parse_words("-- --json").unwrap().files.len(), 1);
+        assert_eq!(parse_words("-- --json -c x").unwrap().files.len(), 3);
         for bad in ["--compile out.db", "--nonsense", "--db", "--json=1", "--policy a=b", "--max-files x"] {
             assert!(parse_words(bad).is_err(), "{bad}");
         }

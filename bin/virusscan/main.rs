@@ -27,7 +27,7 @@ const TEMPORARY: u8 = 111;
 
 fn main() -> ExitCode {
     let filter = std::env::var_os("PENNYPOST_FILTER").is_some_and(|v| v == "1");
-    let result = args::parse(std::env::args_os().skip(1)).and_then(|options| run(&options, filter));
+    let result = args::parse(std::env::args_os().skip(1), filter).and_then(|options| run(&options, filter));
     match result {
         Ok(code) => ExitCode::from(code),
         Err(e) => {

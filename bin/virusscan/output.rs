@@ -176,6 +176,7 @@ usage: virusscan [options] [FILE...]            scan files, or one message on st
        virusscan --quarantine DIR --list        show what was kept
        virusscan --quarantine DIR --release ID  print or (--send) deliver a kept message
 
+  -c FILE            read [virusscan] of this configuration
   --db FILE          compiled signatures (default: /var/lib/pennypost/virus.db if it exists, else built in)
   --json, --tree     one JSON line a file; with the tree of what was walked
   --all, -q          every find; nothing for clean files

@@ -13,7 +13,7 @@ mod read;
 mod sections;
 
 pub use sections::*;
-pub use value::{Raw, Seconds, Setting, Size};
+pub use value::{Chance, Raw, Seconds, Setting, Size};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -56,6 +56,10 @@ pub struct Config {
     pub mailauth: Mailauth,
     /// The filter dkimsign.
     pub dkimsign: Dkimsign,
+    /// The filter spamcheck.
+    pub spamcheck: Spamcheck,
+    /// The filter virusscan.
+    pub virusscan: Virusscan,
     /// Listening addresses.
     pub listen: Vec<Listen>,
     /// Filters in their order.
@@ -195,6 +199,8 @@ impl Config {
             Sieved::SECTION => self.sieved.set(key, raw),
             Mailauth::SECTION => self.mailauth.set(key, raw),
             Dkimsign::SECTION => self.dkimsign.set(key, raw),
+            Spamcheck::SECTION => self.spamcheck.set(key, raw),
+            Virusscan::SECTION => self.virusscan.set(key, raw),
             _ => Ok(false),
         }
     }
@@ -216,6 +222,8 @@ impl Config {
         self.sieved.each(show);
         self.mailauth.each(show);
         self.dkimsign.each(show);
+        self.spamcheck.each(show);
+        self.virusscan.each(show);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is done about each class of content and each kind of trouble, and the limits of a walk.
 //!
-//! Config      `class=action` words, `[virusscan.policy]` in pennypost.toml, `--policy` on the command line
+//! Config      `class=action` words, `policy` of `[virusscan]` in pennypost.toml, `--policy` on the command line
 //! Invariants  troubles are never "clean": by hand they are exit 3 unless the administrator accepts them by name
 
 use crate::sink::{Class, Trouble};
@@ -77,7 +77,13 @@ impl Policy {
         self.troubles[trouble as usize]
     }
 
-    /// Sets `word=action`.
+    /// Sets what one `word=action` says.
+    pub fn set_word(&mut self, text: &str) -> Result<(), String> {
+        let (class, action) = text.split_once('=').ok_or_else(|| format!("`{text}` is not class=action"))?;
+        self.set(class.trim(), action.trim())
+    }
+
+    /// Sets the action of a class or a trouble.
     pub fn set(&mut self, word: &str, action: &str) -> Result<(), String> {
         let action =
             Action::parse(action).ok_or_else(|| format!("`{action}` is not accept, tag, junk, strip or reject"))?;

@@ -1,7 +1,7 @@
 //! Every key there is: its section, type, default and description. The man page pennypost.toml(5), the file
 //! etc/pennypost.toml and `pennypost check` are made from or held against this list.
 
-use super::value::{Raw, Seconds, Setting, Size};
+use super::value::{Chance, Raw, Seconds, Setting, Size};
 use crate::choice;
 use std::path::PathBuf;
 
@@ -479,6 +479,48 @@ section! {
         lifetime: Seconds = Seconds(0);
         /// Seal what is passed on (ARC) with the key of this domain; empty seals nothing.
         arc_domain: String = String::new();
+    }
+}
+
+section! {
+    /// The filter spamcheck; by hand it reads this only with `-c`.
+    Spamcheck "spamcheck" {
+        /// Directory of the tables: `site`, and `users/ADDRESS` for users with a table of their own. Empty is ~/.spamcheck/table, then the site's.
+        tables: PathBuf = PathBuf::new();
+        /// The site's own rules.
+        rules: PathBuf = PathBuf::new();
+        /// Scores from here on are spam.
+        spam_cut: Chance = Chance(0.9);
+        /// Scores up to here are ham.
+        ham_cut: Chance = Chance(0.3);
+        /// Authentication-Results of these names are believed, beside those of earlier filters.
+        authserv_ids: Vec<String> = Vec::new();
+    }
+}
+
+section! {
+    /// The filter virusscan; by hand it reads this only with `-c`.
+    Virusscan "virusscan" {
+        /// Signatures made by `virusscan --compile`; without the file the built-in ones are used.
+        db: PathBuf = "/var/lib/pennypost/virus.db".into();
+        /// What is done: `class=action` words as in virusscan(1), laid over the defaults.
+        policy: Vec<String> = Vec::new();
+        /// A clamd to ask too: socket path or host:port.
+        clamd: String = String::new();
+        /// Directory where refused messages are kept; empty keeps none.
+        quarantine: PathBuf = PathBuf::new();
+        /// Containers inside each other.
+        max_depth: u32 = 32;
+        /// Objects in one message.
+        max_files: u32 = 10_000;
+        /// One unpacked object.
+        max_object: Size = Size(100 << 20);
+        /// All unpacked objects of one message.
+        max_total: Size = Size(400 << 20);
+        /// Unpacked to packed octets, beyond the first 8 MiB.
+        max_ratio: u32 = 300;
+        /// Time for one message.
+        max_time: Seconds = Seconds(60);
     }
 }
 

@@ -55,3 +55,12 @@ fn the_compiled_form_is_the_same_and_goes_stale() {
     assert_eq!(Config::load(Some(&file)).unwrap().top.hostname, "other");
     std::fs::remove_dir_all(dir).unwrap();
 }
+
+#[test]
+fn fractions_with_and_without_quotes() {
+    let text = "[spamcheck]\nspam_cut = 0.95\nham_cut = \"0.2\"\n";
+    let config = Config::parse(Path::new("f"), text).unwrap();
+    assert_eq!((config.spamcheck.spam_cut, config.spamcheck.ham_cut), (Chance(0.95), Chance(0.2)));
+    let wrong = Config::parse(Path::new("f"), "[spamcheck]\nspam_cut = 1.5\n").unwrap_err().to_string();
+    assert_eq!(wrong, "f:2:12: spamcheck.spam_cut: expected a number from 0 to 1, such as 0.95");
+}

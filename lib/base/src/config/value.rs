@@ -180,6 +180,20 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// A chance: `0.95` or `"0.95"`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Chance(pub f64);
+
+impl Setting for Chance {
+    fn read(raw: &Raw) -> Result<Chance, String> {
+        let chance = raw.text().ok().and_then(|t| t.parse().ok()).filter(|p| (0.0..=1.0).contains(p));
+        chance.map(Chance).ok_or_else(|| "expected a number from 0 to 1, such as 0.95".into())
+    }
+    fn raw(&self) -> Raw {
+        Raw::Text(self.0.to_string())
+    }
+}
+
 /// One word of a fixed list; the list is part of the type.
 #[macro_export]
 macro_rules! choice {
@@ -217,6 +231,15 @@ mod tests {
         assert_eq!(Size(50 << 20).raw().show(), "\"50MiB\"");
         assert_eq!(Size::read(&Raw::Int(7)).unwrap().raw().show(), "7");
         assert!(size("50MB").is_err() && size("MiB").is_err() && size("99999999999999GiB").is_err());
+    }
+
+    #[test]
+    fn chances() {
+        assert_eq!(Chance::read(&Raw::Text("0.95".into())).unwrap().raw().show(), "\"0.95\"");
+        for bad in ["1.5", "-0.1", "NaN", "x", ""] {
+            assert!(Chance::read(&Raw::Text(bad.into())).is_err(), "{bad}");
+        }
+        assert!(Chance::read(&Raw::Int(1)).is_err());
     }
 
     #[test]
