@@ -4,6 +4,7 @@
 //! By hand it is a client: `enqueue -f SENDER RECIPIENT... < message`.
 
 mod client;
+mod ident;
 mod serve;
 
 use penny_base::{Config, Convention, Failure, Outcome, program};

@@ -172,12 +172,13 @@ impl Connection<'_> {
             return Err(Failure::permanent(penny_base::Kind::Data, "5.6.0", "malformed header fields"));
         }
         self.own(&mut envelope);
+        let msgid = crate::ident::message_id(fields, &message);
         self.service.directories.commit(&name, &mut envelope, fields, message)?;
-        self.log(&name, &envelope);
+        self.log(&name, &envelope, &msgid);
         Ok(name)
     }
 
-    fn log(&self, name: &Name, e: &Envelope) {
+    fn log(&self, name: &Name, e: &Envelope, msgid: &str) {
         let dash = || "-".to_string();
         let text = |l: &Option<penny_queue::Line>| l.as_ref().map_or_else(dash, |l| l.as_str().to_string());
         log::info(
@@ -191,6 +192,7 @@ impl Connection<'_> {
                 ("ip", &text(&e.client_ip)),
                 ("proto", &text(&e.protocol)),
                 ("login", &text(&e.login)),
+                ("msgid", &msgid),
             ],
         );
     }

@@ -8,11 +8,15 @@ mod dkim;
 mod dns;
 mod domain;
 mod hier;
+mod logs;
 mod page;
 mod report;
 mod route;
 mod setup;
+mod status;
+mod summary;
 mod table;
+mod trace;
 mod user;
 
 use clap::{Parser, Subcommand};
@@ -78,6 +82,14 @@ enum Command {
         #[command(subcommand)]
         action: domain::Action,
     },
+    /// Show the whole way of a message from the log: by queue id, address or Message-ID.
+    Trace(trace::Options),
+    /// Show what runs, what waits and how fast it goes.
+    Status(status::Options),
+    /// Show the status again and again.
+    Top(status::Top),
+    /// Sum up a day from the log: text, or one HTML page with charts.
+    Summary(summary::Options),
     /// Tell what becomes of mail to an address, and why.
     Route {
         /// Addresses.
@@ -106,6 +118,10 @@ fn work() -> Result<Outcome, Failure> {
         Command::Dkim { action } => dkim::run(&file, &action),
         Command::Setup(options) => setup::run(arguments.config.as_deref(), &options),
         Command::Dns(options) => dns::run(&file, &options),
+        Command::Trace(options) => trace::run(&file, &options),
+        Command::Status(options) => status::run(&file, &options),
+        Command::Top(options) => status::top(&file, &options),
+        Command::Summary(options) => summary::run(&file, &options),
         Command::User { action } => user::run(&file, &action),
         Command::Alias { action } => alias::run(&file, &action),
         Command::Domain { action } => domain::run(&file, &action),

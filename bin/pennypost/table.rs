@@ -58,8 +58,12 @@ pub fn mentions(config: &Config, address: &str) -> Vec<String> {
 
 /// Prints one line.
 pub fn say(line: &str) -> Result<Outcome, Failure> {
-    let done = writeln!(std::io::stdout().lock(), "{line}");
-    done.map(|()| Outcome::Done).map_err(|e| Failure::io("standard output", &e))
+    match writeln!(std::io::stdout().lock(), "{line}") {
+        Ok(()) => Ok(Outcome::Done),
+        // whoever reads has seen enough: end as a program does that SIGPIPE ends
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => std::process::exit(141),
+        Err(e) => Err(Failure::io("standard output", &e)),
+    }
 }
 
 /// Prints rows in columns two spaces apart.

@@ -3,6 +3,7 @@
 use crate::entry::{Entry, Fact, How, Job, Wanted};
 use crate::resolve::Question;
 use crate::runner::{Runner, now};
+use crate::settle::note;
 use crate::terms::Terms;
 use penny_base::log;
 use penny_base::services::lookup::{Answer, User};
@@ -436,8 +437,8 @@ impl Runner {
                     let dest = route.destination(&domain);
                     remote.entry((dest, domain)).or_insert_with(|| (route, Vec::new())).1.push(target);
                 }
-                Place::Later(why) => entry.active.record(target, deferral(time, "4.3.0", &why)),
-                Place::Never(status, why) => entry.active.record(target, failure(time, &status, &why)),
+                Place::Later(why) => note(entry, target, deferral(time, "4.3.0", &why)),
+                Place::Never(status, why) => note(entry, target, failure(time, &status, &why)),
             }
         }
         for ((dest, _), (route, targets)) in remote {

@@ -3,7 +3,7 @@
 //! Invariants  1. an outcome line is written (not synced) before anything follows from it, unless this very outcome
 //!                settles the whole entry   2. an entry is unlinked only when settled and every report is committed
 
-use crate::entry::{Job, Running, Wanted};
+use crate::entry::{Entry, Job, Running, Wanted};
 use crate::runner::{Runner, now};
 use penny_base::log;
 use penny_queue::active::deferral;
@@ -34,26 +34,9 @@ impl Runner {
     }
 
     fn record(&mut self, slot: u64, target: Target, outcome: Outcome) {
-        let Some(entry) = self.entries.get_mut(&slot) else { return };
-        let event = match outcome.verdict {
-            Verdict::Done => "delivered",
-            Verdict::Later => "deferred",
-            Verdict::Fail => "failed",
-        };
-        let to = entry.active.resolved(target).map(|r| r.value.as_str()).unwrap_or_default();
-        let age = now().saturating_sub(entry.active.envelope().arrival.0);
-        log::info(
-            event,
-            Some(entry.active.name().as_str()),
-            &[
-                ("to", &format_args!("<{to}>")),
-                ("status", &outcome.status),
-                ("mta", &outcome.mta.as_ref().map_or("-", |m| m.as_str())),
-                ("age", &age),
-                ("text", &outcome.text),
-            ],
-        );
-        entry.active.record(target, outcome);
+        if let Some(entry) = self.entries.get_mut(&slot) {
+            note(entry, target, outcome);
+        }
     }
 
     /// The destination could not be reached by a whole round of tries: what waits for it is put off.
@@ -202,4 +185,29 @@ impl Runner {
         }
         self.put_off(entry.active.name().clone(), due);
     }
+}
+
+/// Logs what became of one recipient and keeps it.
+pub fn note(entry: &mut Entry, target: Target, outcome: Outcome) {
+    let event = match outcome.verdict {
+        Verdict::Done => "delivered",
+        Verdict::Later => "deferred",
+        Verdict::Fail => "bounced",
+    };
+    let given = entry.active.recipient(target).map(|r| r.address.to_string()).unwrap_or_default();
+    let resolved = entry.active.resolved(target).filter(|r| r.kind != penny_queue::journal::Kind::Error);
+    let to = resolved.map_or(given, |r| r.value.as_str().to_owned());
+    let age = now().saturating_sub(entry.active.envelope().arrival.0);
+    log::info(
+        event,
+        Some(entry.active.name().as_str()),
+        &[
+            ("to", &format_args!("<{to}>")),
+            ("status", &outcome.status),
+            ("mta", &outcome.mta.as_ref().map_or("-", |m| m.as_str())),
+            ("age", &age),
+            ("text", &outcome.text),
+        ],
+    );
+    entry.active.record(target, outcome);
 }
