@@ -223,7 +223,7 @@ impl Session {
         {
             return Some(lost);
         }
-        let Some(mut notify) = self.notify.take() else { return None };
+        let mut notify = self.notify.take()?;
         if notify.is_due() && !notify.groups.is_empty() {
             self.look_at_others(&mut notify);
         }

@@ -232,6 +232,11 @@ impl FolderLock {
         Ok(FolderLock { dotlock, _ours: ours })
     }
 
+    /// The folder has got another name, and the lock with it.
+    pub fn moved_to(&mut self, folder: &Path) {
+        self.dotlock.path = lock_path(&folder.join(crate::uidlist::FILE));
+    }
+
     /// See `Dotlock::keep_alive`.
     pub fn keep_alive(&mut self) {
         self.dotlock.keep_alive();

@@ -13,6 +13,7 @@ use penny_sys::files;
 use crate::acl::Acl;
 use crate::annotation::Annotations;
 use crate::dir::{DIR_MODE, Maildir};
+use crate::dotlock::{FolderLock, Spare};
 use crate::error::{Error, Result};
 use crate::folder::{DiskEncoding, FolderName, NameStyle};
 use crate::mailbox::{Mailbox, Mode, Place, Status};
@@ -196,7 +197,14 @@ impl Store {
         }
         for (old, new) in &moves {
             let (old_path, new_path) = (self.path(old), self.path(new));
+            // a session that holds the lock would leave it behind in the renamed folder, for all to wait on
+            let index_dir = self.index_dir(old);
+            let lock = index_dir.is_dir().then(|| FolderLock::acquire(&old_path, &index_dir, &mut Spare::default()));
+            let mut lock = lock.transpose()?;
             std::fs::rename(&old_path, &new_path).map_err(Error::io("rename", &old_path))?;
+            if let Some(lock) = &mut lock {
+                lock.moved_to(&new_path);
+            }
             if self.options.index_dir.is_some() {
                 let _ = std::fs::rename(self.index_dir(old), self.index_dir(new));
             }

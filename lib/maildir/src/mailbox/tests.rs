@@ -406,6 +406,27 @@ fn a_deleted_or_replaced_folder_ends_the_session() {
 }
 
 #[test]
+fn a_renamed_folder_has_no_lock_left_in_it() {
+    let w = world();
+    let path = |n: &str| FolderName::from_parts(&[n]).unwrap();
+    w.store.create(&path("a")).unwrap();
+    let dir = w.store.maildir(&path("a")).unwrap().path().to_path_buf();
+    let (held, wait) = std::sync::mpsc::channel();
+    let holder = std::thread::spawn(move || {
+        let lock = crate::dotlock::FolderLock::take(&dir, &dir, &mut crate::dotlock::Spare::default()).unwrap();
+        held.send(()).unwrap();
+        // long enough that a rename that does not wait is over first
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        drop(lock);
+    });
+    wait.recv().unwrap();
+    w.store.rename(&path("a"), &path("b")).unwrap();
+    holder.join().unwrap();
+    let left = w.store.maildir(&path("b")).unwrap().path().join("dovecot-uidlist.lock");
+    assert!(!left.exists());
+}
+
+#[test]
 fn folders_are_listed_renamed_and_deleted() {
     let w = world();
     let path = |s: &str| FolderName::from_utf8(s, &w.store.options().style).unwrap();
