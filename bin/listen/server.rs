@@ -4,9 +4,9 @@
 //!             never ends the service   3. keys that do not load at HUP leave the old ones in use
 
 use crate::connection::{Connection, Starter, State, read_proxy, take_proxy};
-use crate::limits::{self, Limits};
+use crate::limits::{self, Limits, Most};
 use crate::{address, tls};
-use penny_base::config::TlsMode;
+use penny_base::config::{Listen, TlsMode};
 use penny_base::{Config, Failure, Outcome, log};
 use penny_sys::ids::{self, Id};
 use penny_sys::poll::Interest;
@@ -39,6 +39,11 @@ pub struct Server {
     next: u64,
     signals: Vec<(i32, UnixStream)>,
     closing: bool,
+}
+
+/// What one client of an entry may do.
+fn most(entry: &Listen) -> Most {
+    Most { at_once: entry.max_per_address, rate: entry.max_rate }
 }
 
 fn load(config: &Config) -> Result<Option<Context>, String> {
@@ -153,7 +158,11 @@ impl Server {
         let Some((_, limits)) = self.listeners.get_mut(index) else { return };
         let client = limits::client(remote.ip());
         let ip = remote.ip().to_canonical();
-        if let Err(limit) = limits.enter(client, entry.max_connections, entry.max_per_address) {
+        let trusted = |n: &String| penny_tables::cidr::Network::parse(n).is_some_and(|n| n.contains(remote.ip()));
+        let proxied = entry.proxy_from.iter().any(trusted);
+        // a proxy speaks for many: its clients are counted, once they are known
+        let most = if proxied { Most { at_once: u32::MAX, rate: 0 } } else { most(entry) };
+        if let Err(limit) = limits.enter(client, entry.max_connections, most) {
             return log::warning("limit", None, &[("service", &entry.name), ("ip", &ip), ("limit", &limit)]);
         }
         net::nodelay(socket.as_fd());
@@ -167,9 +176,7 @@ impl Server {
             state: State::Running,
             pids: Vec::new(),
         };
-        let trusted = |n: &String| penny_tables::cidr::Network::parse(n).is_some_and(|n| n.contains(remote.ip()));
-        let result =
-            if entry.proxy_from.iter().any(trusted) { read_proxy(&mut c, self.net) } else { self.begin(&mut c) };
+        let result = if proxied { read_proxy(&mut c, self.net) } else { self.begin(&mut c) };
         self.keep(c, result);
     }
 
@@ -222,7 +229,9 @@ impl Server {
         let entry = self.config.listen.get(c.entry).cloned().unwrap_or_default();
         let starter = Starter { config: &self.config, entry: &entry, id: self.net };
         let result = match state {
-            State::Proxy(pipe) => take_proxy(&mut c, pipe).and_then(|()| self.begin(&mut c)),
+            State::Proxy(pipe) => {
+                take_proxy(&mut c, pipe).and_then(|()| self.recount(&mut c)).and_then(|()| self.begin(&mut c))
+            }
             State::Handshake { control, data } => starter.behind_tls(&mut c, control, &data),
             State::Offered { control, data } => self.wanted(&mut c, control, data),
             State::Running => Ok(()),
@@ -241,6 +250,23 @@ impl Server {
             (true, Some(socket)) => self.start_tls(c, socket.into(), control, data),
             _ => Ok(()),
         }
+    }
+
+    /// The place of a proxied connection is its client's from now on, if there is one left.
+    fn recount(&mut self, c: &mut Connection) -> io::Result<()> {
+        let client = limits::client(c.remote.ip());
+        let Some(entry) = self.config.listen.get(c.entry) else { return Ok(()) };
+        let Some((_, limits)) = self.listeners.get_mut(c.entry) else { return Ok(()) };
+        if client == c.client {
+            return Ok(()); // the proxy itself, looking whether we are there
+        }
+        if let Err(limit) = limits.enter(client, u32::MAX, most(entry)) {
+            let ip = c.remote.ip().to_canonical();
+            log::warning("limit", None, &[("service", &entry.name), ("ip", &ip), ("limit", &limit)]);
+            return Err(io::ErrorKind::UnexpectedEof.into()); // closed without another line in the log
+        }
+        limits.leave(std::mem::replace(&mut c.client, client));
+        Ok(())
     }
 
     fn reap(&mut self) {

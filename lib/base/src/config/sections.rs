@@ -541,6 +541,8 @@ section! {
         max_connections: u32 = 1000;
         /// Most connections at once from one address (IPv6: one /64).
         max_per_address: u32 = 200;
+        /// Most new connections a minute from one address (IPv6: one /64); 0 is no limit.
+        max_rate: u32 = 0;
         /// Addresses whose connections begin with the PROXY protocol.
         proxy_from: Vec<String> = Vec::new();
         /// Pending connections the kernel keeps.
