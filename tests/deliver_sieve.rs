@@ -236,3 +236,16 @@ fn duplicates_are_dropped() {
     h.deliver(&MESSAGE.replace("<1@", "<2@")).expect_code(0);
     assert_eq!(h.count(""), 2);
 }
+
+#[test]
+fn a_list_of_the_users_is_redirected_to() {
+    let h = Home::new("require [\"extlists\", \"copy\"]; redirect :copy :list \"friends\";");
+    h.dir.write("home/sieve/lists/friends", "b@example.org\n\na@example.org\n");
+    if h.root {
+        own(&h.dir.join("home"));
+    }
+    h.deliver(MESSAGE).expect_code(0).expect_out("redirected to a@example.org, b@example.org");
+    let queued = h.queued();
+    assert!(queued.len() == 1 && queued[0].contains("recipient: <a@example.org>\nrecipient: <b@example.org>\n"));
+    assert_eq!(h.count(""), 1);
+}

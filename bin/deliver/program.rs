@@ -137,6 +137,7 @@ fn environment(context: &Context) -> Vec<(String, String)> {
             "UFLINE",
             &format!("From {} \n", if context.sender().is_empty() { "MAILER-DAEMON" } else { context.sender() }),
         ),
+        own("ORIG_RECIPIENT", context.recipient()),
         own(
             "ORIGINAL_RECIPIENT",
             &context

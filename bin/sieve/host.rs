@@ -1,8 +1,9 @@
 //! The world of a script run by hand.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use penny_sieve::Ran;
 
@@ -26,19 +27,48 @@ pub fn user_name() -> String {
     account.map(|a| a.name).unwrap_or_default()
 }
 
-/// Runs a program with input and collects what it prints.
-pub fn run_file(path: &Path, args: &[String], input: Option<&[u8]>) -> Result<Ran, String> {
+/// Runs a program with input and collects what it prints, until the limit.
+pub fn run_file(
+    path: &Path,
+    args: &[String],
+    input: Option<&[u8]>,
+    variables: &[(String, String)],
+    limit: Duration,
+) -> Result<Ran, String> {
     let mut command = Command::new(path);
+    command.envs(variables.iter().cloned());
     command.args(args).stdout(Stdio::piped()).stderr(Stdio::null());
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     let mut child = command.spawn().map_err(|e| format!("{}: {e}", path.display()))?;
     let writer = child.stdin.take().zip(input.map(<[u8]>::to_vec));
     let writer = writer.map(|(mut pipe, bytes)| std::thread::spawn(move || drop(pipe.write_all(&bytes))));
-    let output = child.wait_with_output().map_err(|e| e.to_string())?;
+    let output = wait(child, limit).map_err(|e| format!("{}: {e}", path.display()))?;
     if let Some(writer) = writer {
         let _ = writer.join();
     }
     let mut bytes = output.stdout;
     bytes.truncate(OUTPUT_MAX);
     Ok(Ran { success: output.status.success(), output: bytes })
+}
+
+/// Waits for the end; a program that is too slow is killed.
+fn wait(mut child: Child, limit: Duration) -> std::io::Result<std::process::Output> {
+    let (done, ended) = std::sync::mpsc::channel();
+    let stdout = child.stdout.take();
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = stdout {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        let _ = done.send(()); // nobody waits any more after the limit
+        bytes
+    });
+    if ended.recv_timeout(limit).is_err() {
+        child.kill()?;
+        child.wait()?;
+        return Err(std::io::Error::other("it took more time than it may"));
+    }
+    let status = child.wait()?;
+    let stdout = reader.join().unwrap_or_default();
+    Ok(std::process::Output { status, stdout, stderr: Vec::new() })
 }

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use penny_base::{Failure, Kind, Outcome};
 use penny_sieve::testsuite::{self, Report};
-use penny_sieve::{Host, Location, ProgramKind, Ran, Settings};
+use penny_sieve::{Host, Location, Ran, Settings};
 
 use crate::host;
 
@@ -29,14 +30,18 @@ impl Host for Files {
         (name == "vnd.dovecot.username").then(host::user_name)
     }
 
-    fn run_program(
+    fn suite_program(
         &mut self,
-        _: ProgramKind,
-        name: &str,
+        path: &str,
         args: &[String],
         input: Option<&[u8]>,
+        variables: &[(String, String)],
+        seconds: u64,
     ) -> Result<Ran, String> {
-        host::run_file(Path::new(name), args, input)
+        let limit = Duration::from_secs(if seconds == 0 { 600 } else { seconds });
+        let own = [("USER".to_owned(), host::user_name()), ("HOME".to_owned(), self.directory.display().to_string())];
+        let variables: Vec<_> = variables.iter().cloned().chain(own).collect();
+        host::run_file(Path::new(path), args, input, &variables, limit)
     }
 
     fn log(&mut self, text: &str) {

@@ -7,7 +7,7 @@ script = 'require ["fileinto", "vacation"];\r\nif header :contains "subject" "gr
 
 m = managesieve.MANAGESIEVE(host, port, use_tls=True, tls_verify=False)
 assert "PLAIN" in m.loginmechs and "fileinto" in m.capabilities, m.capabilities
-assert m.login("PLAIN", "user11@example.test", "pw-user11") == "OK"
+assert m.login("", "user11@example.test", "pw-user11") == "OK"
 assert m.havespace("rules", 1000) == "OK"
 assert m.havespace("rules", 10**12) == "NO"
 assert m.putscript("rules", script) == "OK"

@@ -77,6 +77,10 @@ impl Host for World<'_> {
         in_list(self.context, list, value)
     }
 
+    fn list_members(&self, list: &str) -> Option<Vec<String>> {
+        list_members(self.context, list)
+    }
+
     fn run_program(
         &mut self,
         kind: ProgramKind,
@@ -129,8 +133,12 @@ pub fn mailbox_by_id(context: &Context, id: &str) -> Option<String> {
     Some(found.name.to_utf8(style))
 }
 
-/// RFC 6134: `~/sieve/lists/NAME`, one entry a line; NAME is what follows the last colon.
 fn in_list(context: &Context, list: &str, value: &str) -> Option<bool> {
+    Some(list_members(context, list)?.iter().any(|l| l.eq_ignore_ascii_case(value)))
+}
+
+/// RFC 6134: `~/sieve/lists/NAME`, one entry a line; NAME is what follows the last colon.
+fn list_members(context: &Context, list: &str) -> Option<Vec<String>> {
     let name = list.rsplit(':').next()?;
     if !penny_base::scripts::valid_name(name) {
         return None;
@@ -138,7 +146,7 @@ fn in_list(context: &Context, list: &str, value: &str) -> Option<bool> {
     let path = context.owner.home.join("sieve/lists").join(name);
     let text = crate::safe::read(&path).ok()??.text;
     let text = String::from_utf8_lossy(&text).into_owned();
-    Some(text.lines().map(str::trim).any(|l| !l.is_empty() && l.eq_ignore_ascii_case(value)))
+    Some(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
 }
 
 /// The program's path, if it is one the administrator put there.

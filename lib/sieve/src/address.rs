@@ -216,8 +216,9 @@ pub(crate) fn path(text: &str) -> Option<(String, String)> {
         return Some((local, String::new()));
     }
     let domain = scanner.rest.strip_prefix('@')?;
-    let valid =
-        domain.starts_with('[') && domain.ends_with(']') || domain.split('.').all(|l| valid_label(l) || !l.is_ascii());
+    // hosts that ought not to be called so send mail all the same
+    let label = |l: &str| valid_label(l.trim_matches('-')) || !l.is_ascii();
+    let valid = domain.starts_with('[') && domain.ends_with(']') || domain.split('.').all(label);
     (!domain.is_empty() && valid).then(|| (local, domain.to_owned()))
 }
 
@@ -237,7 +238,7 @@ impl Part {
         let split = local.find(|c| separators.contains(c));
         match self {
             Self::All if domain.is_empty() => Some(local.into()),
-            Self::All => Some(format!("{local}@{domain}").into()),
+            Self::All => Some(Mailbox { local: local.into(), domain: domain.into() }.to_string().into()),
             Self::Local => Some(local.into()),
             Self::Domain => Some(domain.into()),
             Self::User => Some(split.and_then(|at| local.get(..at)).unwrap_or(local).into()),

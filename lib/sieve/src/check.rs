@@ -207,12 +207,17 @@ impl Build<'_> {
             errors,
             extensions: BTreeSet::new(),
             loops: Vec::new(),
+            needs_loop: None,
+            unknown_tags: BTreeSet::new(),
             depth: 0,
             requires_over: false,
             variables: BTreeSet::new(),
             globals: BTreeSet::new(),
         };
         let body = checker.block(&nodes);
+        if let Some(pos) = checker.needs_loop.filter(|_| !checker.has("foreverypart")) {
+            checker.error(pos, "extracttext needs require \"foreverypart\"");
+        }
         let extensions = checker.extensions;
         Unit { name: name.to_owned(), body, extensions }
     }
@@ -225,6 +230,9 @@ fn bad_utf8(script: &[u8]) -> Pos {
     Pos { line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 }
 }
 
+/// Deepest nesting of `foreverypart`; RFC 5703 3 leaves it to us, and each level multiplies the work.
+pub(crate) const LOOPS_MAX: usize = 4;
+
 /// Known before running?
 type Constant = Option<bool>;
 
@@ -234,6 +242,10 @@ pub(crate) struct Checker<'a, 'b> {
     pub(crate) extensions: BTreeSet<&'static str>,
     /// Names of the enclosing `foreverypart` loops.
     pub(crate) loops: Vec<Option<String>>,
+    /// Where `extracttext` was required without `foreverypart`.
+    needs_loop: Option<Pos>,
+    /// Complaints about tags, each made once.
+    unknown_tags: BTreeSet<(String, bool)>,
     depth: u32,
     requires_over: bool,
     /// Variables declared, for the limit.
@@ -350,6 +362,10 @@ impl Checker<'_, '_> {
         } else {
             return true;
         };
+        let test_fits = node.args.is_empty() && test && !node.test_list && node.tests.len() == 1;
+        if let Some(test) = node.tests.first().filter(|_| test_fits) {
+            let _ = self.test(test); // for its own mistakes
+        }
         self.error(node.pos, problem);
         if let Some(block) = &node.block {
             self.nested(block);
@@ -380,7 +396,12 @@ impl Checker<'_, '_> {
         if self.depth > 0 || self.requires_over {
             return self.error(node.pos, "require commands stand at the top of the script only");
         }
+        let together = list.contains(&"foreverypart");
         for name in list {
+            // RFC 5703 7: it reads the part that a loop is at
+            if name == "extracttext" {
+                self.needs_loop = self.needs_loop.or((!together).then_some(node.pos));
+            }
             if !self.enable(name) {
                 self.error(node.pos, format!("unknown Sieve capability '{}'", printable(name)));
             }
@@ -416,6 +437,10 @@ impl Checker<'_, '_> {
         let mut call = call;
         if let (Some(block), true) = (&node.block, spec.block) {
             let is_loop = spec.name == "foreverypart";
+            if is_loop && self.loops.len() >= LOOPS_MAX {
+                self.error(node.pos, format!("foreverypart loops nested more than {LOOPS_MAX} deep"));
+                return None;
+            }
             if is_loop {
                 let name = call.as_ref().and_then(|c| c.text_tag("name")).and_then(|t| t.as_constant());
                 self.loops.push(name.map(str::to_owned));
@@ -543,7 +568,9 @@ impl Checker<'_, '_> {
             .and_then(|()| self.no_tests(node, &what))
             .and_then(|()| self.matcher(node.pos, &mut call));
         if let Err(error) = result {
-            self.errors.push(error);
+            if !error.text.is_empty() {
+                self.errors.push(error);
+            }
             if let Some(word) = node.tests.first().filter(|t| spec.find_tag(&t.name).is_some()) {
                 self.error(word.pos, format!("missing colon before '{}' to make it a tag of {what}", word.name));
             }
@@ -585,9 +612,12 @@ impl Checker<'_, '_> {
                 positional.push(arg);
                 continue;
             };
-            let tag = spec.find_tag(name).filter(|t| t.ext.is_empty() || self.has(t.ext)).ok_or_else(|| {
-                Error::new(arg.pos, format!("unknown tagged argument ':{name}' for {what} (reported once)"))
-            })?;
+            let Some(tag) = spec.find_tag(name).filter(|t| t.ext.is_empty() || self.has(t.ext)) else {
+                let text = format!("unknown tagged argument ':{name}' for {what} (reported once)");
+                // an empty text is not shown: the script is wrong already
+                let fresh = self.unknown_tags.insert((text.clone(), positional.is_empty()));
+                return Err(Error::new(arg.pos, if fresh { text } else { String::new() }));
+            };
             if !positional.is_empty() {
                 return Err(Error::new(
                     arg.pos,
@@ -787,8 +817,7 @@ impl Checker<'_, '_> {
 
     fn include_refused(&self, key: &str, name: &str) -> Option<String> {
         let limits = self.build.library.limits();
-        let circular =
-            self.build.chain.iter().any(|c| c == key) || self.build.chain.first().is_some_and(|first| first == name);
+        let circular = self.build.chain.iter().any(|c| c == key);
         if circular {
             return Some(format!("script '{}' includes itself", printable(name)));
         }

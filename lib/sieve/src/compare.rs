@@ -237,12 +237,57 @@ fn wildcard(value: &str, key: &str, comparator: Comparator) -> Option<Caught> {
 
 /// Compiles a regular expression; POSIX EREs of the draft are nearly a subset of this syntax.
 pub(crate) fn compile_regex(key: &str, comparator: Comparator) -> Result<regex_lite::Regex, String> {
-    regex_lite::RegexBuilder::new(key)
+    regex_lite::RegexBuilder::new(&posix_brackets(key))
         .case_insensitive(comparator != Comparator::Octet)
         .dot_matches_new_line(true)
         .size_limit(1 << 20)
         .build()
         .map_err(|e| e.to_string())
+}
+
+/// In a POSIX bracket expression `[` is a character unless it begins a class; regex-lite would nest.
+fn posix_brackets(key: &str) -> String {
+    let mut out = String::with_capacity(key.len());
+    let mut chars = key.chars().peekable();
+    let mut inside = false;
+    let mut start = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                out.push(c);
+                out.extend(chars.next());
+                start = false;
+                continue;
+            }
+            '[' if !inside => {
+                (inside, start) = (true, true);
+                out.push(c);
+                if chars.next_if_eq(&'^').is_some() {
+                    out.push('^');
+                }
+                continue;
+            }
+            '[' if chars.peek().is_some_and(|n| matches!(n, ':' | '.' | '=')) => {
+                // the whole class, its own ] included
+                out.push(c);
+                for d in chars.by_ref() {
+                    out.push(d);
+                    if d == ']' {
+                        break;
+                    }
+                }
+            }
+            '[' => out.push_str("\\["),
+            ']' if inside && !start => {
+                inside = false;
+                out.push(c);
+            }
+            ']' if inside => out.push_str("\\]"),
+            _ => out.push(c),
+        }
+        start = false;
+    }
+    out
 }
 
 fn regex(value: &str, key: &str, comparator: Comparator) -> Option<Caught> {
@@ -281,6 +326,14 @@ mod tests {
     fn wildcards_take_bounded_time() {
         let text = "a".repeat(20_000);
         assert_eq!(caught(&text, &format!("{}b", "*a".repeat(50))), None);
+    }
+
+    #[test]
+    fn posix_bracket_expressions() {
+        let hit = |value: &str, key: &str| regex(value, key, Comparator::Octet).is_some();
+        assert!(hit("x[y", "x[[]y") && hit("a]b", "a[]]b") && hit("a-9", "^[?[[:alnum:]-]+$"));
+        assert!(hit("q. _", "^q[[:space:]._]+$") && !hit("x", "[^]x]") && hit("a.b", "a\\.b"));
+        assert!(compile_regex("[", Comparator::Octet).is_err());
     }
 
     #[test]

@@ -54,6 +54,10 @@ pub struct Machine<'h> {
     pub(crate) steps: u64,
     pub(crate) added_headers: usize,
     pub(crate) part: Option<usize>,
+    /// Loops around the command at hand, those of including scripts too.
+    pub(crate) loops: usize,
+    /// What went wrong without ending the script.
+    pub(crate) warnings: Vec<String>,
     pub(crate) once: BTreeSet<usize>,
     pub(crate) suite: Option<Box<Suite>>,
     /// Environment of the event, for imapsieve and the like.
@@ -81,6 +85,8 @@ impl<'h> Machine<'h> {
             steps: 0,
             added_headers: 0,
             part: None,
+            loops: 0,
+            warnings: Vec::new(),
             once: BTreeSet::new(),
             suite: None,
             tracing: false,
@@ -118,6 +124,7 @@ impl<'h> Machine<'h> {
         self.caught.clear();
         self.once.clear();
         self.part = None;
+        self.loops = 0;
         self.steps = 0;
     }
 
@@ -187,6 +194,12 @@ impl<'h> Machine<'h> {
             return Err(Failed::at(pos, "the script needs more time than it may have"));
         }
         Ok(())
+    }
+
+    /// Logs what does not end the script.
+    pub(crate) fn warn(&mut self, text: String) {
+        self.host.log(&text);
+        self.warnings.push(text);
     }
 
     pub(crate) fn has(&self, extension: &str) -> bool {

@@ -17,6 +17,8 @@ pub struct Limits {
     pub actions: usize,
     /// Redirects.
     pub redirects: usize,
+    /// Addresses of a list that a redirect goes to.
+    pub list_members: usize,
     /// Notifications.
     pub notifications: usize,
     /// Octets of a variable.
@@ -38,6 +40,7 @@ impl Default for Limits {
             steps: 500_000,
             actions: 32,
             redirects: 4,
+            list_members: 100,
             notifications: 10,
             variable_size: 4000,
             variables: 255,
@@ -259,6 +262,12 @@ pub trait Host {
         None
     }
 
+    /// All entries of an external list; `None`: no such list.
+    fn list_members(&self, list: &str) -> Option<Vec<String>> {
+        let _ = list;
+        None
+    }
+
     /// Runs a program of the administrator's directory.
     ///
     /// # Errors
@@ -292,6 +301,22 @@ pub trait Host {
     /// True when the time for this script is over.
     fn out_of_time(&self) -> bool {
         false
+    }
+
+    /// Runs a program of a test suite: path, arguments, input, variables, seconds.
+    ///
+    /// # Errors
+    /// A text when it cannot be run, or takes too long.
+    fn suite_program(
+        &mut self,
+        path: &str,
+        args: &[String],
+        input: Option<&[u8]>,
+        variables: &[(String, String)],
+        seconds: u64,
+    ) -> Result<Ran, String> {
+        let _ = (args, input, variables, seconds);
+        Err(format!("program '{path}' is not available"))
     }
 
     /// A script by name, for commands of a test suite.

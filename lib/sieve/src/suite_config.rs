@@ -65,7 +65,7 @@ fn parse_size(text: &str) -> Option<usize> {
     digits.parse::<usize>().ok().map(|n| n << shift)
 }
 
-fn parse_time(text: &str) -> Option<u64> {
+pub(crate) fn parse_time(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let factor = match text.get(digits.len()..)?.trim() {
         "m" | "min" | "mins" => 60,

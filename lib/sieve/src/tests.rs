@@ -14,6 +14,11 @@ impl Host for World {
     fn mailbox_exists(&self, name: &str) -> bool {
         name == "There"
     }
+
+    fn list_members(&self, list: &str) -> Option<Vec<String>> {
+        let members = ["b@example.com", "A@example.com", "a@example.com", "no address"];
+        (list == "friends").then(|| members.map(str::to_owned).to_vec())
+    }
 }
 
 fn run_with(settings: &Settings, script: &str) -> Result<Outcome, Error> {
@@ -112,6 +117,35 @@ fn runtime_errors_undo_everything() {
     assert!(all.len() == 1 && all.iter().any(|t| t.contains("conflicts")), "{all:?}");
     let many: String = (0..6).map(|n| format!("redirect \"a{n}@example.com\";")).collect();
     assert!(decided(&many).iter().any(|t| t.contains("number of redirect actions exceeds")));
+}
+
+#[test]
+fn rfc6134_redirect_to_a_list() {
+    let script = |list: &str| format!("require \"extlists\"; redirect :list \"{list}\"; redirect \"B@example.com\";");
+    assert_eq!(decided(&script("friends")), ["redirect to <A@example.com>, <b@example.com> from <ann@example.org>"]);
+    assert!(decided(&script("none")).iter().all(|t| t.contains("list 'none' does not exist")));
+    let settings = Settings { limits: Limits { list_members: 1, ..Limits::default() }, ..Settings::default() };
+    assert!(run_with(&settings, &script("friends")).is_err_and(|e| e.text.contains("more than 1 addresses")));
+}
+
+#[test]
+fn rfc5703_loops_are_bounded() {
+    let nested =
+        |n: usize| format!("require \"foreverypart\"; {} discard; {}", "foreverypart {".repeat(n), "}".repeat(n));
+    assert_eq!(decided(&nested(4)), ["implicit keep"]);
+    assert!(compile("t", nested(5).as_bytes(), &NoLibrary).is_err());
+    assert!(compile("t", b"require [\"extracttext\", \"variables\"]; keep;", &NoLibrary).is_err());
+}
+
+#[test]
+fn rfc5232_flags_of_an_earlier_script_stay() {
+    let parts = ["require \"imap4flags\"; setflag \"Work\";", "require \"fileinto\"; fileinto \"A\";"];
+    let scripts = parts.map(|s| compile("t", s.as_bytes(), &NoLibrary).expect("compiles"));
+    let mut world = World;
+    let mut machine = Machine::new(&mut world, &Settings::default(), Envelope::default(), Message::new(MESSAGE));
+    scripts.iter().for_each(|s| drop(machine.run(s)));
+    let all: Vec<String> = machine.outcome().actions.iter().map(Action::describe).collect();
+    assert_eq!(all, ["file into \"A\" flags (Work)"]);
 }
 
 #[test]

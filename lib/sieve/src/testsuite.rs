@@ -43,6 +43,8 @@ struct Sent {
 /// The world of a test: shared by the suite and the host it shows to scripts.
 #[derive(Debug, Default)]
 struct World {
+    /// Of the message at hand, for programs.
+    envelope: Envelope,
     sent: Vec<Sent>,
     mailboxes: BTreeMap<String, Vec<(Message, Vec<String>)>>,
     metadata: BTreeMap<(Option<String>, String), String>,
@@ -61,6 +63,8 @@ pub(crate) struct Suite {
     executed: usize,
     kept: bool,
     defaults: Settings,
+    /// The message before any script changed it.
+    original: Message,
 }
 
 /// The host scripts see: the suite's world over the real one (clock, files, programs).
@@ -68,6 +72,17 @@ struct SuiteHost<'a> {
     world: Rc<RefCell<World>>,
     outer: &'a mut dyn Host,
     directory: String,
+    host: String,
+}
+
+/// The same lines with other ends.
+fn with_eol(bytes: &[u8], eol: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|b| *b == b'\n');
+    let one = |line: &[u8]| match line.strip_suffix(b"\n") {
+        Some(text) => [text.strip_suffix(b"\r").unwrap_or(text), eol].concat(),
+        None => line.to_vec(),
+    };
+    lines.flat_map(one).collect()
 }
 
 impl Host for SuiteHost<'_> {
@@ -84,7 +99,13 @@ impl Host for SuiteHost<'_> {
             return (item == "path").then(|| self.directory.clone());
         }
         if let Some(item) = name.strip_prefix("vnd.dovecot.config.") {
-            return Some(self.world.borrow().config.get(&format!("sieve_env_{item}")).cloned().unwrap_or_default());
+            let world = self.world.borrow();
+            let names = [format!("sieve_environment/{item}"), format!("sieve_env_{item}")];
+            return Some(names.iter().find_map(|n| world.config.get(n)).cloned().unwrap_or_default());
+        }
+        // RFC 5183 4.1: where the mail is stored, which the mailboxes of the suite are
+        if name == "location" {
+            return Some("MS".into());
         }
         self.outer.environment(name)
     }
@@ -122,7 +143,20 @@ impl Host for SuiteHost<'_> {
         let key = format!("sieve_{}_bin_dir", kind.name());
         let directory = self.world.borrow().config.get(&key).cloned();
         let directory = directory.ok_or_else(|| format!("program '{name}' is not available"))?;
-        self.outer.run_program(kind, &format!("{directory}/{name}"), args, input)
+        let world = self.world.clone();
+        let world = world.borrow();
+        let option = |key: &str| world.config.get(&format!("sieve_{}_{key}", kind.name())).map(String::as_str);
+        let input = match (input, option("input_eol")) {
+            (Some(bytes), Some("crlf")) => Some(with_eol(bytes, b"\r\n")),
+            (Some(bytes), Some("lf")) => Some(with_eol(bytes, b"\n")),
+            (bytes, _) => bytes.map(<[u8]>::to_vec),
+        };
+        let seconds = option("exec_timeout").and_then(suite_config::parse_time).unwrap_or(10);
+        let e = &world.envelope;
+        let original = e.original_to.as_ref().unwrap_or(&e.to);
+        let variables = [("SENDER", &e.from), ("RECIPIENT", &e.to), ("ORIG_RECIPIENT", original), ("HOST", &self.host)]
+            .map(|(name, value)| (name.to_owned(), value.clone()));
+        self.outer.suite_program(&format!("{directory}/{name}"), args, input.as_deref(), &variables, seconds)
     }
 
     fn log(&mut self, text: &str) {
@@ -184,11 +218,13 @@ pub fn run(name: &str, source: &[u8], directory: &str, settings: &Settings, oute
         }
     };
     let world = Rc::new(RefCell::new(World::default()));
-    let mut host = SuiteHost { world: world.clone(), outer, directory: directory.to_owned() };
+    let mut host =
+        SuiteHost { world: world.clone(), outer, directory: directory.to_owned(), host: settings.hostname.clone() };
     let envelope =
         Envelope { from: "sender@example.com".into(), to: "recipient@example.com".into(), ..Envelope::default() };
     let message = Message::new(*b"From: sender@example.com\nTo: recipient@example.com\nSubject: default\n\ndefault\n");
-    let mut machine = Machine::new(&mut host, settings, envelope, message);
+    world.borrow_mut().envelope = envelope.clone();
+    let mut machine = Machine::new(&mut host, settings, envelope, message.clone());
     machine.suite = Some(Box::new(Suite {
         world,
         report: Report::default(),
@@ -198,6 +234,7 @@ pub fn run(name: &str, source: &[u8], directory: &str, settings: &Settings, oute
         executed: 0,
         kept: false,
         defaults: settings.clone(),
+        original: message,
     }));
     let outcome = machine.run(&script);
     let mut report = machine.suite.take().map(|s| s.report).unwrap_or_default();
@@ -245,6 +282,8 @@ pub(crate) fn test_set(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed>
     match m.text(call.text(0)).as_str() {
         "message" => {
             m.message = Message::new(value.replace("\r\n", "\n"));
+            let message = m.message.clone();
+            suite(m, call)?.original = message;
             let first = |m: &Machine<'_>, name: &str| {
                 let field = m.message.raw_values(0, name).into_iter().next()?;
                 penny_mime::address::mailboxes(&field).first().map(penny_mime::Address::email)
@@ -263,6 +302,8 @@ pub(crate) fn test_set(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed>
         "envelope.auth" => m.envelope.auth = Some(value),
         other => return Err(Failed::at(call.pos, format!("test_set: unknown object '{other}'"))),
     }
+    let envelope = m.envelope.clone();
+    suite(m, call)?.world.borrow_mut().envelope = envelope;
     Ok(Flow::Next)
 }
 
@@ -287,7 +328,7 @@ pub(crate) fn test_script_compile(m: &mut Machine<'_>, call: &Call) -> Result<bo
 
 fn compile(m: &Machine<'_>, name: &str) -> Result<Script, Vec<String>> {
     let Some(source) = m.host.suite_script(name) else { return Err(vec![format!("script '{name}' does not exist")]) };
-    let library = SuiteLibrary { host: &*m.host, settings: &m.settings, suite_itself: false };
+    let library = SuiteLibrary { host: &*m.host, settings: &m.settings, suite_itself: true };
     check::compile(name, &source, &library).map_err(|errors| {
         let mut all: Vec<String> = errors.into_iter().map(|e| e.text).collect();
         all.push(format!("{name}: the script has errors"));
@@ -317,12 +358,13 @@ fn run_script(m: &mut Machine<'_>, call: &Call, script: &Script, append: bool) -
     }
     let result = inner.run(script);
     let (actions, keep, flags, message) = (inner.actions, inner.implicit_keep, inner.flags, inner.message);
+    let warnings = inner.warnings;
     m.actions = actions;
     m.implicit_keep = keep;
     m.flags = flags;
     m.message = message;
     let suite = suite(m, call)?;
-    suite.errors.clear();
+    suite.errors = warnings;
     match result {
         Ok(_) => Ok(true),
         Err(e) => {
@@ -373,10 +415,7 @@ pub(crate) fn test_error(m: &mut Machine<'_>, call: &Call) -> Result<bool, Faile
 /// `test_result_action [:index n] ...`
 pub(crate) fn test_result_action(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed> {
     let shown = |a: &&Action| !matches!(a, Action::Remember { .. });
-    let mut names: Vec<String> = m.actions.iter().filter(shown).map(|a| a.name().to_owned()).collect();
-    if m.implicit_keep {
-        names.push("keep".into());
-    }
+    let names: Vec<String> = m.actions.iter().filter(shown).map(|a| a.name().to_owned()).collect();
     let values = crate::exec::pick(call, names);
     matches(m, call, &values, call.list(0))
 }
@@ -395,7 +434,7 @@ fn test_result_execute_kept(m: &mut Machine<'_>, call: &Call, last: bool) -> Res
         good &= execute(m, call, action)?;
     }
     if last && m.implicit_keep && !suite(m, call)?.kept {
-        let (message, flags) = (m.message.clone(), m.flags.clone());
+        let (message, flags) = (m.message.clone(), stored_flags(&m.flags));
         let suite = suite(m, call)?;
         suite.kept = true;
         suite.world.borrow_mut().mailboxes.entry("INBOX".into()).or_default().push((message, flags));
@@ -436,13 +475,24 @@ fn execute(m: &mut Machine<'_>, call: &Call, action: &Action) -> Result<bool, Fa
         }
         Action::Pipe { program, args, message, try_only } => {
             let ran = m.host.run_program(ProgramKind::Pipe, program, args, Some(message.bytes()));
-            return Ok(*try_only || ran.is_ok_and(|r| r.success));
+            if *try_only || ran.as_ref().is_ok_and(|r| r.success) {
+                return Ok(true);
+            }
+            let suite = suite(m, call)?;
+            suite.errors.extend(ran.err().filter(|why| why.contains("time")));
+            suite.errors.push(format!("failed to pipe message to program '{program}'"));
+            return Ok(false);
         }
         Action::Remember { key, .. } => {
             suite(m, call)?.world.borrow_mut().duplicates.insert(key.clone());
         }
     }
     Ok(true)
+}
+
+/// The mailboxes of the suite are Dovecot's, which marks what it stores.
+fn stored_flags(flags: &[String]) -> Vec<String> {
+    flags.iter().cloned().chain(["$HasNoAttachment".to_owned()]).collect()
 }
 
 impl Suite {
@@ -453,15 +503,19 @@ impl Suite {
             return false;
         }
         let mut world = self.world.borrow_mut();
-        let name = if store.mailbox.eq_ignore_ascii_case("INBOX") { "INBOX" } else { store.mailbox.as_str() };
+        let mut name = store.mailbox.clone();
+        if name.get(..5).is_some_and(|n| n.eq_ignore_ascii_case("INBOX")) && name.get(5..6).is_none_or(|s| s == ".") {
+            name.replace_range(..5, "INBOX");
+        }
+        let name = name.as_str();
         if !store.create && name != "INBOX" && !world.mailboxes.contains_key(name) {
             // as deliver does: to INBOX, and the script's action has not done what it said
-            world.mailboxes.entry("INBOX".into()).or_default().push((store.message.clone(), Vec::new()));
+            world.mailboxes.entry("INBOX".into()).or_default().push((self.original.clone(), Vec::new()));
             drop(world);
             self.errors.push(format!("failed to store into mailbox '{}': mailbox does not exist", store.mailbox));
             return false;
         }
-        let flags = store.flags.clone().unwrap_or_default();
+        let flags = stored_flags(store.flags.as_deref().unwrap_or_default());
         world.mailboxes.entry(name.to_owned()).or_default().push((store.message.clone(), flags));
         true
     }
@@ -478,6 +532,7 @@ pub(crate) fn test_result_reset(m: &mut Machine<'_>, call: &Call) -> Result<Flow
     suite.executed = 0;
     suite.kept = false;
     suite.world.borrow_mut().sent.clear();
+    m.message = suite.original.clone();
     Ok(Flow::Next)
 }
 
@@ -512,6 +567,8 @@ pub(crate) fn test_message(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Fai
     match find_message(m, call)? {
         Some(found) => {
             m.message = found.message;
+            let message = m.message.clone();
+            suite(m, call)?.original = message;
             m.envelope = Envelope { from: found.from, to: found.to, ..Envelope::default() };
             Ok(Flow::Next)
         }

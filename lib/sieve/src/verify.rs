@@ -119,7 +119,7 @@ fn problem(checker: &mut Checker<'_, '_>, call: &Call, what: &str) -> Option<Str
             .text(0)
             .as_constant()
             .filter(|n| !action::valid_mailbox(n))
-            .map(|n| format!("invalid mailbox name '{}' for {what}", printable(n))),
+            .map(|n| format!("invalid folder name '{}' for {what}", printable(n))),
         "vacation" => bad_vacation(call, what),
         "extracttext" if !checker.has("variables") => Some(format!("{what} needs require \"variables\"")),
         "extracttext" if checker.loops.is_empty() => Some(format!("{what} stands outside of any foreverypart loop")),

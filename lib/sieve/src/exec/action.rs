@@ -47,7 +47,7 @@ pub(crate) fn fileinto(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed>
 pub(crate) fn store_of(m: &Machine<'_>, call: &Call, name: &crate::text::Text) -> Result<Store, Failed> {
     let mailbox = m.text(name);
     if !valid_mailbox(&mailbox) {
-        return Err(Failed::at(call.pos, format!("invalid mailbox name '{}'", crate::check::printable(&mailbox))));
+        return Err(Failed::at(call.pos, format!("invalid folder name '{}'", crate::check::printable(&mailbox))));
     }
     Ok(Store {
         mailbox,
@@ -75,6 +75,7 @@ fn add_store(m: &mut Machine<'_>, call: &Call, store: Store) -> Result<(), Faile
             old.flags = store.flags;
         }
         old.create |= store.create;
+        old.keep |= store.keep;
         return Ok(());
     }
     add(m, call, Action::Store(store))
@@ -110,24 +111,17 @@ fn refuse_with_reject(m: &Machine<'_>, call: &Call) -> Result<(), Failed> {
 /// RFC 5228 4.2.
 pub(crate) fn redirect(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed> {
     refuse_with_reject(m, call)?;
-    let text = m.text(call.text(0));
-    let to = if call.has("list") {
-        // RFC 6134 2.5: addresses of a list; without one that can be read out nothing can be sent
-        return Err(Failed::at(call.pos, format!("list '{}' cannot be expanded", crate::check::printable(&text))));
-    } else {
-        let address = Mailbox::parse(&text)
-            .ok_or_else(|| Failed::at(call.pos, format!("invalid address '{}'", crate::check::printable(&text))))?;
-        address.to_string()
-    };
+    let mut to = targets(m, call)?;
     let is_redirect = |a: &Action| matches!(a, Action::Send(o) if o.kind == OutgoingKind::Redirect);
-    let again = m
-        .actions
-        .iter()
-        .any(|a| matches!(a, Action::Send(o) if is_redirect(a) && o.to.iter().any(|t| t.eq_ignore_ascii_case(&to))));
+    let served = |to: &String| {
+        let has = |a: &Action| matches!(a, Action::Send(o) if o.to.iter().any(|t| t.eq_ignore_ascii_case(to)));
+        m.actions.iter().any(|a| is_redirect(a) && has(a))
+    };
+    to.retain(|t| !served(t));
     if !call.has("copy") {
         m.implicit_keep = false;
     }
-    if again {
+    if to.is_empty() {
         return Ok(Flow::Next);
     }
     if has_looped(m) {
@@ -141,10 +135,30 @@ pub(crate) fn redirect(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed>
     let (mail_params, rcpt_params) = esmtp(m, call)?;
     let from = redirect_sender(m);
     let message = redirected(m);
-    let out =
-        Outgoing { kind: OutgoingKind::Redirect, from, to: vec![to], mail_params, rcpt_params, message, fcc: None };
+    let out = Outgoing { kind: OutgoingKind::Redirect, from, to, mail_params, rcpt_params, message, fcc: None };
     add(m, call, Action::Send(out))?;
     Ok(Flow::Next)
+}
+
+/// Where the message goes: one address, or with `:list` the entries of a list that are addresses (RFC 6134 2.5).
+fn targets(m: &Machine<'_>, call: &Call) -> Result<Vec<String>, Failed> {
+    let text = m.text(call.text(0));
+    let shown = crate::check::printable(&text);
+    if !call.has("list") {
+        let address = Mailbox::parse(&text);
+        let address = address.ok_or_else(|| Failed::at(call.pos, format!("invalid address '{shown}'")))?;
+        return Ok(vec![address.to_string()]);
+    }
+    let members = m.host.list_members(&text);
+    let members = members.ok_or_else(|| Failed::at(call.pos, format!("list '{shown}' does not exist")))?;
+    let mut to: Vec<String> = members.iter().filter_map(|a| Mailbox::parse(a)).map(|a| a.to_string()).collect();
+    to.sort_by_key(|a| a.to_lowercase());
+    to.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+    let limit = m.settings.limits.list_members;
+    if to.len() > limit {
+        return Err(Failed::at(call.pos, format!("list '{shown}' has more than {limit} addresses")));
+    }
+    Ok(to)
 }
 
 /// Was the message redirected from one of this owner's addresses already?

@@ -1,7 +1,7 @@
 //! addheader and deleteheader.
 //!
 //! Standards   RFC 5293
-//! Invariants  1. Received and Auto-Submitted cannot be touched (RFC 5293 6), nor what the administrator protects   2. a value makes one field
+//! Invariants  1. Received and Auto-Submitted cannot be deleted (RFC 5293 6), nor what the administrator protects   2. a value makes one field
 
 use super::{Failed, Flow, quiet_match};
 use crate::check::Call;
@@ -50,8 +50,8 @@ pub(crate) fn valid_value(value: &str) -> bool {
 }
 
 fn is_protected(m: &Machine<'_>, name: &str, adding: bool) -> bool {
-    // RFC 5293 6
-    if ["received", "auto-submitted"].iter().any(|p| name.eq_ignore_ascii_case(p)) {
+    // RFC 5293 6: never to be deleted
+    if !adding && ["received", "auto-submitted"].iter().any(|p| name.eq_ignore_ascii_case(p)) {
         return true;
     }
     // RFC 5293 6: Subject must stay within reach

@@ -95,11 +95,11 @@ pub(crate) fn valid(flag: &str) -> bool {
     !flag.is_empty() && flag.len() <= 255 && flag.bytes().all(|b| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(&b))
 }
 
-/// Flags for a store action: `:flags`, else the internal variable (RFC 5232 5).
+/// Flags for a store action: `:flags`, else the internal variable (RFC 5232 5), which an earlier script may have set.
 pub(crate) fn for_action(m: &Machine<'_>, call: &Call) -> Option<Vec<String>> {
     match call.list_tag("flags") {
         Some(list) => Some(parse(&m.texts(list))),
-        None if m.has("imap4flags") && !m.flags.is_empty() => Some(m.flags.clone()),
+        None if !m.flags.is_empty() => Some(m.flags.clone()),
         None => None,
     }
 }

@@ -11,6 +11,11 @@ use penny_mime::build::HeaderBuilder;
 
 /// RFC 5703 3: depth first; a loop inside a loop walks the parts of the part at hand.
 pub(crate) fn foreverypart(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed> {
+    if m.loops >= crate::check::LOOPS_MAX {
+        let most = crate::check::LOOPS_MAX;
+        return Err(Failed::at(call.pos, format!("foreverypart loops nested more than {most} deep")));
+    }
+    m.loops += 1;
     let parts = match m.part {
         None => test::subtree(&m.message, 0),
         Some(top) => test::subtree(&m.message, top).into_iter().skip(1).collect(),
@@ -31,6 +36,7 @@ pub(crate) fn foreverypart(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Fai
         }
     }
     m.part = outer;
+    m.loops -= 1;
     result
 }
 

@@ -81,7 +81,7 @@ fn check_patterns(m: &mut Machine<'_>, call: &Call, keys: &[String]) {
     for key in keys {
         if let Err(e) = crate::compare::compile_regex(key, call.matcher.comparator) {
             let line = e.lines().last().unwrap_or_default().to_owned();
-            m.host.log(&format!("line {}: invalid regular expression: {line}", call.pos.line));
+            m.warn(format!("line {}: invalid regular expression: {line}", call.pos.line));
         }
     }
 }

@@ -15,12 +15,28 @@ use penny_mime::build::HeaderBuilder;
 /// Recipients of one notification.
 const RECIPIENTS_MAX: usize = 8;
 
+/// Characters of a subject; longer ones end in an ellipsis.
+const SUBJECT_MAX: usize = 256;
+
+/// A recipient: the address, and how it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub address: Mailbox,
+    pub text: String,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
 /// A mailto URI taken apart.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct MailTo {
-    pub to: Vec<Mailbox>,
-    pub cc: Vec<Mailbox>,
-    pub bcc: Vec<Mailbox>,
+    pub to: Vec<Target>,
+    pub cc: Vec<Target>,
+    pub bcc: Vec<Target>,
     pub subject: Option<String>,
     pub body: Option<String>,
     pub fields: Vec<(String, String)>,
@@ -74,11 +90,18 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn addresses(list: &str) -> Result<Vec<Mailbox>, String> {
+fn addresses(list: &str) -> Result<Vec<Target>, String> {
     let words = list.split(',').map(str::trim).filter(|w| !w.is_empty());
-    words
-        .map(|w| Mailbox::parse(w).ok_or_else(|| format!("invalid address '{}'", crate::check::printable(w))))
-        .collect()
+    let target = |w: &str| Mailbox::parse(w).map(|address| Target { address, text: one_line(w) });
+    words.map(|w| target(w).ok_or_else(|| format!("invalid address '{}'", crate::check::printable(w)))).collect()
+}
+
+fn shortened(text: &str) -> String {
+    let line = one_line(text);
+    if line.chars().count() <= SUBJECT_MAX {
+        return line;
+    }
+    line.chars().take(SUBJECT_MAX - 1).chain(['\u{2026}']).collect()
 }
 
 fn decode(text: &str) -> Result<String, String> {
@@ -181,7 +204,9 @@ fn envelope_from(m: &Machine<'_>, from: Option<&str>) -> String {
 fn build(m: &mut Machine<'_>, call: &Call, target: &MailTo, from: Option<&str>, importance: &str) -> Vec<u8> {
     let now = m.host.now();
     let mut head = HeaderBuilder::new("\n");
-    let list = |all: &[Mailbox]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    // as written, with a name and encoded words; those can hold nothing but one address (Mailbox::parse)
+    let shown = |t: &Target| if t.text.is_ascii() { t.text.clone() } else { t.address.to_string() };
+    let list = |all: &[Target]| all.iter().map(shown).collect::<Vec<_>>().join(", ");
     head.structured("X-Sieve", crate::PRODUCT);
     head.structured("Message-ID", &format!("<{}@{}>", m.host.unique(), m.settings.hostname));
     head.structured("Date", &DateTime::from_unix(now, m.host.zone(now)).rfc5322());
@@ -203,7 +228,7 @@ fn build(m: &mut Machine<'_>, call: &Call, target: &MailTo, from: Option<&str>, 
         .clone()
         .or_else(|| target.subject.clone())
         .unwrap_or_else(|| m.message.value("Subject").unwrap_or_else(|| "New mail has arrived".into()));
-    head.text("Subject", &one_line(&subject));
+    head.text("Subject", &shortened(&subject));
     let (priority, word) = match importance.trim() {
         "1" => ("1 (Highest)", "High"),
         "3" => ("5 (Lowest)", "Low"),

@@ -24,7 +24,8 @@ fn command(m: &Machine<'_>, call: &Call) -> Result<(String, Vec<String>), Failed
 
 /// Name of a program in a directory, no path.
 pub(crate) fn valid_program(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && !name.chars().any(|c| c.is_control() || c == '/')
+    let bad = |c: char| c.is_control() || matches!(c, '/' | '\u{2028}' | '\u{2029}');
+    !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && !name.chars().any(bad)
 }
 
 pub(crate) fn valid_argument(text: &str) -> bool {
@@ -42,27 +43,40 @@ pub(crate) fn pipe(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed> {
     Ok(Flow::Next)
 }
 
-/// `filter` as a test: true if the message was replaced.
+/// `filter` as a test: true if the message was replaced; a program that is not there is a failure like any other.
 pub(crate) fn filter(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed> {
     let (program, args) = command(m, call)?;
+    run_filter(m, &program, &args).or_else(|text| {
+        m.warn(text);
+        Ok(false)
+    })
+}
+
+fn run_filter(m: &mut Machine<'_>, program: &str, args: &[String]) -> Result<bool, String> {
     let input = m.message.bytes().to_vec();
-    match m.host.run_program(ProgramKind::Filter, &program, &args, Some(&input)) {
-        Ok(ran) if ran.success && !ran.output.is_empty() => {
-            m.message = Message::new(ran.output);
-            Ok(true)
-        }
-        Ok(_) => Ok(false),
-        Err(text) => Err(Failed::at(call.pos, text)),
+    let ran = m.host.run_program(ProgramKind::Filter, program, args, Some(&input))?;
+    let replaced = ran.success && !ran.output.is_empty();
+    if replaced {
+        m.message = Message::new(ran.output);
     }
+    Ok(replaced)
 }
 
 /// `filter` as a command: a program that fails changes nothing.
 pub(crate) fn filter_command(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed> {
-    filter(m, call).map(|_| Flow::Next)
+    let (program, args) = command(m, call)?;
+    run_filter(m, &program, &args).map(|_| Flow::Next).map_err(|text| Failed::at(call.pos, text))
 }
 
-/// `execute` as a test: true if the program said so by its code.
+/// `execute` as a test: true if the program said so by its code; a program that is not there did not.
 pub(crate) fn execute(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed> {
+    run_execute(m, call)?.or_else(|text| {
+        m.warn(text);
+        Ok(false)
+    })
+}
+
+fn run_execute(m: &mut Machine<'_>, call: &Call) -> Result<Result<bool, String>, Failed> {
     let (program, args) = command(m, call)?;
     let input = if call.has("pipe") {
         Some(m.message.bytes().to_vec())
@@ -70,16 +84,19 @@ pub(crate) fn execute(m: &mut Machine<'_>, call: &Call) -> Result<bool, Failed> 
         call.text_tag("input").map(|t| m.text(t).into_bytes())
     };
     let ran = m.host.run_program(ProgramKind::Execute, &program, &args, input.as_deref());
-    let ran = ran.map_err(|text| Failed::at(call.pos, text))?;
+    let ran = match ran {
+        Ok(ran) => ran,
+        Err(text) => return Ok(Err(text)),
+    };
     if let Some(variable) = call.text_tag("output") {
         let name = m.text(variable);
         let output = if ran.success { String::from_utf8_lossy(&ran.output).into_owned() } else { String::new() };
         m.set_variable(&name, output);
     }
-    Ok(ran.success)
+    Ok(Ok(ran.success))
 }
 
 /// `execute` as a command.
 pub(crate) fn execute_command(m: &mut Machine<'_>, call: &Call) -> Result<Flow, Failed> {
-    execute(m, call).map(|_| Flow::Next)
+    run_execute(m, call)?.map(|_| Flow::Next).map_err(|text| Failed::at(call.pos, text))
 }

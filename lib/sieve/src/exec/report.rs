@@ -63,6 +63,9 @@ fn build(m: &mut Machine<'_>, headers_only: bool, kind: &str, text: &str, to: &M
     if !m.envelope.to.is_empty() {
         feedback.push_str(&format!("Original-Rcpt-To: <{}>\n", clean(&m.envelope.to)));
     }
+    if let Some(user) = m.settings.user_address.as_ref().or(m.envelope.original_to.as_ref()) {
+        feedback.push_str(&format!("Dovecot-Reporting-User: <{}>\n", clean(user)));
+    }
     feedback.push_str(&format!("Received-Date: {date}\n"));
     let subtype = if headers_only { "text/rfc822-headers" } else { "message/rfc822" };
     let parts = [
