@@ -143,6 +143,34 @@ fn failures_are_logged_for_bans_and_hold_no_secret() {
     assert!(!output.err().contains("hunter2"));
 }
 
+/// Failures are counted by address (IPv6: by network) and by login.
+#[test]
+fn failures_are_counted_for_address_and_login() {
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let place = Place::new("[auth]\nfailures_before_delay = 7\n");
+    std::fs::write(place.path("tables/users"), USERS).unwrap();
+    let kept = Arc::clone(&asked);
+    place.lookup(Arc::new(move |question: &[&str]| {
+        match question {
+            ["user", "ann"] => return "OK\tann\t1001\t1001\t/home/ann\t/home/ann/Maildir\t1\t0\t0".into(),
+            ["rate", rest @ ..] => kept.lock().unwrap().push(rest.join(" ")),
+            _ => {}
+        }
+        "NO\t8".into()
+    }));
+    let start = std::time::Instant::now();
+    let attempt = plain("ANN", "wrong").replace("ip=192.0.2.1", "ip=2001:db8::9");
+    assert_eq!(run(&place, &attempt), "NO AUTHENTICATIONFAILED authentication failed\n");
+    // who guesses waits, once
+    assert!(start.elapsed() >= std::time::Duration::from_secs(3));
+    let expected = ["authfail/client/2001:db8:0:0::/64 7 60 1", "authfail/login/ann 7 60 1"];
+    assert_eq!(*asked.lock().unwrap(), expected);
+    // the right password does not
+    asked.lock().unwrap().clear();
+    assert_eq!(run(&place, &plain("ann", "secret")), "OK user=ann\n");
+    assert!(asked.lock().unwrap().is_empty());
+}
+
 fn script(place: &Place, name: &str, text: &str) -> String {
     let path = place.path(name);
     penny_testkit::tmp::executable(&path, text);

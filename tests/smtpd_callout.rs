@@ -109,6 +109,12 @@ fn by_hand_and_for_relay_domains_only() {
     verify("x@elsewhere.example").expect_code(77);
     verify("").expect_code(64);
     assert_eq!(host.connections(), 3);
+    let route = |address: &str| {
+        Run::new(program!("pennypost")).arg("-c").arg(instance.place.config()).arg("route").arg(address).run()
+    };
+    route("joe@backup.example").expect_code(0).expect_out("call-out: joe@backup.example is known to the host behind");
+    route("nobody@backup.example").expect_code(67).expect_out("RCPT answers: 550 5.1.1 ");
+    route("far@backup.example").expect_code(0).expect_out("the host behind will be asked about far@backup.example");
     // what was learned by hand counts for smtpd
     assert_eq!(rcpt(&instance, "nobody@backup.example").0, "550");
     assert_eq!(host.connections(), 3);

@@ -10,11 +10,14 @@ use penny_base::services::Lookup;
 use penny_base::services::lookup::{Answer, User};
 use penny_base::{Config, Failure, log};
 use penny_sasl::{Mechanism, Password, ScramKeys, Secret, decoy_keys, steady_salt};
+use penny_tables::cidr::client_key;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a client that guesses waits for each answer.
 const DELAY: Duration = Duration::from_secs(3);
+/// Characters of a login that are counted by.
+const LOGIN_MAX: usize = 100;
 
 /// Where passwords are.
 pub struct Backend {
@@ -148,15 +151,25 @@ impl Backend {
         if same { Ok(()) } else { Err(Denied::Unauthorised) }
     }
 
-    /// Counts a failure from an address; a client that guesses waits.
-    pub fn failed(&mut self, ip: &str) {
+    /// Counts a failure of an address (IPv6: its /64) and of a login; who guesses waits, and so does who tries one login
+    /// from many places. The right password is never held up.
+    pub fn failed(&mut self, ip: &str, user: &str) {
+        let user: String = user.chars().take(LOGIN_MAX).flat_map(char::to_lowercase).collect();
+        let keys = [format!("authfail/client/{}", client_key(ip)), format!("authfail/login/{user}")];
+        let guessing = keys.iter().filter(|key| self.too_many(key)).count() > 0;
+        if guessing {
+            std::thread::sleep(DELAY);
+        }
+    }
+
+    fn too_many(&mut self, key: &str) -> bool {
         let limit = self.config.auth.failures_before_delay.to_string();
-        let key = format!("authfail/{ip}");
-        let answer = self.lookup().and_then(|lookup| lookup.ask(&["rate", &key, &limit, "60", "1"]));
-        match answer {
-            Ok(Answer::No(_)) => std::thread::sleep(DELAY),
-            Ok(_) => {}
-            Err(e) => log::debug("rate", None, &[("why", &e)]),
+        match self.lookup().and_then(|lookup| lookup.ask(&["rate", key, &limit, "60", "1"])) {
+            Ok(answer) => matches!(answer, Answer::No(_)),
+            Err(e) => {
+                log::debug("rate", None, &[("why", &e)]);
+                false
+            }
         }
     }
 }

@@ -234,7 +234,7 @@ impl Server {
             return self.no("UNAVAILABLE", "authentication is not available now");
         }
         log::warning("auth-failed", None, &[&facts[..], &[("why", &format_args!("{denied:?}"))]].concat());
-        self.backend.failed(&attempt.ip);
+        self.backend.failed(&attempt.ip, user);
         match denied {
             Denied::Unauthorised => self.no("AUTHORIZATIONFAILED", "not allowed to act as that user"),
             Denied::Expired => self.no("EXPIRED", "this account cannot log in"),

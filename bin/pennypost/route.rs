@@ -28,12 +28,19 @@ pub fn connect(config: &Config) -> Result<Lookup, Failure> {
 fn explain(lookup: &mut Lookup, address: &str, out: &mut dyn Write) -> Result<bool, Failure> {
     let io = |e| Failure::io("standard output", &e);
     let answer = lookup.ask(&["rcpt", address, "mx", "unknown", "-"])?;
+    let behind = callout(lookup, &answer)?;
     let (text, known) = match &answer {
+        Answer::Ok(_) if behind.as_ref().is_some_and(|b| b.refused) => {
+            (format!("550 {}", behind.as_ref().map_or("", |b| &b.text)), false)
+        }
         Answer::Ok(f) => (reply(f.first().map_or("", String::as_str)).to_string(), true),
         Answer::No(f) => (format!("550 {}", f.join(" ")), false),
         Answer::Temp(t) => (format!("450 {t}"), false),
     };
     writeln!(out, "{address}\n  RCPT answers: {text}").map_err(io)?;
+    if let Some(behind) = behind {
+        writeln!(out, "  call-out: {}", behind.said).map_err(io)?;
+    }
     if let Answer::Ok(pairs) = lookup.ask(&["expand", address])? {
         for pair in pairs.chunks(2) {
             let (kind, value) = (pair.first().map_or("", String::as_str), pair.get(1).map_or("", String::as_str));
@@ -41,6 +48,34 @@ fn explain(lookup: &mut Lookup, address: &str, out: &mut dyn Write) -> Result<bo
         }
     }
     Ok(known)
+}
+
+/// What the host behind a relay domain said, as far as lookup remembers.
+struct Behind {
+    refused: bool,
+    text: String,
+    said: String,
+}
+
+/// For an address that smtpd would ask about (smtpd.callout).
+fn callout(lookup: &mut Lookup, answer: &Answer) -> Result<Option<Behind>, Failure> {
+    let Answer::Ok(fields) = answer else { return Ok(None) };
+    let ("alias", Some(address)) = (text(fields, 0), fields.get(1)) else { return Ok(None) };
+    Ok(match lookup.ask(&["callout", address])? {
+        Answer::Ok(f) => {
+            let said = match text(&f, 0) {
+                "good" => format!("{address} is known to the host behind: {}", text(&f, 1)),
+                "down" => format!("the host behind could not be asked: {}", text(&f, 1)),
+                _ => format!("the host behind will be asked about {address} (remote --verify asks now)"),
+            };
+            Some(Behind { refused: false, text: String::new(), said })
+        }
+        Answer::No(f) => {
+            let text = f.join(" ");
+            Some(Behind { refused: true, said: format!("the host behind refused {address}: {text}"), text })
+        }
+        Answer::Temp(_) => None,
+    })
 }
 
 fn reply(kind: &str) -> &'static str {

@@ -1,10 +1,10 @@
 //! Rates: messages and recipients an hour of one login, else of one client address. lookup counts, across restarts.
 
 use super::Refusal;
-use crate::network::client_key;
 use crate::session::Session;
 use penny_base::services::lookup::Answer;
 use penny_smtp::server::Reply;
+use penny_tables::cidr::client_key;
 
 /// The window, seconds.
 const WINDOW: &str = "3600";

@@ -37,6 +37,18 @@ impl Network {
     }
 }
 
+/// What counts as one client in rates: an IPv4 address, or the /64 of an IPv6 address; other text as it is.
+pub fn client_key(ip: &str) -> String {
+    match ip.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(IpAddr::V6(v6)) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Ok(v4) => v4.to_string(),
+        Err(_) => ip.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +62,15 @@ mod tests {
         assert!(n("2001:db8::/32").contains(a("2001:db8:1::")) && n("::/0").contains(a("::1")));
         assert!(n("10.0.0.1").contains(a("::ffff:10.0.0.1")));
         assert!(Network::parse("1.2.3.4/33").is_none() && Network::parse("x").is_none());
+    }
+
+    #[test]
+    fn a_client_is_an_address_or_a_network() {
+        assert_eq!(client_key("192.0.2.1"), "192.0.2.1");
+        assert_eq!(client_key("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(client_key("2001:db8::1:2:3:4"), "2001:db8:0:0::/64");
+        assert_eq!(client_key("2001:db8::9"), client_key("2001:db8::1:2:3:4"));
+        assert_ne!(client_key("2001:db8::9"), client_key("2001:db8:0:1::9"));
+        assert_eq!(client_key("unknown"), "unknown");
     }
 }

@@ -258,7 +258,7 @@ section! {
         source: String = "users".into();
         /// Program of the checkpassword interface, when source says so.
         checkpassword: String = String::new();
-        /// Wrong passwords from one address in a minute before answers are slowed.
+        /// Wrong passwords from one address (IPv6: one /64), or for one login, in a minute before answers are slowed.
         failures_before_delay: u32 = 60;
         /// A validator of OAUTHBEARER and XOAUTH2 tokens; empty leaves them off.
         oauth_validator: String = String::new();
