@@ -18,9 +18,18 @@ use support::{Instance, files, until};
 const CALLS: &str =
     "fsync,fdatasync,linkat,link,rename,renameat,renameat2,write,writev,sendto,sendmsg,exit_group,unlink,unlinkat";
 
+/// A program, and the processes that wait to copy themselves for it.
+fn with_waiting(instance: &Instance, program: &str) -> Vec<i32> {
+    let pid = instance.pid_of(program);
+    let status = |p: i32| std::fs::read_to_string(format!("/proc/{p}/status")).unwrap_or_default();
+    let waiting = instance.processes().into_iter().filter(|(_, name)| name.ends_with(" wait"));
+    let of_it = waiting.map(|(p, _)| p).filter(|p| status(*p).contains(&format!("\nPPid:\t{pid}\n")));
+    std::iter::once(pid).chain(of_it).collect()
+}
+
 /// Traces what commits, of running programs.
 fn traced(instance: &Instance, programs: &[&str], more: &[String]) -> Trace {
-    let pids: Vec<i32> = programs.iter().map(|p| instance.pid_of(p)).collect();
+    let pids: Vec<i32> = programs.iter().flat_map(|p| with_waiting(instance, p)).collect();
     let more: Vec<&str> = std::iter::once("-f").chain(more.iter().map(String::as_str)).collect();
     Trace::attach(instance, &pids, CALLS, &more)
 }

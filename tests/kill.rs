@@ -53,7 +53,8 @@ struct Way {
 }
 
 impl Way {
-    fn new(service: &'static str, recipient: &'static str) -> Way {
+    /// Without `waiting`, each program is started from the disk for each piece of work.
+    fn new(service: &'static str, recipient: &'static str, waiting: bool) -> Way {
         let foreign = recipient.ends_with("@remote.test");
         let sink = foreign.then(|| {
             let refuses = |line: &str| line.contains("<nobody@").then(|| "550 5.1.1 no such user".to_owned());
@@ -62,8 +63,11 @@ impl Way {
         // a connection kept for the next message would be a process kept alive
         let extra = TempDir::new();
         extra.write("extra", "[remote]\nidle = 0\n");
-        let mut variables =
-            vec![("RETRY_MIN", "1".to_owned()), ("EXTRA_CONFIG", extra.join("extra").display().to_string())];
+        let mut variables = vec![
+            ("WAITING", waiting.to_string()),
+            ("RETRY_MIN", "1".to_owned()),
+            ("EXTRA_CONFIG", extra.join("extra").display().to_string()),
+        ];
         variables.extend(sink.as_ref().map(|s| ("SINK_PORT", s.port().to_string())));
         let variables: Vec<_> = variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
         Way { i: Instance::up(&variables), service, recipient, sink }
@@ -208,7 +212,7 @@ fn kill_each_call_of_a_service(program: &str) {
     if !penny_testkit::have(program, "strace") {
         return;
     }
-    let mut way = Way::new("SMTP", "user1@example.test");
+    let mut way = Way::new("SMTP", "user1@example.test", true);
     let (mut accepted, mut killed) = (Vec::new(), 0);
     for call in CALLS {
         for n in 1..CALLS_MAX {
@@ -252,7 +256,7 @@ fn send_while_traced(way: &Way, program: &str, inject: &str, marker: &str) -> (b
 /// What a job does from the network to its end, at each call.
 fn job(program: &str, service: &'static str, recipient: &'static str) {
     if penny_testkit::have(program, "strace") {
-        kill_each_call_of_a_job(program, &Way::new(service, recipient));
+        kill_each_call_of_a_job(program, &Way::new(service, recipient, false));
     }
 }
 

@@ -21,6 +21,7 @@ fn work() -> Result<Outcome, Failure> {
         return checkpassword::granted();
     }
     let config = Config::load(options.config())?;
+    let config = penny_base::warm::wait("checkauth", config)?;
     config.start_log("checkauth");
     penny_sys::confine::not_dumpable().map_err(|e| Failure::io("prctl", &e))?;
     protocol::serve(backend::Backend::new(&config))

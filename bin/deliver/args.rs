@@ -44,6 +44,8 @@ pub fn parse() -> Result<Options, Failure> {
         given.value(flag).map(|v| v.to_str().map(str::to_owned).ok_or_else(|| bad(flag))).transpose()
     };
     let config = Config::load(given.config().map(PathBuf::from).as_deref())?;
+    // only a plain job waits: an alias's command or file is an argument
+    let config = penny_base::warm::wait("deliver", config)?;
     // fetchmail, getmail and Postfix take words on standard error for a failure, or for the reason of one
     if given.has("job") || std::io::stderr().is_terminal() {
         config.start_log("deliver");

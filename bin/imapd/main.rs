@@ -10,7 +10,7 @@ mod prelogin;
 mod session;
 mod state;
 
-use penny_base::services::{self, Login, Spawn, login};
+use penny_base::services::{self, Login, login};
 use penny_base::{Config, Convention, Failure, Outcome, Owner, Peer, program, ucspi};
 use std::process::ExitCode;
 
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
 fn work() -> Result<Outcome, Failure> {
     let options = program::options(std::env::args_os().skip(1), "", "c", &["session"])?;
     let config = Config::load(options.config())?;
+    let config = penny_base::warm::wait("imapd", config)?;
     config.start_log("imapd");
     if options.has("session") {
         // by hand nothing is handed over: a preauthenticated conversation of the caller's own mailbox
@@ -29,8 +30,7 @@ fn work() -> Result<Outcome, Failure> {
         owner.confine(&config, &[])?;
         return session::serve(config, owner, state);
     }
-    services::restart_under_spawn(&config, "imapd").map_err(|e| Failure::io("spawn", &e))?;
-    let spawn = Spawn::connect(&config).map_err(|e| Failure::io("spawn", &e))?;
+    let spawn = services::spawn_or_restart(&config, "imapd").map_err(|e| Failure::io("spawn", &e))?;
     let login = Login::prepare().map_err(|e| Failure::io("socketpair", &e))?;
     let peer = Peer::from_env();
     let starttls = ucspi::StartTls::from_env();

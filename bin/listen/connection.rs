@@ -2,6 +2,7 @@
 
 use crate::limits::Client;
 use penny_base::config::{Listen, TlsMode};
+use penny_base::warm::Kept;
 use penny_base::{Config, ucspi};
 use penny_sys::ids::Id;
 use penny_sys::process::Program;
@@ -64,15 +65,28 @@ fn variables(c: &Connection) -> Vec<(String, String)> {
     .to_vec()
 }
 
+/// The programs that can wait for a connection and copy themselves.
+const WARM: [&str; 4] = ["smtpd", "imapd", "pop3d", "sieved"];
+
 /// How to start the entry's program.
 pub struct Starter<'a> {
     pub config: &'a Config,
     pub entry: &'a Listen,
     /// The net id; `None` in the hands of an ordinary user.
     pub id: Option<Id>,
+    /// Processes that wait for one.
+    pub kept: &'a mut Kept,
 }
 
 impl Starter<'_> {
+    fn start(&mut self, program: &Program<'_>) -> io::Result<i32> {
+        if self.config.top.waiting && WARM.contains(&self.entry.program.as_str()) {
+            self.kept.start(program)
+        } else {
+            program.start()
+        }
+    }
+
     fn program<'p>(&self, c: &Connection, more: &[(String, String)]) -> Program<'p> {
         let mut p = Program::new(self.config.program(&self.entry.program));
         p.args = vec![b"-c".to_vec(), self.config.file.to_string_lossy().into_owned().into_bytes()];
@@ -91,14 +105,14 @@ impl Starter<'_> {
     }
 
     /// Starts the program on the bare socket, with STARTTLS on offer where the entry says so.
-    pub fn plain(&self, c: &mut Connection) -> io::Result<()> {
+    pub fn plain(&mut self, c: &mut Connection) -> io::Result<()> {
         let socket = c.socket.take().ok_or(io::ErrorKind::NotConnected)?;
         socket.set_nonblocking(false)?;
         let stderr = io::stderr();
         if self.entry.tls != TlsMode::StartTls {
             let mut p = self.program(c, &[]);
             p.descriptors = vec![socket.as_fd(), socket.as_fd(), stderr.as_fd()];
-            c.pids.push(p.start()?);
+            c.pids.push(self.start(&p)?);
             c.state = State::Running;
             return Ok(());
         }
@@ -108,7 +122,7 @@ impl Starter<'_> {
         let mut p = self.program(c, &numbers.map(|(n, v)| (n.to_string(), v.to_string())));
         let (program_control, program_data) = (program_control.as_fd(), program_data.as_fd());
         p.descriptors = vec![socket.as_fd(), socket.as_fd(), stderr.as_fd(), program_control, program_data];
-        let pid = p.start()?;
+        let pid = self.start(&p)?;
         drop(p);
         c.pids.push(pid);
         c.socket = Some(socket);
@@ -117,13 +131,13 @@ impl Starter<'_> {
     }
 
     /// Starts the program behind a TLS child that has shaken hands.
-    pub fn behind_tls(&self, c: &mut Connection, control: OwnedFd, data: &OwnedFd) -> io::Result<()> {
+    pub fn behind_tls(&mut self, c: &mut Connection, control: OwnedFd, data: &OwnedFd) -> io::Result<()> {
         let told = ucspi::read_variables(&mut File::from(control))?;
         let told: Vec<(String, String)> = told.into_iter().collect();
         let stderr = io::stderr();
         let mut p = self.program(c, &told);
         p.descriptors = vec![data.as_fd(), data.as_fd(), stderr.as_fd()];
-        let pid = p.start()?;
+        let pid = self.start(&p)?;
         c.pids.push(pid);
         c.state = State::Running;
         Ok(())

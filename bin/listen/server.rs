@@ -7,6 +7,7 @@ use crate::connection::{Connection, Starter, State, read_proxy, take_proxy};
 use crate::limits::{self, Limits, Most};
 use crate::{address, tls};
 use penny_base::config::{Listen, TlsMode};
+use penny_base::warm::Kept;
 use penny_base::{Config, Failure, Outcome, log};
 use penny_sys::ids::{self, Id};
 use penny_sys::poll::Interest;
@@ -38,6 +39,7 @@ pub struct Server {
     owners: HashMap<i32, u64>,
     next: u64,
     signals: Vec<(i32, UnixStream)>,
+    kept: Kept,
     closing: bool,
 }
 
@@ -80,6 +82,7 @@ impl Server {
             owners: HashMap::new(),
             next: 0,
             signals,
+            kept: Kept::default(),
             closing: false,
             config,
         })
@@ -181,10 +184,10 @@ impl Server {
     }
 
     /// The first step after the addresses are known.
-    fn begin(&self, c: &mut Connection) -> io::Result<()> {
+    fn begin(&mut self, c: &mut Connection) -> io::Result<()> {
         let entry = self.config.listen.get(c.entry).ok_or(io::ErrorKind::NotFound)?;
         if entry.tls != TlsMode::Implicit {
-            return Starter { config: &self.config, entry, id: self.net }.plain(c);
+            return Starter { config: &self.config, entry, id: self.net, kept: &mut self.kept }.plain(c);
         }
         let (control, child_control) = net::stream_pair()?;
         let (data, child_data) = net::stream_pair()?;
@@ -227,7 +230,7 @@ impl Server {
         self.owners.retain(|_, t| *t != token);
         let state = std::mem::replace(&mut c.state, State::Running);
         let entry = self.config.listen.get(c.entry).cloned().unwrap_or_default();
-        let starter = Starter { config: &self.config, entry: &entry, id: self.net };
+        let mut starter = Starter { config: &self.config, entry: &entry, id: self.net, kept: &mut self.kept };
         let result = match state {
             State::Proxy(pipe) => {
                 take_proxy(&mut c, pipe).and_then(|()| self.recount(&mut c)).and_then(|()| self.begin(&mut c))
@@ -270,7 +273,8 @@ impl Server {
     }
 
     fn reap(&mut self) {
-        while let Some((pid, _)) = process::reap() {
+        while let Some((pid, how)) = process::reap() {
+            self.kept.ended(how);
             let Some(token) = self.owners.remove(&pid) else { continue };
             let Some(c) = self.connections.get_mut(&token) else { continue };
             c.pids.retain(|p| *p != pid);

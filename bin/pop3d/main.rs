@@ -11,7 +11,7 @@ mod retrieve;
 mod session;
 mod state;
 
-use penny_base::services::{self, Login, Spawn, login};
+use penny_base::services::{self, Login, login};
 use penny_base::{Config, Convention, Failure, Outcome, Owner, Peer, program, ucspi};
 use std::process::ExitCode;
 
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
 fn work() -> Result<Outcome, Failure> {
     let options = program::options(std::env::args_os().skip(1), "", "c", &["session"])?;
     let config = Config::load(options.config())?;
+    let config = penny_base::warm::wait("pop3d", config)?;
     config.start_log("pop3d");
     if options.has("session") {
         // by hand there is nothing handed over: a fresh conversation of the caller's own mailbox
@@ -30,8 +31,7 @@ fn work() -> Result<Outcome, Failure> {
         owner.confine(&config, &[])?;
         return session::serve(&config, &owner, state::State::decode(&state));
     }
-    services::restart_under_spawn(&config, "pop3d").map_err(|e| Failure::io("spawn", &e))?;
-    let spawn = Spawn::connect(&config).map_err(|e| Failure::io("spawn", &e))?;
+    let spawn = services::spawn_or_restart(&config, "pop3d").map_err(|e| Failure::io("spawn", &e))?;
     let login = Login::prepare().map_err(|e| Failure::io("socketpair", &e))?;
     let peer = Peer::from_env();
     let starttls = ucspi::StartTls::from_env();

@@ -8,7 +8,7 @@ mod prelogin;
 mod session;
 mod state;
 
-use penny_base::services::{self, Login, Spawn, login};
+use penny_base::services::{self, Login, login};
 use penny_base::{Config, Convention, Failure, Outcome, Owner, Peer, program, ucspi};
 use std::process::ExitCode;
 
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
 fn work() -> Result<Outcome, Failure> {
     let options = program::options(std::env::args_os().skip(1), "", "c", &["session"])?;
     let config = Config::load(options.config())?;
+    let config = penny_base::warm::wait("sieved", config)?;
     config.start_log("sieved");
     if options.has("session") {
         let state = login::handed_state().unwrap_or_default();
@@ -26,8 +27,7 @@ fn work() -> Result<Outcome, Failure> {
         owner.confine(&config, &[&config.paths.tables.join("sieve")])?;
         return session::serve(&config, &owner, state::State::decode(&state));
     }
-    services::restart_under_spawn(&config, "sieved").map_err(|e| Failure::io("spawn", &e))?;
-    let spawn = Spawn::connect(&config).map_err(|e| Failure::io("spawn", &e))?;
+    let spawn = services::spawn_or_restart(&config, "sieved").map_err(|e| Failure::io("spawn", &e))?;
     let login = Login::prepare().map_err(|e| Failure::io("socketpair", &e))?;
     let peer = Peer::from_env();
     let starttls = ucspi::StartTls::from_env();

@@ -41,10 +41,11 @@ fn main() -> ExitCode {
 fn work() -> Result<Outcome, Failure> {
     let options = options::parse(std::env::args_os().skip(1))?;
     let config = Config::load(options.config.as_deref())?;
+    let config = penny_base::warm::wait("smtpd", config)?;
     config.start_log("smtpd");
-    penny_base::services::restart_under_spawn(&config, "smtpd").map_err(|e| Failure::io("spawn", &e))?;
+    let spawn = penny_base::services::spawn_or_restart(&config, "smtpd").map_err(|e| Failure::io("spawn", &e))?;
     let peer = Peer::from_env();
-    let services = services::Services::connect(&config, options.role)?;
+    let services = services::Services::connect(&config, options.role, spawn)?;
     // room for a message re-coded in memory and its pieces, and for the program itself
     let memory = MEMORY_BASE + 6 * config.smtpd.max_size.0;
     confine::limit_memory(memory).map_err(|e| Failure::io("setrlimit", &e))?;

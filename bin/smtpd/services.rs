@@ -25,9 +25,8 @@ pub struct Services {
 }
 
 impl Services {
-    /// Opens all of them.
-    pub fn connect(config: &Config, role: Role) -> Result<Services, Failure> {
-        let mut spawn = Spawn::connect(config).map_err(|e| Failure::io("spawn", &e))?;
+    /// Opens the others.
+    pub fn connect(config: &Config, role: Role, mut spawn: Spawn) -> Result<Services, Failure> {
         let lookup = Lookup::connect(config, Some(&mut spawn)).map_err(|e| Failure::io("lookup", &e))?;
         let enqueue = Enqueue::connect(config, Some(&mut spawn)).map_err(|e| Failure::io("enqueue", &e))?;
         let s = &config.smtpd;

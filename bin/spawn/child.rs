@@ -3,6 +3,7 @@
 use crate::table::Allowed;
 use penny_base::Config;
 use penny_base::services::{Request, lookup::User};
+use penny_base::warm::Kept;
 use penny_sys::process::Program;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +17,7 @@ pub fn start(
     allowed: &Allowed,
     request: &Request,
     fds: &[OwnedFd],
+    kept: Option<&mut Kept>,
 ) -> io::Result<(i32, Option<OwnedFd>)> {
     let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
     let stderr = io::stderr();
@@ -43,7 +45,11 @@ pub fn start(
     program.own_group = true;
     program.reopen_stdin = request.reopen_stdin;
     program.memory_limit = allowed.dies_with_client.then_some(MEMORY_LIMIT);
-    Ok((program.start()?, grant))
+    let pid = match kept.filter(|_| allowed.warm) {
+        Some(kept) => kept.start(&program),
+        None => program.start(),
+    }?;
+    Ok((pid, grant))
 }
 
 /// A variable the client may set: plain names, nothing the loader or our own programs act on.

@@ -7,6 +7,7 @@
 use crate::child;
 use crate::table::Table;
 use penny_base::services::{Event, Request, lookup::User, spawn::PACKET_MAX};
+use penny_base::warm::Kept;
 use penny_base::{Config, Failure, Outcome, log};
 use penny_sys::poll::Interest;
 use penny_sys::process::{self, Ended};
@@ -48,6 +49,8 @@ pub struct Server {
     clients: HashMap<u64, Client>,
     children: HashMap<i32, Child>,
     next_client: u64,
+    /// None for one conversation: nothing would be started twice.
+    kept: Option<Kept>,
     chld: UnixStream,
     term: UnixStream,
 }
@@ -57,6 +60,7 @@ pub fn resident(config: Config) -> Result<Outcome, Failure> {
     let path = config.socket("spawn");
     let mut server = Server::new(config)?;
     server.listener = Some(net::listen_packets(&path, 0o666).map_err(|e| Failure::io(path.display(), &e))?);
+    server.kept = server.table.config().top.waiting.then(Kept::default);
     log::info("ready", None, &[("socket", &path.display())]);
     server.run(&mut |_, _| false)?;
     Ok(Outcome::Done)
@@ -87,6 +91,7 @@ impl Server {
             clients: HashMap::new(),
             children: HashMap::new(),
             next_client: 1,
+            kept: None,
             chld: pipe(signal_hook::consts::SIGCHLD)?,
             term: pipe(signal_hook::consts::SIGTERM)?,
         })
@@ -221,7 +226,7 @@ impl Server {
                 return Err(format!("LIMIT {user} has {running} sessions"));
             }
         }
-        let started = child::start(self.table.config(), &allowed, request, fds);
+        let started = child::start(self.table.config(), &allowed, request, fds, self.kept.as_mut());
         let (pid, grant) = started.map_err(|e| format!("{}: {e}", allowed.path.display()))?;
         let limit = Duration::from_secs(u64::from(request.time_limit));
         self.children.insert(
@@ -244,6 +249,9 @@ impl Server {
 
     /// True when the child was one of a client.
     fn ended(&mut self, pid: i32, how: Ended) -> bool {
+        if let Some(kept) = &mut self.kept {
+            kept.ended(how);
+        }
         // its last word may still be in the grant pipe
         self.read_grants();
         let Some(child) = self.children.remove(&pid) else { return false };

@@ -39,6 +39,8 @@ pub struct Allowed {
     pub session_of: Option<String>,
     /// Working directory.
     pub directory: Option<PathBuf>,
+    /// One process of it may wait and copy itself for each start: it always runs as the same id.
+    pub warm: bool,
 }
 
 /// The ids of the configuration, looked up once.
@@ -53,6 +55,8 @@ pub struct Table {
     out: Id,
     filter: Id,
     sign: Id,
+    /// Of the shared id, asked of NSS once.
+    mail_groups: Vec<u32>,
 }
 
 /// Why a start is refused.
@@ -62,13 +66,15 @@ impl Table {
     pub fn new(config: Config) -> Result<Table, Failure> {
         let id = |role: &str| config.id(role).map_err(|e| Failure::config(format!("ids: {e}")));
         let i = &config.ids;
+        let mail = id(&i.mail)?;
         Ok(Table {
+            mail_groups: groups(mail),
             root: ids::is_root(),
             auth: id(&i.auth)?,
             net: id(&i.net)?,
             queue: id(&i.queue)?,
             lookup: id(&i.lookup)?,
-            mail: id(&i.mail)?,
+            mail,
             out: id(&i.out)?,
             filter: id(&i.filter)?,
             sign: id(&i.sign)?,
@@ -88,6 +94,11 @@ impl Table {
     /// True for a uid that a mailbox may have.
     pub fn is_user(&self, uid: u32) -> bool {
         !self.root || uid == self.mail.uid || (uid != 0 && uid >= self.config.ids.min_uid && !self.is_role(uid))
+    }
+
+    /// The id of all users without one of their own.
+    fn is_shared(&self, id: Id) -> bool {
+        !self.root || id == self.mail
     }
 
     fn is_role(&self, uid: u32) -> bool {
@@ -112,6 +123,7 @@ impl Table {
             dies_with_client: false,
             session_of: None,
             directory: None,
+            warm: false,
         }
     }
 
@@ -162,7 +174,7 @@ impl Table {
     fn checkauth(&self) -> Allowed {
         let root = Id { uid: 0, gid: 0 };
         let id = if self.config.auth.source == "checkpassword" { root } else { self.auth };
-        Allowed { grants: true, dies_with_client: true, ..self.plain("checkauth", id) }
+        Allowed { grants: true, dies_with_client: true, warm: true, ..self.plain("checkauth", id) }
     }
 
     fn session(&self, name: &str, user: &User) -> Result<Allowed, Refusal> {
@@ -172,12 +184,17 @@ impl Table {
         }
         Ok(Allowed {
             args: vec!["--session".into()],
-            become_id: self.root.then(|| (user.id, groups(user))),
+            become_id: self.root.then(|| (user.id, self.groups(user.id))),
             environment: user_environment(user),
             session_of: Some(user.name.clone()),
             directory: Some(user.home.clone()),
+            warm: self.is_shared(user.id),
             ..self.plain(program, user.id)
         })
+    }
+
+    fn groups(&self, id: Id) -> Vec<u32> {
+        if id == self.mail { self.mail_groups.clone() } else { groups(id) }
     }
 
     fn deliver(&self, caller: u32, request: &Request) -> Result<Allowed, Refusal> {
@@ -186,6 +203,8 @@ impl Table {
             return Err(format!("uid {} is no user", id.uid));
         }
         let mut allowed = self.plain("deliver", id);
+        let instruction = request.args.iter().any(|a| a == "--pipe" || a == "--file");
+        allowed.warm = self.is_shared(id) && !instruction;
         if self.root && caller == self.net.uid {
             allowed.environment = user_environment(&self.confirm(&request.user, id)?);
         } else {
@@ -229,10 +248,11 @@ fn conversation(name: &str) -> Result<&str, Refusal> {
     }
 }
 
-fn groups(user: &User) -> Vec<u32> {
-    match ids::account_by_uid(user.id.uid) {
-        Ok(Some(account)) => ids::groups_of(&account.name, user.id.gid),
-        _ => vec![user.id.gid],
+/// All groups of a system user.
+fn groups(id: Id) -> Vec<u32> {
+    match ids::account_by_uid(id.uid) {
+        Ok(Some(account)) => ids::groups_of(&account.name, id.gid),
+        _ => vec![id.gid],
     }
 }
 

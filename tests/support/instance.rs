@@ -106,7 +106,7 @@ impl Instance {
         self.top().join("mail").join(user).join("Maildir")
     }
 
-    /// Pid and command name of every process of the instance's programs.
+    /// Pid and name of every process of the instance's programs; `smtpd wait` and the like wait for a start.
     pub fn processes(&self) -> Vec<(i32, String)> {
         let prefix = self.top().join("prog");
         let pids = std::fs::read_dir("/proc").expect("/proc").flatten();
@@ -114,7 +114,8 @@ impl Instance {
         let name = |pid: i32| {
             let exe = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
             let name = exe.strip_prefix(&prefix).ok()?.to_str()?.trim_end_matches(" (deleted)").to_string();
-            Some((pid, name))
+            let short = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+            Some((pid, if short.trim_end().ends_with(" wait") { name + " wait" } else { name }))
         };
         pids.filter_map(name).collect()
     }

@@ -122,6 +122,11 @@ impl Config {
         Config::load_source(&file)
     }
 
+    /// Changes when the file or its compiled form does; two system calls.
+    pub fn stamp(&self) -> (Option<String>, Option<String>) {
+        compiled::stamps(&self.file)
+    }
+
     /// Reads the TOML file itself and finds every mistake.
     pub fn load_source(file: &Path) -> Result<Config, Mistakes> {
         let text = match std::fs::read_to_string(file) {

@@ -14,6 +14,7 @@ pub mod program;
 pub mod scripts;
 pub mod services;
 pub mod ucspi;
+pub mod warm;
 pub mod wire;
 
 pub use config::Config;

@@ -13,7 +13,7 @@ pub mod spawn;
 mod submit;
 
 pub use delivery::delivery;
-pub use fallback::{restart_under_spawn, service_stream};
+pub use fallback::{service_stream, spawn_or_restart};
 pub use login::Login;
 pub use lookup::Lookup;
 pub use spawn::{Event, Request, Spawn};

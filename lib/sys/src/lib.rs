@@ -19,3 +19,4 @@ pub mod process;
 pub mod random;
 pub mod seccomp;
 pub mod time;
+pub mod warm;

@@ -35,6 +35,12 @@ pub fn send_timeout(socket: BorrowedFd<'_>, limit: std::time::Duration) {
     let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::SendTimeout, &limit);
 }
 
+/// Makes a receive fail with `WouldBlock` after this long.
+pub fn receive_timeout(socket: BorrowedFd<'_>, limit: std::time::Duration) -> io::Result<()> {
+    let limit = nix::sys::time::TimeVal::new(i64::try_from(limit.as_secs()).unwrap_or(300), 0);
+    Ok(setsockopt(&socket, sockopt::ReceiveTimeout, &limit)?)
+}
+
 /// Switches Nagle's algorithm off: every answer of ours is written in one piece.
 pub fn nodelay(socket: BorrowedFd<'_>) {
     // fails on pipes and unix sockets, which need none

@@ -23,6 +23,11 @@ fn stamp(file: &Path) -> Option<String> {
     Some(format!("pennypost-config 1 {}.{:09} {}", m.mtime(), m.mtime_nsec(), m.size()))
 }
 
+/// The stamps of a file and of its compiled form.
+pub(super) fn stamps(file: &Path) -> (Option<String>, Option<String>) {
+    (stamp(file), stamp(&place(file)))
+}
+
 fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t")
 }

@@ -97,6 +97,8 @@ section! {
         log: LogTarget = LogTarget::Stderr;
         /// Debug lines too.
         debug: bool = false;
+        /// Keep a waiting process of each program that is started often; false starts each from the disk, slower.
+        waiting: bool = true;
     }
 }
 

@@ -32,15 +32,16 @@ pub fn service_stream(
     Ok(ours)
 }
 
-/// When spawn cannot be reached (no resident one, no inherited descriptor), or this process is root: replaces this
-/// process by `spawn --for PROGRAM ARGS`, which starts it again unprivileged with a connection to itself.
-/// Returns only when there is nothing to do, or on error.
-pub fn restart_under_spawn(config: &Config, program: &str) -> io::Result<()> {
-    if std::env::var_os(FD_VARIABLE).is_some() {
-        return Ok(());
-    }
-    if !penny_sys::ids::is_root() && penny_sys::net::connect_packets(&config.socket("spawn")).is_ok() {
-        return Ok(());
+/// A connection to spawn. When it cannot be reached (no resident one, no inherited descriptor), or this process is root:
+/// replaces this process by `spawn --for PROGRAM ARGS`, which starts it again unprivileged with a connection to itself.
+pub fn spawn_or_restart(config: &Config, program: &str) -> io::Result<Spawn> {
+    let inherited = std::env::var_os(FD_VARIABLE).is_some();
+    if inherited || !penny_sys::ids::is_root() {
+        match Spawn::connect(config) {
+            Err(e) if inherited => return Err(e),
+            Err(_) => {}
+            connected => return connected,
+        }
     }
     use std::os::unix::ffi::OsStringExt;
     let mut args = vec![b"-c".to_vec(), config.file.clone().into_os_string().into_vec()];

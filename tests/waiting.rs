@@ -1,0 +1,138 @@
+//! Programs that wait for their next start (listen(8), spawn(8)): what they start is what an exec would have started.
+
+#[path = "support/instance.rs"]
+mod support;
+
+use penny_testkit::Client;
+use support::{Instance, until};
+
+fn proc(pid: i32, file: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default().trim().to_string()
+}
+
+fn status(pid: i32, field: &str) -> String {
+    let text = proc(pid, "status");
+    text.lines().find_map(|l| l.strip_prefix(field)).unwrap_or("").trim().to_string()
+}
+
+/// The processes of the instance with this short name: `smtpd` talks, `smtpd wait` waits. Of smtpd those of port 25 only.
+fn named(i: &Instance, name: &str) -> Vec<i32> {
+    let all = i.processes().into_iter().filter(|(_, n)| n == name).map(|(pid, _)| pid);
+    all.filter(|pid| !name.starts_with("smtpd") || proc(*pid, "cmdline").contains("-r\0mx")).collect()
+}
+
+/// The talking ones, once those are gone that served the script's look at the ports.
+fn talking(i: &Instance, count: usize) -> Vec<i32> {
+    until("the conversations", || Some(named(i, "smtpd")).filter(|all| all.len() == count))
+}
+
+fn one(i: &Instance, name: &str) -> i32 {
+    until(name, || named(i, name).first().copied())
+}
+
+fn kill(pid: i32, signal: nix::sys::signal::Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("killed");
+}
+
+fn greeting(i: &Instance, service: &str) -> (Client, String) {
+    let mut c = i.connect(service);
+    let line = c.read_line().expect("a greeting");
+    (c, line)
+}
+
+/// Says a line and reads the whole reply; gives its last line.
+fn say(c: &mut Client, line: &str) -> String {
+    c.line(line);
+    loop {
+        let answer = c.read_line().expect("an answer");
+        if answer.as_bytes().get(3) != Some(&b'-') {
+            return answer;
+        }
+    }
+}
+
+fn deliver(i: &Instance, subject: &str) {
+    let (mut c, _) = greeting(i, "LMTP");
+    let text = format!("Subject: {subject}\r\n\r\ntext\r\n.");
+    let lines = ["LHLO client", "MAIL FROM:<a@remote.test>", "RCPT TO:<user1@example.test>", "DATA", text.as_str()];
+    for (line, code) in lines.iter().zip(["250", "250", "250", "354", "250"]) {
+        let reply = say(&mut c, line);
+        assert!(reply.starts_with(code), "{line}: {reply}");
+    }
+}
+
+#[test]
+fn a_conversation_is_a_child_of_listen_with_its_own_descriptors() {
+    let i = Instance::up(&[]);
+    let (_c, _) = greeting(&i, "SMTP");
+    let (_d, _) = greeting(&i, "SMTP");
+    let listen = i.pid_of("listen").to_string();
+    for pid in talking(&i, 2) {
+        assert_eq!(status(pid, "PPid:"), listen);
+        assert_eq!(status(pid, "NSpgid:").split_whitespace().last(), Some(pid.to_string().as_str()));
+        assert_eq!(status(pid, "Seccomp:"), "2");
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        // the socket twice and twice more, the log, control and data, lookup, spawn, enqueue
+        assert!((8..=12).contains(&open), "{open} descriptors");
+    }
+    assert_eq!(named(&i, "smtpd wait").len(), 1);
+}
+
+#[test]
+fn a_changed_configuration_counts_for_the_next_connection() {
+    let i = Instance::up(&[]);
+    assert!(greeting(&i, "SMTP").1.contains("mx.example.test"));
+    let waiting = one(&i, "smtpd wait");
+    let text = std::fs::read_to_string(i.config()).expect("read");
+    std::fs::write(i.config(), text.replacen("mx.example.test", "other.example.test", 1)).expect("written");
+    assert!(greeting(&i, "SMTP").1.contains("other.example.test"));
+    // the process that waited has read it again, and still waits
+    assert_eq!(one(&i, "smtpd wait"), waiting);
+    // a file with mistakes stops connections as it does without a waiting process, and its mending lets them in again
+    std::fs::write(i.config(), format!("nonsense = 1\n{text}")).expect("written");
+    let mut c = i.connect("SMTP");
+    assert!(c.read_line().is_none_or(|l| !l.starts_with("220")));
+    std::fs::write(i.config(), &text).expect("written");
+    assert!(greeting(&i, "SMTP").1.contains("mx.example.test"));
+}
+
+#[test]
+fn killed_waiting_processes_cost_nothing() {
+    let i = Instance::up(&[]);
+    deliver(&i, "one");
+    let c = i.imap("user1");
+    drop(c);
+    for name in ["smtpd wait", "deliver wait", "imapd wait", "checkauth wait"] {
+        one(&i, name);
+        for pid in named(&i, name) {
+            kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+    deliver(&i, "two");
+    let mut c = i.imap("user1");
+    let reply = c.ask("a1 STATUS INBOX (MESSAGES)", "* STATUS");
+    assert!(reply.contains("MESSAGES 2"), "{reply}");
+}
+
+#[test]
+fn a_crash_costs_the_waiting_process_its_place() {
+    let i = Instance::up(&[]);
+    let (_c, _) = greeting(&i, "SMTP");
+    let waiting = one(&i, "smtpd wait");
+    kill(talking(&i, 1)[0], nix::sys::signal::Signal::SIGABRT);
+    until("the end of the waiting process", || (!named(&i, "smtpd wait").contains(&waiting)).then_some(()));
+    assert!(greeting(&i, "SMTP").1.starts_with("220 "));
+    assert_ne!(one(&i, "smtpd wait"), waiting);
+}
+
+#[test]
+fn deliveries_of_a_shared_id_are_confined_each_to_its_home() {
+    let i = Instance::up(&[]);
+    deliver(&i, "one");
+    deliver(&i, "two");
+    assert_eq!(std::fs::read_dir(i.maildir("user1").join("new")).map_or(0, Iterator::count), 2);
+    let waiting = one(&i, "deliver wait");
+    let uid = if penny_sys::ids::is_root() { 64205 } else { penny_sys::ids::own_uid() };
+    assert!(status(waiting, "Uid:").starts_with(&format!("{uid}\t")));
+    assert_eq!(status(waiting, "PPid:"), i.pid_of("spawn").to_string());
+}
