@@ -252,6 +252,15 @@ fn before_login_there_is_no_mailbox() {
 }
 
 #[test]
+fn an_id_of_full_length_fits_before_the_login() {
+    let (_h, run) = with_login();
+    let pair = |n: u32| format!("\"f{n:029}\" \"{}\"", "v".repeat(1024));
+    let all: Vec<String> = (0..30).map(pair).collect();
+    let out = run.stdin(format!("a ID ({})\r\nb ID ({} \"one\" NIL)\r\n", all.join(" "), all.join(" "))).run().out();
+    assert!(out.contains("* ID (\"name\" \"pennypost\"") && out.contains("a OK") && out.contains("b BAD"), "{out}");
+}
+
+#[test]
 fn a_password_in_clear_is_refused_from_afar() {
     let (_h, run) = with_login();
     let out = run

@@ -69,7 +69,6 @@ fn a_hundred_thousand_messages() {
     let (large_peak, large_idle) = opened(100_000);
     let a_message = |small: u64, large: u64| large.saturating_sub(small) * 1024 / 95_000;
     let (peak, idle) = (a_message(small_peak, large_peak), a_message(small_idle, large_idle));
-    println!("octets a message: {peak} while the index is built, {idle} in a session that has used it");
     assert!(peak < 1000, "{peak} octets a message: {small_peak} and {large_peak} KiB");
     assert!(idle < 100, "{idle} octets a message: {small_idle} and {large_idle} KiB");
 }

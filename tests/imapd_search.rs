@@ -134,6 +134,15 @@ fn a_sorted_result_is_kept_with_its_places() {
 }
 
 #[test]
+fn a_window_is_told_in_order() {
+    let h = Home::with_mail();
+    let out =
+        h.script("a SELECT INBOX\r\nb SEARCH RETURN (PARTIAL 3:2) ALL\r\nc UID SEARCH RETURN (PARTIAL -1:-2) ALL\r\n");
+    assert!(out.contains("* ESEARCH (TAG \"b\") PARTIAL (2:3 2:3)\r\n"), "{out}");
+    assert!(out.contains("* ESEARCH (TAG \"c\") UID PARTIAL (-1:-2 2:3)\r\n"), "{out}");
+}
+
+#[test]
 fn batches_of_uids() {
     let h = Home::with_mail();
     for n in 4..=25 {

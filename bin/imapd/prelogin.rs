@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 const FAILURES_MAX: u32 = 60;
 /// Commands that are not understood in one conversation.
 const ERRORS_MAX: u32 = 60;
-/// A stranger gets little memory.
-const LIMITS: Limits = Limits { line: 8192, literals: 4096, bare_lf: true };
+/// A stranger gets little memory, but an ID of 30 fields of 1,054 octets (RFC 2971 3.3) has to fit.
+const LIMITS: Limits = Limits { line: 36 * 1024, literals: 4096, bare_lf: true };
 
 struct Prelogin {
     config: Config,

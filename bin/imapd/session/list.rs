@@ -139,6 +139,7 @@ impl Session {
         if let Some(items) = &args.return_status
             && let Ok(status) = self.folder_status(name, items)
         {
+            self.status_enables(items);
             let shown = self.shown(name);
             self.tell_status(&shown, &status, items);
         }

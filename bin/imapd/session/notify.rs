@@ -310,8 +310,9 @@ impl Session {
 
     fn tell_folder_status(&mut self, events: &Events, folder: &FolderName, status: &Status) {
         let mut items = vec![StatusItem::Messages, StatusItem::UidNext, StatusItem::UidValidity];
-        items.extend(events.flags.then_some(StatusItem::Unseen));
-        items.extend(self.enabled.condstore.then_some(StatusItem::HighestModSeq));
+        if events.flags {
+            items.extend([StatusItem::HighestModSeq, StatusItem::Unseen]);
+        }
         let shown = self.shown(folder);
         self.tell_status(&shown, status, &items);
     }

@@ -267,6 +267,8 @@ pub(super) fn esearch(
         line.push_str(&format!(" ALL {}", list(hits)));
     }
     if let Some((first, last)) = ret.partial {
+        // `4:2` is the same window as `2:4` and told as that; from the end the client's order stays
+        let (first, last) = if first > 0 { (first.min(last), first.max(last)) } else { (first, last) };
         let window = cut(hits, (first, last));
         let text = if window.is_empty() { "NIL".to_owned() } else { list(&window) };
         line.push_str(&format!(" PARTIAL ({first}:{last} {text})"));

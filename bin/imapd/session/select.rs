@@ -74,6 +74,7 @@ impl Session {
         }
         match self.folder_status(&folder, items) {
             Ok(status) => {
+                self.status_enables(items);
                 let shown = self.shown(&folder);
                 self.tell_status(&shown, &status, items);
                 Answer::ok("STATUS completed")
@@ -90,10 +91,14 @@ impl Session {
         self.store.status_without_size(folder)
     }
 
-    pub(super) fn tell_status(&mut self, shown: &str, status: &Status, items: &[StatusItem]) {
+    /// RFC 7162 3.1: who asks for HIGHESTMODSEQ wants CONDSTORE.
+    pub(super) fn status_enables(&mut self, items: &[StatusItem]) {
         if items.contains(&StatusItem::HighestModSeq) {
             self.condstore();
         }
+    }
+
+    pub(super) fn tell_status(&mut self, shown: &str, status: &Status, items: &[StatusItem]) {
         let limit = self.config.imapd.append_limit.0;
         let words: Vec<String> = items.iter().map(|item| status_word(*item, status, limit)).collect();
         let out = &mut self.conn.out;
