@@ -333,3 +333,31 @@ fn no_false_alarms() {
     let out = virusscan().arg("-q").args(&files).run();
     assert!(out.out().is_empty() && out.code == Some(0), "{}", out.describe());
 }
+
+/// Every version of RAR, made here and attached to a mail.
+#[test]
+fn compressed_rar() {
+    use rars::{ArchiveVersion, Builder};
+    let dir = TempDir::new();
+    let packed = [eicar(), b" and more text around it, text around it, text around it".to_vec()].concat();
+    for version in ArchiveVersion::ALL {
+        for solid in [false, true] {
+            let mut builder = Builder::new(version).solid(solid);
+            builder.add_bytes(b"first.txt".to_vec(), b"harmless, harmless, harmless".repeat(9), None, None).unwrap();
+            builder.add_bytes(b"second.txt".to_vec(), packed.clone(), None, None).unwrap();
+            let archive = builder.to_bytes().unwrap();
+            assert!(!archive.windows(30).any(|w| w == &eicar()[..30]), "{version:?} is not compressed");
+            let path = write(dir.path(), "a.rar", &archive);
+            let out = virusscan().arg("--json").arg(&path).run();
+            let out = out.expect_code(1).out();
+            assert_eq!(field(&out, "name"), "Eicar-Test", "{version:?} {solid}");
+            assert!(field(&out, "reason").contains("second.txt"), "{version:?} {solid}: {out}");
+        }
+    }
+    let mut builder = Builder::new(ArchiveVersion::Rar50);
+    builder.add_bytes(b"a.txt".to_vec(), b"harmless, harmless, harmless".repeat(9), None, None).unwrap();
+    let archive = builder.to_bytes().unwrap();
+    virusscan().arg(write(dir.path(), "good.rar", &archive)).run().expect_code(0);
+    let cut = write(dir.path(), "cut.rar", &archive[..archive.len() - 12]);
+    virusscan().arg("--json").arg(cut).run().expect_code(3).expect_out("damaged");
+}

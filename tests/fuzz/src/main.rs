@@ -41,10 +41,19 @@ fn names() -> Vec<&'static str> {
     targets::all().map(|t| t.name).collect()
 }
 
+/// Larger files make no seeds: mutations would be few and far between.
+const SEED_MAX: u64 = 16 << 10;
+
 fn corpus(target: &Target) -> (PathBuf, Vec<Vec<u8>>) {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
-    let files = std::fs::read_dir(&dir).into_iter().flatten().flatten().filter_map(|e| std::fs::read(e.path()).ok());
-    let inputs = target.seeds.iter().map(|s| s.to_vec()).chain(files).collect();
+    let more = std::env::var_os("FUZZ_SEEDS").map(PathBuf::from);
+    let entries = [Some(dir.clone()), more].into_iter().flatten().flat_map(std::fs::read_dir).flatten().flatten();
+    let small = entries.filter(|e| e.metadata().is_ok_and(|m| m.len() < SEED_MAX));
+    let files = small.filter_map(|e| std::fs::read(e.path()).ok());
+    let mut inputs: Vec<Vec<u8>> = target.seeds.iter().map(|s| s.to_vec()).chain(files).collect();
+    if inputs.is_empty() {
+        inputs.push(Vec::new());
+    }
     (dir, inputs)
 }
 

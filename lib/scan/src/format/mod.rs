@@ -18,6 +18,7 @@ mod pdf_crypt;
 mod pdf_filter;
 pub mod pe;
 pub mod rar;
+mod rar_packed;
 pub mod rtf;
 pub mod sevenz;
 mod sevenz_coder;

@@ -1,8 +1,9 @@
 //! RAR archives, versions 1.5 to 5: names and headers, and members that are stored.
 //!
 //! Standards   the RAR 5 technical note; the RAR 4 header notes (both public)
-//! Not here    the compressed methods, whose decoder is not free: such members are unsupported, never clean
+//! Not here    compressed members (rar_packed.rs)
 
+use super::rar_packed;
 use crate::sink::{Meta, Sink, Trouble};
 
 fn u16_at(d: &[u8], at: usize) -> Option<usize> {
@@ -23,6 +24,13 @@ struct Member<'a> {
     split: bool,
 }
 
+impl Member<'_> {
+    /// Whether a decoder is needed and may help.
+    fn is_packed(&self) -> bool {
+        !self.stored && !self.encrypted && !self.split && self.size > 0
+    }
+}
+
 /// Reads the archive at the start of `data`.
 pub fn read(data: &[u8], guess: bool, sink: &mut dyn Sink) {
     let mut members = Vec::new();
@@ -31,13 +39,18 @@ pub fn read(data: &[u8], guess: bool, sink: &mut dyn Sink) {
     } else if data.starts_with(b"Rar!\x1a\x07\0") {
         version4(data, &mut members)
     } else {
-        Err((Trouble::Unsupported, "a RAR archive of a version without a reader"))
+        // before 1.5: no header of its own kind to read leniently
+        return rar_packed::read(data, guess, None, sink);
     };
     for (n, m) in members.iter().enumerate() {
         if sink.done() {
             return;
         }
         one(m, n as u64 + 1, guess, sink);
+    }
+    let packed = members.iter().filter(|m| m.is_packed()).count();
+    if packed > 0 {
+        rar_packed::read(data, guess, Some(packed), sink);
     }
     match whole {
         Err((Trouble::Damaged, _)) if guess => {}
@@ -65,8 +78,6 @@ fn one(m: &Member<'_>, position: u64, guess: bool, sink: &mut dyn Sink) {
         sink.trouble(Trouble::Encrypted, "an encrypted member of a RAR archive");
     } else if m.split {
         sink.trouble(Trouble::Partial, "a RAR member that spans volumes");
-    } else if m.size > 0 {
-        sink.trouble(Trouble::Unsupported, "a compressed member of a RAR archive");
     }
 }
 
@@ -98,7 +109,8 @@ fn version4<'a>(d: &'a [u8], out: &mut Vec<Member<'a>>) -> Done {
         }
         at = at.saturating_add(size).saturating_add(added);
     }
-    Ok(())
+    // what the last block announces must be there
+    if at > d.len() { Err(DAMAGED) } else { Ok(()) }
 }
 
 fn file4(b: &[u8], flags: usize, size: usize, packed: usize) -> Option<(Member<'_>, usize)> {
@@ -152,7 +164,7 @@ fn version5<'a>(d: &'a [u8], out: &mut Vec<Member<'a>>) -> Done {
             _ => at = end.saturating_add(added),
         }
     }
-    Ok(())
+    if at > d.len() { Err(DAMAGED) } else { Ok(()) }
 }
 
 /// Kind of a block and the length of the data behind it; files go to `out`.
@@ -237,7 +249,7 @@ mod tests {
         assert_eq!(c.members, vec![("a.exe".to_owned(), b"data".to_vec())]);
         let mut c = Collect::default();
         read(&rar4(0, 0x33, b"data"), false, &mut c);
-        assert_eq!((c.listed.len(), c.troubles[0].0), (1, Trouble::Unsupported));
+        assert_eq!((c.listed.len(), c.troubles[0].0), (1, Trouble::Damaged), "compressed, but not so");
         let mut c = Collect::default();
         read(&rar4(4, 0x30, b"data"), false, &mut c);
         assert_eq!(c.troubles[0].0, Trouble::Encrypted);
