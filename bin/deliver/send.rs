@@ -4,7 +4,7 @@
 //! Invariants  success means the queue has it (Q1)   2. Delivered-To is added, so a loop ends at its second round
 
 use penny_base::{Failure, log};
-use penny_queue::{Address, Enqueue, Envelope, Message, Param, Recipient, Sender};
+use penny_queue::{Address, Enqueue, Envelope, Line, Message, Param, Recipient, Sender};
 
 use crate::context::Context;
 use crate::fields;
@@ -22,8 +22,12 @@ pub fn forward(context: &Context, addresses: &[String]) -> Result<(), Failure> {
         }
         recipients.push(recipient);
     }
-    let envelope =
+    let mut envelope =
         Envelope { recipients, junk: None, hold: None, id: None, client_uid: None, ..context.envelope.clone() };
+    // for qrun, which may have to rewrite the sender
+    let by = Line::new(penny_queue::envelope::FORWARDED_BY).zip(Line::new(context.recipient()));
+    envelope.extra.retain(|(name, _)| name.as_str() != penny_queue::envelope::FORWARDED_BY);
+    envelope.extra.extend(by);
     let mut content = Vec::new();
     fields::write_original(context, &mut content).map_err(|e| Failure::io("read message", &e))?;
     let added = format!("Delivered-To: {}\n", context.recipient());

@@ -4,14 +4,16 @@
 //! Failures    an unknown verb or a missing argument is `TEMP`; nothing ends the service
 
 use crate::callout::{Callouts, Verdict};
-use crate::counters::Counters;
+use crate::counters::{Counters, now};
 use crate::greylist::Greylist;
+use crate::srs;
 use penny_base::Config;
 use penny_base::services::escape::{join, split};
 use penny_tables::cidr::Network;
 use penny_tables::domains::Kind;
 use penny_tables::resolve::{End, Resolver, mailbox_of};
 use penny_tables::routes::Hop;
+use penny_tables::srs::Srs;
 use penny_tables::{Tables, virt::Virtual};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -37,6 +39,7 @@ pub struct Knowledge {
     pub counters: Counters,
     pub greylist: Greylist,
     pub callouts: Callouts,
+    srs: Option<Srs>,
 }
 
 type Fields = Vec<String>;
@@ -63,6 +66,7 @@ impl Knowledge {
             counters: Counters::open(&config.paths.state.join("lookup/counters")),
             greylist: Greylist::open(&config.paths.state.join("lookup/greylist")),
             callouts: Callouts::open(&config.paths.state.join("lookup/callouts")),
+            srs: srs::open(config),
         }
     }
 
@@ -91,6 +95,7 @@ impl Knowledge {
             ["rcpt", address, _service, _ip, _login, size] => self.rcpt(address, size.parse().unwrap_or(0)),
             ["rcpt", address, ..] => self.rcpt(address, 0),
             ["expand", address] => self.expand(address),
+            ["srs", sender] => self.rewritten(sender),
             ["route", domain] => self.route(domain, ""),
             ["route", domain, sender_domain] => self.route(domain, sender_domain),
             ["access"] => ok(&[&self.tables.access.len().to_string()]),
@@ -116,7 +121,28 @@ impl Knowledge {
         }
     }
 
+    /// The sender to forward with: a stranger's becomes one of ours, all others stay.
+    fn rewritten(&self, sender: &str) -> Fields {
+        let Some((srs, (local, domain))) = self.srs.as_ref().zip(sender.rsplit_once('@')) else { return ok(&[sender]) };
+        let known = self.tables.domains.find(&domain.to_lowercase());
+        // a quoted local part would have to be quoted again; those are too rare to be worth it
+        if matches!(known, Some(Kind::Local | Kind::Alias(_))) || local.contains('"') {
+            return ok(&[sender]);
+        }
+        ok(&[&srs.forward(local, domain, now())])
+    }
+
+    /// What a rewritten sender stands for.
+    fn back(&self, address: &str) -> Option<Result<String, &'static str>> {
+        srs::back(self.srs.as_ref(), address, now())
+    }
+
     fn expand(&self, address: &str) -> Fields {
+        match self.back(address) {
+            Some(Ok(sender)) => return ok(&["remote", &sender]),
+            Some(Err(text)) => return ok(&["error", text]),
+            None => {}
+        }
         let ends = Resolver::new(&self.tables, &self.config).expand(address);
         let pairs: Vec<&str> = ends.iter().map(End::fields).flat_map(|(k, v)| [k, v]).collect();
         ok(&pairs)
@@ -125,6 +151,14 @@ impl Knowledge {
     /// What RCPT is told. `local` is a single mailbox and nothing else; `alias` is accepted from everybody and resolved
     /// by the queue; `relay` is a foreign address.
     fn rcpt(&self, address: &str, size: u64) -> Fields {
+        match self.back(address) {
+            Some(Ok(_)) => return ok(&["alias"]),
+            Some(Err(text)) => {
+                let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
+                return no(&[status, rest]);
+            }
+            None => {}
+        }
         let ends = Resolver::new(&self.tables, &self.config).expand(address);
         match ends.as_slice() {
             [End::Local(exact)] => self.local(address, exact, size),

@@ -8,6 +8,7 @@ mod callout;
 mod counters;
 mod greylist;
 mod serve;
+mod srs;
 
 use penny_base::{Config, Convention, Failure, Outcome, program};
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 use crate::terms::Terms;
 use penny_base::services::lookup::User;
 use penny_queue::active::Active;
+use penny_queue::envelope::Address;
 use penny_queue::job::Route;
 use penny_queue::journal::Target;
 use penny_queue::schedule::DestKey;
@@ -18,6 +19,8 @@ pub enum Fact {
     NoUser,
     /// Where a domain's mail goes.
     Route(Route),
+    /// The sender to forward with.
+    Sender(Address),
     /// Not now.
     Temporary(String),
 }
@@ -79,6 +82,8 @@ pub struct Job {
     pub targets: Vec<Target>,
     /// How.
     pub how: How,
+    /// Another sender than the entry's, where it is forwarded.
+    pub sender: Option<Address>,
 }
 
 /// How a job is done.

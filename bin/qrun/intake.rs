@@ -9,7 +9,7 @@ use penny_base::log;
 use penny_base::services::lookup::{Answer, User};
 use penny_queue::active::{Active, deferral, failure};
 use penny_queue::entry::{EntryError, Found, Opened, parse_cur};
-use penny_queue::envelope::{Address, Line};
+use penny_queue::envelope::{Address, FORWARDED_BY, Line};
 use penny_queue::job::{RECIPIENTS_MAX, Route};
 use penny_queue::journal::{Kind, Resolved, Target};
 use penny_queue::schedule::{DestKey, FairQueue};
@@ -353,7 +353,9 @@ impl Runner {
     pub fn answered(&mut self, question: Question, answer: Answer) {
         let (slot, expansion) = match &question {
             Question::Expand { slot, .. } => (*slot, true),
-            Question::User { slot, .. } | Question::Route { slot, .. } => (*slot, false),
+            Question::User { slot, .. } | Question::Route { slot, .. } | Question::Sender { slot, .. } => {
+                (*slot, false)
+            }
         };
         let Some(entry) = self.entries.get_mut(&slot) else { return };
         entry.awaiting = entry.awaiting.saturating_sub(1);
@@ -368,6 +370,14 @@ impl Runner {
                     Answer::Temp(why) => Fact::Temporary(why),
                 };
                 entry.facts.insert(address, fact);
+            }
+            Question::Sender { address, .. } => {
+                let told = match answer {
+                    Answer::Ok(fields) => fields.first().and_then(|f| Address::new(f.as_str())),
+                    Answer::No(_) | Answer::Temp(_) => None,
+                };
+                let fact = told.map_or(Fact::Temporary("no sender to forward with".into()), Fact::Sender);
+                entry.facts.insert(sender_key(&address), fact);
             }
             Question::Route { domain, .. } => {
                 let fact = match answer {
@@ -389,6 +399,7 @@ impl Runner {
     fn ask_facts(&mut self, slot: u64) {
         let Some(entry) = self.entries.get_mut(&slot) else { return };
         let mut questions = BTreeMap::new();
+        let rewrites = !self.config.queue.srs_domain.is_empty();
         let from = entry.active.envelope().sender.address.domain();
         for target in entry.active.open_targets() {
             let Some(resolved) = entry.active.resolved(target) else { continue };
@@ -401,6 +412,11 @@ impl Runner {
                     let domain = Address::new(value).map(|a| a.domain()).unwrap_or_default();
                     let question = Question::Route { slot, domain: domain.clone(), from: from.clone() };
                     questions.insert(route_key(&domain), question);
+                    let address = entry.active.envelope().sender.address.as_str();
+                    if rewrites && !address.is_empty() && is_forward(entry, target, value) {
+                        let question = Question::Sender { slot, address: address.to_owned() };
+                        questions.insert(sender_key(address), question);
+                    }
                 }
                 Kind::Pipe | Kind::File | Kind::Error => {}
             }
@@ -419,12 +435,16 @@ impl Runner {
             return self.round_over(slot);
         }
         let time = now();
-        let mut remote: BTreeMap<(String, String), (Route, Vec<Target>)> = BTreeMap::new();
+        type Key = (String, String, Option<String>);
+        let mut remote: BTreeMap<Key, (Route, Option<Address>, Vec<Target>)> = BTreeMap::new();
+        let rewrites = !self.config.queue.srs_domain.is_empty();
         let mut jobs = Vec::new();
         for target in entry.active.open_targets() {
             let Some(resolved) = entry.active.resolved(target).cloned() else { continue };
             match place(entry, &resolved) {
-                Place::Local(dest, how) => jobs.push((dest, Job { slot, targets: vec![target], how })),
+                Place::Local(dest, how) => {
+                    jobs.push((dest, Job { slot, targets: vec![target], how, sender: None }));
+                }
                 Place::Remote(domain, route) => {
                     // by MX, a job is for one domain; a fixed hop takes all domains together
                     let domain = if matches!(route, Route::Mx(_)) { domain } else { String::new() };
@@ -434,21 +454,31 @@ impl Runner {
                             continue;
                         }
                     }
+                    let forwarded = rewrites && is_forward(entry, target, resolved.value.as_str());
+                    let sender = match forwarding_sender(entry).filter(|_| forwarded) {
+                        Some(Err(why)) => {
+                            entry.active.record(target, deferral(time, "4.3.0", &why));
+                            continue;
+                        }
+                        Some(Ok(sender)) => Some(sender),
+                        None => None,
+                    };
                     let dest = route.destination(&domain);
-                    remote.entry((dest, domain)).or_insert_with(|| (route, Vec::new())).1.push(target);
+                    let key = (dest, domain, sender.as_ref().map(ToString::to_string));
+                    remote.entry(key).or_insert_with(|| (route, sender, Vec::new())).2.push(target);
                 }
                 Place::Later(why) => note(entry, target, deferral(time, "4.3.0", &why)),
                 Place::Never(status, why) => note(entry, target, failure(time, &status, &why)),
             }
         }
-        for ((dest, _), (route, targets)) in remote {
+        for ((dest, ..), (route, sender, targets)) in remote {
             let key = DestKey::Remote(self.sites.of(&dest));
             if let Some(hop) = route.hop().filter(|h| h.connections > 0 || h.rate.is_some()) {
                 self.plan.shape(&key, hop.connections, hop.rate, time);
             }
             for chunk in chunks(entry, &targets) {
                 let how = How::Remote(route.clone(), dest.clone());
-                jobs.push((key.clone(), Job { slot, targets: chunk, how }));
+                jobs.push((key.clone(), Job { slot, targets: chunk, how, sender: sender.clone() }));
             }
         }
         entry.facts.clear();
@@ -533,6 +563,29 @@ impl Runner {
 
 fn route_key(domain: &str) -> String {
     format!("@{domain}")
+}
+
+fn sender_key(address: &str) -> String {
+    format!("<{address}>")
+}
+
+/// Whether a target is mail passed on in the name of a stranger: by `deliver`, which says so in the envelope, or by an
+/// alias of ours that leads to another domain.
+fn is_forward(entry: &Entry, target: Target, to: &str) -> bool {
+    let passed_on = entry.active.envelope().extra.iter().any(|(name, _)| name.as_str() == FORWARDED_BY);
+    let domain = |text: &str| Address::new(text).map(|a| a.domain()).unwrap_or_default();
+    passed_on || entry.active.recipient(target).is_some_and(|r| r.address.domain() != domain(to))
+}
+
+/// The sender of forwarded mail; `None` where it stays, an error where lookup did not say.
+fn forwarding_sender(entry: &Entry) -> Option<Result<Address, String>> {
+    let own = &entry.active.envelope().sender.address;
+    match entry.facts.get(&sender_key(own.as_str()))? {
+        Fact::Sender(address) if address == own => None,
+        Fact::Sender(address) => Some(Ok(address.clone())),
+        Fact::Temporary(why) => Some(Err(why.clone())),
+        _ => None,
+    }
 }
 
 /// Records what a recipient became.

@@ -116,7 +116,10 @@ impl Runner {
         let file = self.open_message(running.job.slot)?;
         let entry = self.entries.get(&running.job.slot).ok_or(io::ErrorKind::NotFound)?;
         let number = self.workers.next_job;
-        let envelope = entry.active.job_envelope(&running.job.targets);
+        let mut envelope = entry.active.job_envelope(&running.job.targets);
+        if let Some(sender) = &running.job.sender {
+            envelope.sender.address = sender.clone();
+        }
         let count = envelope.recipients.len();
         let job = job::Job { number, route: route.clone(), envelope };
         let packet = job.encode().ok_or_else(|| io::Error::other("the job does not fit a packet"))?;

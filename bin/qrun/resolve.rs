@@ -51,12 +51,20 @@ pub enum Question {
         /// The sender's domain, which some routes ask for.
         from: String,
     },
+    /// With which sender mail is forwarded.
+    Sender {
+        /// The entry.
+        slot: u64,
+        /// The sender.
+        address: String,
+    },
 }
 
 impl Question {
     fn line(&self) -> String {
         let mut line = match self {
             Question::Expand { address, .. } => join(&["expand", address]),
+            Question::Sender { address, .. } => join(&["srs", address]),
             Question::User { address, .. } => join(&["user", address]),
             Question::Route { domain, from, .. } => join(&["route", domain, from]),
         };

@@ -20,6 +20,9 @@ pub use parse::{BLOCK_MAX, LINE_MAX, ParseError, RECIPIENTS_MAX, find_end};
 
 use std::fmt;
 
+/// Name of the line with which `deliver` says that it passes a message on, and for whom.
+pub const FORWARDED_BY: &str = "x-forwarded-by";
+
 /// Version this code writes and reads (the first line of a block).
 pub const VERSION: u32 = 1;
 

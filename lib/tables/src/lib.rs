@@ -9,6 +9,7 @@
 //! | [`routes`] | `routes` | Postfix transport(5) |
 //! | [`access`] | `access` | kind, pattern, action |
 //! | [`resolve`] | all of them | what an address ends in |
+//! | [`srs`] | none | rewritten senders, signed |
 //! | [`edit`] | all of them | one entry changed, the rest left as written |
 //! | [`apps`] | `app-passwords` | login, device, hash, date |
 //!
@@ -26,6 +27,7 @@ pub mod lines;
 pub mod resolve;
 pub mod routes;
 pub mod set;
+pub mod srs;
 pub mod users;
 pub mod virt;
 

@@ -290,6 +290,9 @@ section! {
         postmaster: String = String::new();
         /// Start with every entry held.
         start_held: bool = false;
+        /// Domain of rewritten senders of forwarded mail (SRS); a local domain of its own, or one whose mail comes here.
+        /// Empty rewrites none.
+        srs_domain: String = String::new();
     }
 }
 
