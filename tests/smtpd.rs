@@ -145,7 +145,7 @@ fn filters_judge_before_the_commit() {
         mute@*) exit 100 ;;\n\
         odd@*) echo 'no field here' ;;\n\
         inject@*) printf 'X-A: b\\n\\nbody' ;;\n\
-        slow@*) sleep 20 ;;\n\
+        slow@*) sleep 200 ;;\n\
         *) exit 70 ;;\nesac\n";
     let command = Instance::script(dir.path(), "check", script);
     let rewrite = Instance::script(
@@ -155,7 +155,7 @@ fn filters_judge_before_the_commit() {
     );
     own(dir.path());
     let config = format!(
-        "[[filter]]\nname = \"check\"\ncommand = [\"{command}\"]\ntimeout = \"2s\"\nexcept = [\"bob@here.example\"]\n\
+        "[[filter]]\nname = \"check\"\ncommand = [\"{command}\"]\ntimeout = \"8s\"\nexcept = [\"bob@here.example\"]\n\
          [[filter]]\nname = \"rewrite\"\ncommand = [\"{rewrite}\"]\nrewrite = true\nexcept = [\"@here.example\"]\nservices = [\"mx\"]\n"
     );
     let instance = Instance::usual(&config);
@@ -210,6 +210,53 @@ fn lmtp_delivers_before_it_replies() {
     assert!(queued.len() == 1 && queued[0].contains("recipient: <info@here.example>\n"), "{queued:?}");
     // SMTP's greeting is not LMTP's
     assert_eq!(codes(&instance.smtpd("lmtp").stdin(all(&[GREETING])).run()), "220 500 221");
+}
+
+/// In LMTP each recipient has the verdict of its own filters; junk goes to the Junk folder of who has the filter.
+#[test]
+fn lmtp_filters_judge_for_each_recipient() {
+    let dir = penny_testkit::TempDir::new();
+    let script = "#!/bin/sh\ncat >/dev/null\ncase $SENDER in bad@*) echo '5.7.1 not wanted'; exit 100 ;; esac\n\
+                  echo 'X-Seen: yes'; exit 99\n";
+    let command = Instance::script(dir.path(), "check", script);
+    own(dir.path());
+    let filter = format!("[[filter]]\nname = \"check\"\ncommand = [\"{command}\"]\nexcept = [\"bob@here.example\"]\n");
+    let instance = Instance::usual(&filter);
+    let send = |sender: &str| {
+        let envelope =
+            format!("MAIL FROM:<{sender}@far.example>\r\nRCPT TO:<ann@here.example>\r\nRCPT TO:<bob@here.example>\r\n");
+        codes(&instance.smtpd("lmtp").stdin(all(&["LHLO x\r\n", &envelope, MESSAGE])).run())
+    };
+    assert_eq!(send("bad"), "220 250 250 250 250 354 554 250 221");
+    assert_eq!((instance.mailbox("ann/Maildir").len(), instance.mailbox("bob/Maildir").len()), (0, 1));
+    assert_eq!(send("junk"), "220 250 250 250 250 354 250 250 221");
+    assert_eq!((instance.mailbox("ann/Maildir").len(), instance.mailbox("bob/Maildir").len()), (0, 2));
+    assert_eq!(instance.mailbox("ann/Maildir/.Junk").len(), 1);
+}
+
+/// What users send is checked too: a virus is refused, a clean message is signed by the next filter.
+#[test]
+fn submitted_mail_is_scanned_and_signed() {
+    let dir = penny_testkit::TempDir::new();
+    let sign = Instance::script(dir.path(), "sign", "#!/bin/sh\ncat >/dev/null\necho \"X-Signed-For: $AUTH_USER\"\n");
+    own(dir.path());
+    let instance = Instance::usual(&format!(
+        "[[filter]]\nname = \"virusscan\"\ncommand = [\"virusscan\"]\nservices = [\"submission\"]\n\
+         [[filter]]\nname = \"sign\"\ncommand = [\"{sign}\"]\nsign = true\nservices = [\"submission\"]\n"
+    ));
+    let eicar = concat!("X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*");
+    let login = format!("AUTH PLAIN {}\r\n", base64_encode(b"\0ann@here.example\0secret"));
+    let send = |body: &str| {
+        let message = format!("DATA\r\nFrom: ann@here.example\r\nSubject: x\r\n\r\n{body}\r\n.\r\n");
+        let own = "MAIL FROM:<ann@here.example>\r\nRCPT TO:<x@elsewhere.example>\r\n";
+        instance.smtpd("submission").stdin(all(&[GREETING, &login, own, &message])).run()
+    };
+    let output = send(eicar);
+    assert_eq!(codes(&output), "220 250 235 250 250 354 554 221", "{}", output.describe());
+    let output = send("clean");
+    assert_eq!(codes(&output), "220 250 235 250 250 354 250 221", "{}", output.describe());
+    let queued = instance.queued();
+    assert!(queued.len() == 1 && queued[0].contains("\nX-Signed-For: ann@here.example\n"), "{queued:?}");
 }
 
 #[test]

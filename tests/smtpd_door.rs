@@ -69,6 +69,41 @@ fn rates_hold_across_connections() {
     assert!(output.err().contains("rule=rate-messages"));
 }
 
+/// A login is counted wherever it comes from, an IPv6 client as its network; counts outlive the service.
+#[test]
+fn rates_are_for_logins_and_networks() {
+    let instance = Instance::usual("[smtpd]\nrate_messages = 2\nresolve_clients = false\n");
+    let from = |ip: &str| {
+        let run = instance.stranger("mx").env("TCPREMOTEIP", ip);
+        codes(&run.stdin("EHLO x\r\nMAIL FROM:<a@far.example>\r\nQUIT\r\n").run())
+    };
+    assert_eq!(from("2001:db8::1"), "220 250 250 221");
+    assert_eq!(from("2001:db8::ffff:2"), "220 250 250 221");
+    assert_eq!(from("2001:db8::3"), "220 250 450 221");
+    assert_eq!(from("2001:db8:0:1::1"), "220 250 250 221");
+    let login = |ip: &str| {
+        let auth = "AUTH PLAIN AGFubkBoZXJlLmV4YW1wbGUAc2VjcmV0\r\n";
+        let run = instance.stranger("submission").env("TCPREMOTEIP", ip).env("SSL_PROTOCOL", "TLSv1.3");
+        codes(&run.stdin(format!("EHLO x\r\n{auth}MAIL FROM:<ann@here.example>\r\nQUIT\r\n")).run())
+    };
+    assert_eq!(login("192.0.2.1"), "220 250 235 250 221");
+    assert_eq!(login("192.0.2.2"), "220 250 235 250 221");
+    assert_eq!(login("192.0.2.3"), "220 250 235 450 221");
+}
+
+/// From half of max_errors on, each error costs the client time.
+#[test]
+fn errors_cost_time() {
+    let instance = Instance::usual("[smtpd]\nmax_errors = 6\ntarpit = \"1s\"\nresolve_clients = false\n");
+    let time = |errors: usize| {
+        let start = std::time::Instant::now();
+        play(&instance, &"NONSENSE\r\n".repeat(errors));
+        start.elapsed().as_secs()
+    };
+    // the third, fourth and fifth wait
+    assert!(time(5) >= 3);
+}
+
 const ZONE: &str = "\
 7.2.0.192.in-addr.arpa. PTR mail.far.example.
 mail.far.example. A 192.0.2.7
@@ -230,6 +265,29 @@ fn policy_servers_are_asked_at_rcpt() {
     let queued = instance.queued();
     assert!(queued.iter().any(|e| e.contains("\n\nX-Policy: seen\nReceived: ")), "{queued:?}");
     assert!(queued.iter().any(|e| e.contains("\nhold: look at it\n")), "{queued:?}");
+}
+
+/// The same over a unix socket.
+#[test]
+fn policy_servers_have_unix_sockets_too() {
+    let dir = penny_testkit::TempDir::new();
+    let path = dir.join("policy");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    smtpfake::instance::own(dir.path());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut writer = stream.try_clone().unwrap();
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if line.is_empty() {
+                    let _ = writer.write_all(b"action=550 5.7.9 by socket\n\n");
+                }
+            }
+        }
+    });
+    let keys = format!("[smtpd]\npolicy = [\"unix:{}\"]\nresolve_clients = false\n", path.display());
+    let (code, output) = rcpt(&Instance::usual(&keys));
+    assert_eq!(code, "550", "{}", output.describe());
+    output.expect_out("550 5.7.9 by socket");
 }
 
 #[test]

@@ -162,6 +162,9 @@ impl Server {
                         let text = exchange.token_refused();
                         let _ = self.challenge(&text)?;
                     }
+                    // RFC 7628 3.1: who the client says it is has to be whom the token is for
+                    let claimed = Some(user.as_str()).filter(|claimed| !claimed.is_empty());
+                    let result = self.authorised(result, claimed);
                     (user, result.map(|found| (found, Vec::new())))
                 }
                 Next::Done { authzid, user, data } => {
