@@ -210,6 +210,22 @@ fn quota_defers_or_refuses_and_leaves_nothing() {
 }
 
 #[test]
+fn a_filling_mailbox_is_warned_of_once() {
+    let h = Home::new();
+    let script = h.dir.script("warn", "#!/bin/sh\necho \"$1 $USER\" >>\"$HOME/warnings\"\nexit 3\n");
+    let config = format!(
+        "[mail]\nquota_warning = \"{}\"\nquota_warning_at = [50, 90]\n[ids]\nlandlock = \"optional\"\n",
+        script.display()
+    );
+    h.dir.write("p.toml", config);
+    for _ in 0..10 {
+        h.job(MESSAGE, "joe@example.net", "").env("PENNYPOST_QUOTA_MESSAGES", "10").run().expect_code(0);
+    }
+    let told = std::fs::read_to_string(h.home().join("warnings")).unwrap();
+    assert_eq!(told, "50 joe@example.net\n90 joe@example.net\n");
+}
+
+#[test]
 fn forward_file_runs_programs_and_files() {
     let h = Home::new();
     let out = h.home().join("out");

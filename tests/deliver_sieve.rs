@@ -237,6 +237,26 @@ fn duplicates_are_dropped() {
     assert_eq!(h.count(""), 2);
 }
 
+/// What IMAP's SETMETADATA wrote.
+#[test]
+fn annotations_of_folders_decide() {
+    let h = Home::new(
+        "require [\"fileinto\", \"mboxmetadata\", \"servermetadata\"];\n\
+         if allof(metadata :is \"Work\" \"/private/Filing\" \"yes\", servermetadataexists \"/private/on\",\n\
+         not metadataexists \"Work\" \"/private/none\") { fileinto \"Work\"; }",
+    );
+    h.dir.maildir("home/Maildir");
+    h.dir.maildir("home/Maildir/.Work");
+    h.dir.write("home/Maildir/.Work/pennypost-metadata", "/private/filing\tyes\n");
+    h.dir.write("home/Maildir/pennypost-metadata-server", "/private/on\t\n");
+    if h.root {
+        own(&h.dir.join("home"));
+    }
+    h.deliver(MESSAGE).expect_code(0).expect_out("delivered to Work");
+    std::fs::remove_file(h.dir.join("home/Maildir/pennypost-metadata-server")).unwrap();
+    h.deliver(MESSAGE).expect_code(0).expect_out("delivered to INBOX");
+}
+
 #[test]
 fn a_list_of_the_users_is_redirected_to() {
     let h = Home::new("require [\"extlists\", \"copy\"]; redirect :copy :list \"friends\";");

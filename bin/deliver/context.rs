@@ -225,7 +225,9 @@ fn hand_envelope(options: &Options, owner: &Owner, mail: &Mail) -> Result<Envelo
 fn confine(context: &Context) -> Result<(), Failure> {
     let deliver = &context.config.deliver;
     let global = context.config.paths.tables.join("sieve");
-    let paths = [&deliver.sieve_before, &deliver.sieve_after, &deliver.sieve_programs, &global].map(PathBuf::as_path);
+    let warning = &context.config.mail.quota_warning;
+    let paths = [&deliver.sieve_before, &deliver.sieve_after, &deliver.sieve_programs, &global, warning];
+    let paths = paths.map(PathBuf::as_path);
     context.owner.confine(&context.config, &paths)
 }
 

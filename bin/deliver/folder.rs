@@ -137,6 +137,7 @@ fn with_keywords(context: &Context, name: &str, filing: &Filing<'_>) -> Result<(
     let mut delivery = mailbox.begin_append().map_err(fail)?;
     write_message(context, &mut delivery, filing)?;
     let prepared = delivery.finish().map_err(fail)?;
+    let size = prepared.size();
     let (system, keywords): (Vec<_>, Vec<_>) = filing.flags.iter().cloned().partition(|f| f.starts_with('\\'));
     let set = FlagSet { flags: system_flags(&system), keywords };
     mailbox.append(vec![(prepared, set)]).map_err(fail)?;
@@ -146,6 +147,7 @@ fn with_keywords(context: &Context, name: &str, filing: &Filing<'_>) -> Result<(
         &[("user", &context.owner.user), ("to", &context.recipient()), ("folder", &name)],
     );
     report(context, store.quota());
+    crate::warn::passed(context, store.quota(), (size, 1));
     Ok(())
 }
 
@@ -168,6 +170,7 @@ fn store(context: &Context, root: &Maildir, dir: &Maildir, filing: &Filing<'_>) 
         log::warning("quota", context.id(), &[("user", &context.owner.user), ("why", &e)]);
     }
     report(context, &quota);
+    crate::warn::passed(context, &quota, (stored, 1));
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod safe;
 mod send;
 mod sieve;
 mod steps;
+mod warn;
 mod watchdog;
 
 use penny_base::{Convention, program as skeleton};

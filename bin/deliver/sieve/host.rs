@@ -60,6 +60,19 @@ impl Host for World<'_> {
         folder::exists(self.context, name)
     }
 
+    /// RFC 5490 3.2 and 4: an empty annotation is one.
+    fn metadata(&self, mailbox: Option<&str>, name: &str) -> Option<String> {
+        let store = Store::open(&self.context.owner.maildir, StoreOptions::default()).ok()?;
+        let annotations = match mailbox {
+            None => store.server_annotations(),
+            Some(mailbox) => {
+                let folder = folder::folder_name(self.context, mailbox).ok()?;
+                store.annotations(&folder).ok()?
+            }
+        };
+        annotations.get(name).ok()?.map(|v| String::from_utf8_lossy(&v).into_owned())
+    }
+
     fn special_use(&self, mailbox: Option<&str>, flag: &str) -> bool {
         let known = special_folder(self.context, flag);
         known.is_some_and(|k| mailbox.is_none_or(|m| m == k))

@@ -169,6 +169,10 @@ section! {
         quota_messages: u32 = 0;
         /// Over quota is a permanent failure (5.2.2) instead of a temporary one (4.2.2).
         quota_permanent: bool = false;
+        /// Program that warns a user whose mailbox fills: called as the user with the percentage that was passed; empty is none.
+        quota_warning: PathBuf = PathBuf::new();
+        /// Percentages of the quota whose passing is told.
+        quota_warning_at: Vec<u32> = vec![80, 95];
     }
 }
 

@@ -115,6 +115,20 @@ impl Setting for Vec<String> {
     }
 }
 
+/// Numbers, bare or as strings.
+impl Setting for Vec<u32> {
+    fn read(raw: &Raw) -> Result<Vec<u32>, String> {
+        let wrong = || "expected an array of numbers".to_string();
+        match raw {
+            Raw::List(l) => l.iter().map(|n| n.parse().map_err(|_| wrong())).collect(),
+            _ => Err(wrong()),
+        }
+    }
+    fn raw(&self) -> Raw {
+        Raw::List(self.iter().map(u32::to_string).collect())
+    }
+}
+
 /// Reads a number with a unit, or a bare number.
 fn with_unit(raw: &Raw, units: &[(&str, u64)], expected: &str) -> Result<u64, String> {
     let wrong = || format!("expected {expected}");
