@@ -345,6 +345,27 @@ fn the_time_limit_is_our_own() {
     assert!(start.elapsed().as_secs() < 10);
 }
 
+/// The limit of the whole delivery: its program dies with it, whatever is being waited for.
+#[test]
+fn the_limit_of_the_delivery_ends_its_program_too() {
+    let h = Home::new();
+    h.file(".forward", "|echo $$ >pid; exec sleep 300\n");
+    h.own();
+    let out = h.job_with(MESSAGE, "joe@example.net", "-t 1").run();
+    out.expect_code(75);
+    assert!(out.out().starts_with("4.4.7 "), "{}", out.out());
+    let pid = std::fs::read_to_string(h.home().join("pid")).expect("the program ran");
+    let gone = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap_or_default();
+        status.is_empty() || status.contains("State:\tZ")
+    };
+    let start = std::time::Instant::now();
+    while !gone() {
+        assert!(start.elapsed().as_secs() < 60, "the program lives on");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn root_is_refused() {
     let h = Home::new();

@@ -74,7 +74,7 @@ impl Context {
 pub fn prepare(options: Options) -> Result<Context, Failure> {
     let owner = owner(&options)?;
     let limit = options.limit.unwrap_or_else(|| options.config.queue.delivery_timeout.0.saturating_sub(10).max(5));
-    watchdog::start(limit);
+    watchdog::start(limit)?;
     let maildir_tmp = owner.maildir.join("tmp");
     let (mail, envelope) = if options.job {
         (Mail::at_offset()?, job_envelope()?)

@@ -9,6 +9,7 @@ use penny_base::{Failure, Kind};
 use penny_mime::Fields;
 
 use crate::context::Context;
+use crate::mail::buffer_size;
 
 /// `Return-Path: <...>` and `Delivered-To: ...`, LF line ends.
 pub fn added(context: &Context) -> String {
@@ -46,7 +47,7 @@ pub fn write_original(context: &Context, out: &mut impl Write) -> io::Result<()>
     }
     out.write_all(header.get(from..).unwrap_or_default())?;
     let mut body = context.mail.body();
-    let mut chunk = vec![0; 64 * 1024];
+    let mut chunk = vec![0; buffer_size(context.mail.body_size(), 64)];
     loop {
         match body.read(&mut chunk)? {
             0 => return Ok(()),

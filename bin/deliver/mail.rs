@@ -72,7 +72,7 @@ impl Mail {
     }
 
     fn read_header(&mut self) -> io::Result<()> {
-        self.header = header_of(self.reader().take(HEADER_MAX))?;
+        self.header = header_of(self.reader().take(HEADER_MAX), buffer_size(self.size(), 16))?;
         Ok(())
     }
 
@@ -96,6 +96,11 @@ impl Mail {
         self.reader_from(self.header.len() as u64)
     }
 
+    /// Octets of what follows the header.
+    pub fn body_size(&self) -> u64 {
+        self.size().saturating_sub(self.header.len() as u64)
+    }
+
     fn reader_from(&self, skip: u64) -> Reader<'_> {
         Reader { file: &self.file, at: self.start + skip, end: self.end }
     }
@@ -108,10 +113,15 @@ impl Mail {
     }
 }
 
+/// A buffer for `octets`, at most `kib`: in a process that lives for one message each page of it costs a page fault.
+pub fn buffer_size(octets: u64, kib: usize) -> usize {
+    usize::try_from(octets).unwrap_or(usize::MAX).clamp(512, kib * 1024)
+}
+
 /// Everything up to and with the first empty line.
-fn header_of(mut reader: impl Read) -> io::Result<Vec<u8>> {
+fn header_of(mut reader: impl Read, at_once: usize) -> io::Result<Vec<u8>> {
     let mut header = Vec::new();
-    let mut chunk = vec![0; 16 * 1024];
+    let mut chunk = vec![0; at_once];
     let mut seen = 0;
     loop {
         let n = reader.read(&mut chunk)?;

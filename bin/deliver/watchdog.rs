@@ -3,25 +3,15 @@
 //! Invariants  at the limit the running program's group is killed and the process ends with 75; what was not yet reported may be delivered
 //!             again, never lost
 
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::Duration;
-
-static CHILD: AtomicI32 = AtomicI32::new(0);
+use penny_base::Failure;
 
 /// Starts the clock.
-pub fn start(seconds: u64) {
-    std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(seconds));
-        let child = CHILD.load(Ordering::SeqCst);
-        if child > 0 {
-            penny_sys::process::kill_group(child, 9);
-        }
-        crate::outcome::say("4.4.7 delivery took too long");
-        std::process::exit(75);
-    });
+pub fn start(seconds: u64) -> Result<(), Failure> {
+    let started = penny_sys::watchdog::start(seconds, "4.4.7 delivery took too long\n", 75);
+    started.map_err(|e| Failure::io("time limit", &e))
 }
 
 /// Names the group to kill; 0 for none.
 pub fn child(pid: i32) {
-    CHILD.store(pid, Ordering::SeqCst);
+    penny_sys::watchdog::group(pid);
 }

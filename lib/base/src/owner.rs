@@ -59,10 +59,10 @@ impl Owner {
         if self.shell_ok {
             return Ok(());
         }
-        let system = ["/usr", "/lib", "/lib64", "/bin", "/etc/localtime"].map(Path::new);
         let run = config.paths.run.as_path();
-        let all = system.iter().copied().chain([run]).chain(readable.iter().copied());
-        let all: Vec<&Path> = all.filter(|p| p.is_absolute() && p.exists()).collect();
+        let all = confine::system_paths().into_iter().chain([run]).chain(readable.iter().copied());
+        // one that is not there is passed over when the rule is made
+        let all: Vec<&Path> = all.filter(|p| p.is_absolute()).collect();
         match confine::paths_only(&[existing(&self.home), existing(&self.maildir)], &all) {
             Ok(Confined::Yes) => Ok(()),
             Ok(Confined::Unsupported) => self.unconfined(config),

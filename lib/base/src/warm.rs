@@ -9,7 +9,8 @@
 //!                these packets, and the configuration anew when its file has changed   3. a copy that crashes costs the
 //!                waiting process its place: the next one has another memory layout   4. a program that was installed anew is
 //!                started anew
-//! Failures    no answer: the waiting process is ended and the start has failed; none waiting: an exec, as without all this
+//! Failures    no answer: the start has failed and the waiting process is given up (a copy that comes late finds the socket
+//!             closed and ends); none waiting: an exec, as without all this
 //! Trust       the packets come from the parent over a pair nobody else has
 
 use crate::{Config, Failure};
@@ -113,10 +114,9 @@ impl Kind {
     }
 }
 
-/// A waiting process.
+/// A waiting process. It ends when this is dropped, for then its socket does; whoever reaps our children meets its end.
 struct Waiting {
     channel: OwnedFd,
-    pid: i32,
 }
 
 /// The waiting processes of a parent.
@@ -158,13 +158,6 @@ impl Kept {
     }
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        // its end comes to whoever reaps our children
-        penny_sys::process::kill(self.pid, 9);
-    }
-}
-
 impl Waiting {
     fn begin(program: &Program<'_>) -> io::Result<Waiting> {
         let (channel, theirs) = net::packet_pair()?;
@@ -180,8 +173,8 @@ impl Waiting {
         first.environment = inherited.cloned().collect();
         first = first.env(VARIABLE, "3");
         first.descriptors = vec![null.as_fd(), null.as_fd(), stderr.as_fd(), theirs.as_fd()];
-        let pid = first.start()?;
-        Ok(Waiting { channel, pid })
+        first.start()?;
+        Ok(Waiting { channel })
     }
 
     /// `None` when nobody waits any more.

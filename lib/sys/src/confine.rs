@@ -99,10 +99,18 @@ pub fn paths_only(writable: &[&Path], readable: &[&Path]) -> io::Result<Confined
     Ok(Confined::Yes)
 }
 
+/// What any program needs to read and execute. /lib and /bin that are links lead below /usr, which is there already.
+pub fn system_paths() -> Vec<&'static Path> {
+    let below_usr = |p: &&Path| std::fs::read_link(p).is_ok_and(|to| to.starts_with("usr") || to.starts_with("/usr"));
+    let mut all: Vec<&Path> = ["/lib", "/lib64", "/bin"].map(Path::new).into_iter().filter(|p| !below_usr(p)).collect();
+    all.extend(["/usr", "/etc/localtime"].map(Path::new));
+    all
+}
+
 /// Confines a session or delivery of a shared uid to one user's home: only files below it can be opened or made;
 /// the system's libraries and time zones stay readable.
 pub fn home_only(home: &Path, extra_readable: &[&Path]) -> io::Result<Confined> {
-    let mut readable: Vec<&Path> = ["/usr", "/lib", "/lib64", "/bin", "/etc/localtime"].map(Path::new).to_vec();
+    let mut readable = system_paths();
     readable.extend(extra_readable);
     paths_only(&[home], &readable)
 }

@@ -106,7 +106,8 @@ impl Ruleset {
     fn allow(self, path: &Path, access: u64) -> io::Result<Ruleset> {
         let open = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_CLOEXEC).open(path);
         let file = match open {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(self),
+            // not there, or not ours to reach: no rule is needed to keep it closed
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => return Ok(self),
             other => other?,
         };
         let access = if file.metadata()?.is_dir() { access } else { access & (READ_FILE | WRITE_FILE | EXECUTE) };

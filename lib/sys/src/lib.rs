@@ -20,3 +20,4 @@ pub mod random;
 pub mod seccomp;
 pub mod time;
 pub mod warm;
+pub mod watchdog;
