@@ -1,6 +1,7 @@
 # make run       build, start a private server on loopback, send and read real mail, stay until Ctrl-C (ONCE=1: leave)
 # make test      everything: unit, black box, dialogues, interop
 # make check     format, lints, man pages, scripts/check-*, tests
+# make deb       Debian packages in dist/; make tarball: one archive for systems without packages
 # make install   DESTDIR= prefix=/usr/local
 
 prefix = /usr/local
@@ -19,7 +20,7 @@ GLIBC = listen tlsd spawn lookup checkauth remote mailauth dkimsign maildirctl p
 STATIC = enqueue qrun bounce smtpd deliver sieve imapd pop3d sieved spamcheck virusscan milter sendmail qctl
 COMMANDS = sendmail qctl maildirctl pennypost sieve spamcheck virusscan mailauth dkimsign milter enqueue deliver
 
-.PHONY: all run check test fuzz bench install uninstall clean lint
+.PHONY: all run check test fuzz bench install uninstall deb tarball clean lint
 
 all:
 	@scripts/build '$(CARGO)' '$(TARGET)' '$(MUSL)' '$(GLIBC)' '$(STATIC)'
@@ -52,6 +53,12 @@ install: all
 
 uninstall:
 	@scripts/install --remove '$(DESTDIR)' '$(prefix)' '$(bindir)' '$(libexecdir)' '$(mandir)' '$(sysconfdir)' '$(BIN)' '$(GLIBC) $(STATIC)' '$(COMMANDS)'
+
+deb: all
+	@scripts/deb --from '$(BIN)' dist
+
+tarball: all
+	@FROM='$(BIN)' PROGRAMS='$(GLIBC) $(STATIC)' COMMANDS='$(COMMANDS)' scripts/tarball dist
 
 clean:
 	$(CARGO) clean

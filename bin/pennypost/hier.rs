@@ -1,9 +1,55 @@
 //! etc/hier: which places an installation has, with owner, group and mode. Made by setup, compared by check.
 
-use penny_base::{Config, Failure};
+use crate::setup::plan::Plan;
+use penny_base::{Config, Failure, Outcome};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const TABLE: &str = include_str!("../../etc/hier");
+
+/// `pennypost hier`: compares, or with `make` makes accounts and places (the package's maintainer scripts, boot scripts
+/// of systems without tmpfiles). Exit 78 when something is not as it should be.
+pub fn run(file: &Path, make: bool) -> Result<Outcome, Failure> {
+    let config = Config::load(Some(file))?;
+    if make {
+        let mut plan = Plan::new(false);
+        if penny_sys::ids::is_root() {
+            crate::setup::accounts::make(&mut plan, &config)?;
+        }
+        crate::setup::directories(&mut plan, &config)?;
+        return Ok(Outcome::Done);
+    }
+    let wrong = wrong(&config)?;
+    wrong.iter().try_for_each(|w| crate::table::say(w).map(drop))?;
+    Ok(if wrong.is_empty() { Outcome::Done } else { Outcome::Code(78) })
+}
+
+/// What is not as etc/hier says; a file that is not there yet is no mistake.
+pub fn wrong(config: &Config) -> Result<Vec<String>, Failure> {
+    Ok(places(config)?.iter().filter_map(complaint).collect())
+}
+
+fn complaint(place: &Place) -> Option<String> {
+    let shown = place.path.display();
+    let meta = match std::fs::metadata(&place.path) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == ErrorKind::NotFound && !place.is_dir => return None,
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => return None,
+        Err(e) => return Some(format!("{shown}: {e}")),
+    };
+    let (mode, owner) = (meta.mode() & 0o7777, (meta.uid(), meta.gid()));
+    if meta.is_dir() != place.is_dir {
+        return Some(format!("{shown}: is {}a directory", if place.is_dir { "not " } else { "" }));
+    }
+    // programs may belong to whoever installed them
+    if owner != (place.uid, place.gid) && !place.programs {
+        let ((u, g), (pu, pg)) = (owner, (place.uid, place.gid));
+        return Some(format!("{shown}: belongs to {u}:{g}, expected {pu}:{pg}"));
+    }
+    (mode != place.mode && !place.programs)
+        .then(|| format!("{shown}: has mode {mode:04o}, expected {:04o}", place.mode))
+}
 
 /// One place.
 #[derive(Debug, Clone, PartialEq, Eq)]

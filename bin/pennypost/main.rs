@@ -3,6 +3,7 @@
 mod alias;
 mod check;
 mod client;
+mod completion;
 mod defaults;
 mod dkim;
 mod dns;
@@ -19,7 +20,7 @@ mod table;
 mod trace;
 mod user;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use penny_base::{Config, Convention, Failure, Outcome, program};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,6 +91,18 @@ enum Command {
     Top(status::Top),
     /// Sum up a day from the log: text, or one HTML page with charts.
     Summary(summary::Options),
+    /// Compare the places of the installation with their owners and modes, or make them.
+    Hier {
+        /// Make accounts and directories.
+        #[arg(long)]
+        make: bool,
+    },
+    /// Print the completions of a shell: bash, zsh or fish.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: completion::Shell,
+    },
     /// Tell what becomes of mail to an address, and why.
     Route {
         /// Addresses.
@@ -122,6 +135,8 @@ fn work() -> Result<Outcome, Failure> {
         Command::Status(options) => status::run(&file, &options),
         Command::Top(options) => status::top(&file, &options),
         Command::Summary(options) => summary::run(&file, &options),
+        Command::Hier { make } => hier::run(&file, make),
+        Command::Completion { shell } => completion::run(shell, &Arguments::command()),
         Command::User { action } => user::run(&file, &action),
         Command::Alias { action } => alias::run(&file, &action),
         Command::Domain { action } => domain::run(&file, &action),

@@ -5,7 +5,7 @@
 //! Order       configuration, accounts of the roles, directories, TLS, DKIM, tables, checked form, files for clients,
 //!             services, DNS records
 
-mod accounts;
+pub mod accounts;
 mod config;
 mod keys;
 pub mod plan;
@@ -113,7 +113,8 @@ pub fn run(file: Option<&Path>, options: &Options) -> Result<Outcome, Failure> {
     tell(&plan, &config, options, told)
 }
 
-fn directories(plan: &mut Plan, config: &Config) -> Result<(), Failure> {
+/// The directories of etc/hier, with owner and mode.
+pub fn directories(plan: &mut Plan, config: &Config) -> Result<(), Failure> {
     if plan.dry && crate::hier::places(config).is_err() {
         return say("would make the directories of etc/hier, once the accounts are there").map(drop);
     }

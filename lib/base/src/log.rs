@@ -4,7 +4,8 @@
 //! Invariants  1. an event is one line whatever it is made of: every octet outside printable ASCII, and the quote
 //!             and backslash, are escaped   2. logging never fails a program and never blocks it for long
 //! Target      standard error (systemd-journald, multilog, s6-log) or syslog facility `mail`, connected before
-//!             the program confines itself and connected again when syslogd was restarted
+//!             the program confines itself and connected again when syslogd was restarted. inetd and xinetd make the
+//!             connection standard error as well: nothing is ever written there, syslog gets the lines
 
 use std::fmt::{Display, Write as _};
 use std::io::Write;
@@ -41,6 +42,8 @@ struct Target {
     syslog: Option<Mutex<UnixDatagram>>,
     /// Lines kept back until [`release`].
     held: Option<Mutex<String>>,
+    /// Standard error is the connection.
+    peer: bool,
     debug: bool,
 }
 
@@ -53,8 +56,9 @@ const SYSLOG_SOCKET: &str = "/dev/log";
 
 /// Sets where lines go; the first call counts.
 pub fn init(program: &'static str, to_syslog: bool, debug: bool) {
-    let syslog = to_syslog.then(connect).flatten().map(Mutex::new);
-    let _ = TARGET.set(Target { program, syslog, held: None, debug });
+    let peer = stderr_is_peer();
+    let syslog = (to_syslog || peer).then(connect).flatten().map(Mutex::new);
+    let _ = TARGET.set(Target { program, syslog, held: None, peer, debug });
 }
 
 /// For a program whose caller takes anything on standard error for a failure: lines go to syslog; where there is none they are kept
@@ -62,7 +66,7 @@ pub fn init(program: &'static str, to_syslog: bool, debug: bool) {
 pub fn init_silent(program: &'static str, debug: bool) {
     let syslog = connect().map(Mutex::new);
     let held = syslog.is_none().then(Mutex::default);
-    let _ = TARGET.set(Target { program, syslog, held, debug });
+    let _ = TARGET.set(Target { program, syslog, held, peer: stderr_is_peer(), debug });
 }
 
 /// Writes what [`init_silent`] kept back.
@@ -88,6 +92,12 @@ pub fn event(level: Level, name: &str, id: Option<&str>, fields: &[(&str, &dyn D
     let text = format!("{program}[{}]: {line}", std::process::id());
     match target.and_then(|t| t.syslog.as_ref()) {
         Some(socket) => send(socket, level, &text),
+        None if target.map_or_else(stderr_is_peer, |t| t.peer) => {
+            // before init, or without a syslogd: better lost than told to a stranger
+            if let Some(socket) = target.is_none().then(connect).flatten() {
+                send(&Mutex::new(socket), level, &text);
+            }
+        }
         None => write_line(target.and_then(|t| t.held.as_ref()), &format!("{text}\n")),
     }
 }
@@ -101,6 +111,13 @@ fn write_line(held: Option<&Mutex<String>>, line: &str) {
     }
     // one write, so that lines of several processes do not mix
     let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether standard error is a connection to another host (journald's is a unix socket).
+fn stderr_is_peer() -> bool {
+    use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname};
+    let address = getsockname::<SockaddrStorage>(2).ok();
+    address.and_then(|a| a.family()).is_some_and(|f| matches!(f, AddressFamily::Inet | AddressFamily::Inet6))
 }
 
 fn send(socket: &Mutex<UnixDatagram>, level: Level, text: &str) {
