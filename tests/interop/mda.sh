@@ -41,7 +41,7 @@ refusing() { mkdir -p "$dir/mail/user12"; printf 'require "reject";\nif header :
 
 postfix_() {
   foreign_root postfix
-  [ -d "$peers/postfix/usr" ] || { echo "no $peers/postfix: scripts/test-deps unpacks it"; exit 77; }
+  [ -d "$peers/postfix/root/usr" ] || { echo "no $peers/postfix/root: scripts/test-deps unpacks it"; exit 77; }
   sed -i '/^postfix:/d;/^postdrop:/d' "$top/etc/passwd" "$top/etc/group"
   echo "postfix:x:64101:64101::$top/spool:/usr/sbin/nologin" >>"$top/etc/passwd"
   printf 'postfix:x:64101:\npostdrop:x:64102:\n' >>"$top/etc/group"
@@ -86,9 +86,9 @@ postlog   unix-dgram n  -       n       -       1       postlogd
 pennypost unix  -       n       n       -       10      pipe
   user=vmail argv=$deliver -c $PENNYPOST_CONFIG -d \${recipient} -f \${sender} -a \${original_recipient}
 END
-  foreign "$peers/postfix" postfix start >"$top/log/start" 2>&1 || { cat "$top/log/start"; return 1; }
+  foreign "$peers/postfix/root" postfix start >"$top/log/start" 2>&1 || { cat "$top/log/start"; return 1; }
   local pid t; pid=$(tr -d ' ' <"$top/spool/pid/master.pid"); trap "kill $pid 2>/dev/null" EXIT
-  post() { text "$1" "$2" | foreign "$peers/postfix" sendmail -oi -f tester@away.test "$1"; }
+  post() { text "$1" "$2" | foreign "$peers/postfix/root" sendmail -oi -f tester@away.test "$1"; }
   t=$(token postfix); refusing
   # mailbox_command, with and without an extension
   post joe@post.example.test "$t-a" && came "$top/home/joe/Maildir/new" "$t-a"

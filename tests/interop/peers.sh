@@ -1,8 +1,8 @@
 # peers.sh: other mail servers from Debian packages that are unpacked, not installed, as they conflict with each other; each
 # runs in a mount namespace in which the unpacked files lie over /usr and its configuration over /etc. Sourced.
-# Uses: work (directory of the run). PEER_CACHE names a directory that keeps the packages (default /var/cache/pennypost-peers).
+# Uses: work (directory of the run). PENNYPOST_PEERS names a directory that keeps the packages (default /var/cache/pennypost-peers).
 
-cache=${PEER_CACHE:-/var/cache/pennypost-peers}
+cache=${PENNYPOST_PEERS:-/var/cache/pennypost-peers}
 
 # unpack NAME PACKAGE...: into $cache/NAME, once, with what they need beyond what the host has
 unpack() {
