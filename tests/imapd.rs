@@ -40,6 +40,36 @@ fn two_sessions_see_each_other_only_where_the_protocol_allows() {
 }
 
 #[test]
+fn a_pending_expunge_is_not_lost_at_the_next_qresync() {
+    let h = Home::with_mail();
+    let (mut a, mut b) = (h.live(), h.live());
+    a.ask("a", "ENABLE QRESYNC");
+    let text = a.ask("b", "SELECT INBOX");
+    let after = |text: &str, word: &str| -> u64 {
+        let rest = text.split(word).nth(1).unwrap_or_else(|| panic!("{word}: {text}"));
+        rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    };
+    let (validity, start) = (after(&text, "[UIDVALIDITY "), after(&text, "[HIGHESTMODSEQ "));
+    b.ask("a", "SELECT INBOX");
+    b.ask("b", "STORE 1 +FLAGS (\\Deleted)");
+    b.ask("c", "EXPUNGE");
+    b.ask("d", "STORE 1 +FLAGS (\\Flagged)");
+    // the expunge cannot be told here, but a later MODSEQ is
+    let text = a.ask("c", "FETCH 2 (FLAGS MODSEQ)");
+    assert!(!text.contains("VANISHED"), "{text}");
+    let (told, safe) = (after(&text, "(\\Flagged \\Recent) MODSEQ ("), after(&text, "* OK [HIGHESTMODSEQ "));
+    assert!(
+        start < told && safe < told && text.find("* OK [HIGHESTMODSEQ").unwrap() < text.find("c OK").unwrap(),
+        "{text}"
+    );
+    drop(a);
+    let mut a = h.live();
+    a.ask("a", "ENABLE QRESYNC");
+    let text = a.ask("b", &format!("SELECT INBOX (QRESYNC ({validity} {safe} 1:3))"));
+    assert!(text.contains("* VANISHED (EARLIER) 1"), "{text}");
+}
+
+#[test]
 fn idle_tells_a_delivery_at_once() {
     let h = Home::with_mail();
     let mut s = h.live();

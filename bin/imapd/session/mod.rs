@@ -285,12 +285,14 @@ impl Session {
             _ => {}
         }
         let expunges = expunges_allowed(&command);
+        let opened = matches!(command, Command::Select(_));
         self.usage_changed |= quota::changes_usage(&command);
         let answer = match self.enabled.uidonly && uidonly::has_numbers(&command) {
             true => uidonly::refusal(),
             false => self.execute(&tag, command)?,
         };
-        if let Some(lost) = self.sync(expunges) {
+        // a mailbox just opened is up to date: a VANISHED between the answers of SELECT could be taken for (EARLIER)
+        if let Some(lost) = if opened { None } else { self.sync(expunges) } {
             answer.write(&mut self.conn.out, &tag);
             self.untagged(&format!("BYE {lost}"));
             return Ok(Next::Leave);

@@ -4,9 +4,9 @@
 //! Invariants  1. sequence numbers change only by what the client was told   2. expunged messages stay readable until then
 use super::context::Context;
 use super::{Enabled, Session};
-use penny_imap::NumberSet;
 use penny_imap::flag::write_flags;
 use penny_imap::set::SequenceSet;
+use penny_imap::{Code, NumberSet, write};
 use penny_maildir::acl::Rights;
 use penny_maildir::mailbox::Mailbox;
 use penny_maildir::{Changes, FolderName, Message, SeqMap};
@@ -234,12 +234,23 @@ impl Selected {
         for &uid in changes.flags.iter().filter(|_| flags) {
             self.tell_flags(out, uid);
         }
+        self.tell_safe_modseq(out);
         let mut seen = std::mem::take(&mut self.touched);
         if !self.contexts.is_empty() {
             seen.extend(changes.new.iter().chain(&changes.flags));
             seen.sort_unstable();
             seen.dedup();
             self.contexts_see(out, &seen);
+        }
+    }
+
+    /// A client takes the highest MODSEQ it was told before a tagged answer for what it has seen all of (RFC 7162 3.2.3). With
+    /// expunges that it cannot be told yet, that would lose them at the next QRESYNC, so it is told how far it may believe.
+    fn tell_safe_modseq(&self, out: &mut Vec<u8>) {
+        let pending = if self.enabled.qresync { self.mailbox.first_gone_modseq(&self.gone) } else { None };
+        if let Some(modseq) = pending {
+            let code = Code::HighestModSeq(modseq.saturating_sub(1));
+            write::status(out, "*", "OK", Some(&code), "Expunges are to be told");
         }
     }
 

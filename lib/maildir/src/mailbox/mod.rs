@@ -278,6 +278,12 @@ impl Mailbox {
         Vanished { ranges, exact: false }
     }
 
+    /// The lowest modseq at which one of these messages (sorted) went, as far as the record reaches.
+    pub fn first_gone_modseq(&self, uids: &[u32]) -> Option<u64> {
+        let ours = |g: &crate::index::Gone| uids.binary_search(&g.uid).is_ok();
+        if uids.is_empty() { None } else { self.index.gone().filter(ours).map(|g| g.modseq).min() }
+    }
+
     /// Takes in what others did and reports it: cheap when that is nothing (a few stat(2) calls).
     pub fn refresh(&mut self) -> Result<Changes> {
         self.update()?;
