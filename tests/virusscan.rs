@@ -361,3 +361,24 @@ fn compressed_rar() {
     let cut = write(dir.path(), "cut.rar", &archive[..archive.len() - 12]);
     virusscan().arg("--json").arg(cut).run().expect_code(3).expect_out("damaged");
 }
+
+#[test]
+#[cfg(feature = "yara")]
+fn yara_rules_find_in_archives_too() {
+    let dir = TempDir::new();
+    let good =
+        "rule hidden { meta: a = 1 strings: $a = \"hidden words\" condition: $a }\nrule noisy { condition: true }\n";
+    let files = [("good.yar", good), ("bad.yara", "rule broken { condition: $x }\n"), ("local.ign2", "noisy\n")];
+    let out = dir.path().join("test.db");
+    let paths: Vec<PathBuf> = files.iter().map(|(name, text)| write(dir.path(), name, text)).collect();
+    let made = virusscan().arg("--no-builtin").arg("--compile").arg(&out).args(&paths).run();
+    made.expect_code(0).expect_out("taken .yar: 2").expect_out("bad.yara:1: ").expect_out("do not compile");
+    let scan = |mail: String| virusscan().arg("--db").arg(&out).arg("--json").stdin(mail).run();
+    scan(mail("some hidden words here")).expect_code(1).expect_out("YARA.hidden");
+    scan(mail("nothing")).expect_code(0);
+    use std::io::Write;
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gz.write_all(&b"hidden words in a packed file, and more hidden words. ".repeat(20)).unwrap();
+    let file = write(dir.path(), "x.gz", gz.finish().unwrap());
+    virusscan().arg("--db").arg(&out).arg("--json").arg(file).run().expect_code(1).expect_out("YARA.hidden");
+}

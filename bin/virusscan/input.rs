@@ -113,6 +113,15 @@ fn unnamed() -> Option<File> {
     file.or_else(|| penny_sys::fs::memory_file("virusscan").ok())
 }
 
+/// For the listener that opens the paths it is asked for: all files can be read, none written or executed.
+pub fn confine_to_reading(o: &Options) -> Result<()> {
+    if o.unconfined {
+        return Ok(());
+    }
+    penny_sys::confine::read_only().context("cannot confine this process")?;
+    Ok(())
+}
+
 /// Gives up everything but the open descriptors, memory and time.
 pub fn confine(o: &Options, signatures: &Signatures, sockets: bool) -> Result<()> {
     if o.unconfined {
@@ -122,6 +131,8 @@ pub fn confine(o: &Options, signatures: &Signatures, sockets: bool) -> Result<()
     let memory = (signatures.len() as u64).saturating_add(o.limits.object.saturating_mul(8)).saturating_add(1 << 30);
     penny_sys::confine::limit_cpu(time)?;
     penny_sys::confine::limit_memory(memory)?;
+    // no file at all, by Landlock too where the kernel has it: the list of system calls is not the only fence
+    penny_sys::confine::paths_only(&[], &[]).context("cannot confine this process")?;
     if sockets {
         penny_sys::confine::network_conversation().context("cannot confine this process")
     } else {

@@ -39,7 +39,9 @@ pub fn run(o: &Options) -> Result<u8> {
     let signatures = Signatures::open(o)?;
     let db = signatures.db()?;
     let scratch = input::scratch();
-    if !o.paths {
+    if o.paths {
+        input::confine_to_reading(o)?;
+    } else {
         input::confine(o, &signatures, true)?;
     }
     let fd = io::stdin().as_fd().try_clone_to_owned()?;

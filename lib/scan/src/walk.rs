@@ -238,6 +238,11 @@ impl State<'_> {
         if hits.overrun {
             self.trouble(frame, Trouble::Limit, "signature work");
         }
+        let yara = self.db.yara(frame.data);
+        if let Some(detail) = yara.trouble {
+            self.trouble(frame, Trouble::Limit, detail);
+        }
+        yara.rules.iter().for_each(|rule| self.find(frame, format!("YARA.{rule}")));
         for n in std::mem::take(&mut hits.found) {
             let name = self.db.sig_name(n);
             self.find(frame, name);

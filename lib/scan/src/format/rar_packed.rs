@@ -9,6 +9,7 @@ use rars::{ArchiveMember, ArchiveReadOptions, ArchiveReader, ErrorKind, Extracti
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// Largest member: it is held in memory, for the decoder pushes and the walk pulls.
 #[cfg(not(test))]
@@ -25,12 +26,18 @@ const WORKSPACE_MAX: u64 = 256 << 20;
 const HEADERS_MAX: u64 = 100_000;
 const HEADER_BYTES_MAX: u64 = 16 << 20;
 
-/// What the decoder writes into.
-#[derive(Clone, Default)]
-struct Shared(Rc<RefCell<Vec<u8>>>);
+/// Time for one archive: a slow decoder writes little and often.
+const TIME_MAX: Duration = Duration::from_secs(30);
+
+/// What the decoder writes into, until when.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Vec<u8>>>, Instant);
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if Instant::now() > self.1 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(bytes.len())
     }
@@ -107,8 +114,15 @@ pub fn read(data: &[u8], guess: bool, expected: Option<usize>, sink: &mut dyn Si
         Err(e) => return fail(e.kind(), guess, sink),
     };
     let solid = archive.is_solid();
-    let mut run =
-        Run { sink, out: Shared::default(), current: None, count: 0, packed: 0, guess, all: expected.is_none() };
+    let mut run = Run {
+        sink,
+        out: Shared(Rc::default(), Instant::now() + TIME_MAX),
+        current: None,
+        count: 0,
+        packed: 0,
+        guess,
+        all: expected.is_none(),
+    };
     let mut failed = None;
     let result = {
         let run = RefCell::new(&mut run);
@@ -132,7 +146,10 @@ pub fn read(data: &[u8], guess: bool, expected: Option<usize>, sink: &mut dyn Si
 
 fn fail(kind: ErrorKind, guess: bool, sink: &mut dyn Sink) {
     match kind {
-        ErrorKind::ResourceLimit => sink.trouble(Trouble::Limit, "a RAR archive too large to unpack"),
+        // the only input is memory, so an error of the system is ours: out of time
+        ErrorKind::ResourceLimit | ErrorKind::Io => {
+            sink.trouble(Trouble::Limit, "a RAR archive too large or too slow to unpack")
+        }
         ErrorKind::UnsupportedFormat | ErrorKind::UnsupportedFeature => {
             sink.trouble(Trouble::Unsupported, "a RAR archive that needs what is not here");
         }

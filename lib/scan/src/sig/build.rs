@@ -54,6 +54,8 @@ pub struct Builder {
     placed: Vec<u32>,
     logic: Vec<u8>,
     container: Vec<u8>,
+    /// YARA rules; see `yara.rs`.
+    pub yara: Vec<u8>,
     hashes: [Vec<Record>; 6],
     allowed: [Vec<Record>; 3],
     usage: Usage,
@@ -201,6 +203,7 @@ impl Builder {
         sections.push((Section::Names as u32, self.names));
         sections.push((Section::Logic as u32, self.logic));
         sections.push((Section::Container as u32, self.container));
+        sections.push((Section::Yara as u32, self.yara));
         for (n, table) in self.hashes.iter_mut().enumerate().filter(|(_, t)| !t.is_empty()) {
             let algorithm = Algorithm::ALL[n % 3];
             sections.push((Section::Hashes as u32 + n as u32, hashes::write(algorithm, table)));

@@ -4,7 +4,7 @@
 //! Failures    a file that cannot be opened as what its name says is an error; a bad line never is
 
 use super::build::Builder;
-use super::{builtin, cvd, lines};
+use super::{builtin, cvd, lines, yara};
 use std::collections::{BTreeMap, HashSet};
 
 /// A file to compile.
@@ -111,6 +111,9 @@ fn one_file(builder: &mut Builder, file: &Input, ignored: &HashSet<String>, acco
     if matches!(kind.as_str(), "ign" | "ign2") {
         return;
     }
+    if matches!(kind.as_str(), "yar" | "yara") {
+        return rules(builder, file, &text, ignored, account);
+    }
     if !lines::known(&kind) {
         *account.other.entry(kind).or_default() += text.lines().count();
         return;
@@ -131,6 +134,27 @@ fn one_file(builder: &mut Builder, file: &Input, ignored: &HashSet<String>, acco
                 let name = name.to_owned();
                 account.skipped.push(Skipped { file: file.name.clone(), line: n + 1, name, reason });
             }
+        }
+    }
+}
+
+/// A file of YARA rules is taken whole or not at all.
+fn rules(builder: &mut Builder, file: &Input, text: &str, ignored: &HashSet<String>, account: &mut Account) {
+    match yara::check(text) {
+        Ok(count) => {
+            if builder.yara.is_empty() {
+                yara::put(&mut builder.yara, &ignored.iter().map(|n| format!("{n}\n")).collect::<String>());
+            }
+            yara::put(&mut builder.yara, text);
+            *account.taken.entry("yar".into()).or_default() += count;
+        }
+        Err(name) => {
+            account.skipped.push(Skipped {
+                file: file.name.clone(),
+                line: 1,
+                name,
+                reason: "YARA rules that do not compile",
+            });
         }
     }
 }

@@ -11,6 +11,8 @@ use super::logic::{Attribute, Logic};
 use super::place::{Layout, Target};
 use super::store::{Reader, Section, directory, u32_at};
 use super::verify::{Budget, Head};
+use super::yara;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 /// A signature file in memory.
@@ -30,6 +32,8 @@ pub struct Db<'a> {
     pub hashes: [Option<Table<'a>>; 6],
     /// Allow-listed objects.
     pub allowed: [Option<Table<'a>>; 3],
+    yara: &'a [u8],
+    rules: OnceCell<yara::Rules>,
     /// Provenance as text.
     pub info: &'a [u8],
     /// Whether some signature wants normalised text.
@@ -96,6 +100,8 @@ impl<'a> Db<'a> {
             container: of(Section::Container),
             hashes: std::array::from_fn(|n| Table::open(section(Section::Hashes as u32 + n as u32))),
             allowed: std::array::from_fn(|n| Table::open(section(Section::Allowed as u32 + n as u32))),
+            yara: of(Section::Yara),
+            rules: OnceCell::new(),
             info: of(Section::Info),
             wants_text: false,
         };
@@ -122,6 +128,14 @@ impl<'a> Db<'a> {
     /// The name of signature `n`.
     pub fn sig_name(&self, n: u32) -> String {
         self.sig(n).map_or_else(|| "unnamed".to_owned(), |s| self.name(s.name))
+    }
+
+    /// What YARA rules say; they are made ready when first asked.
+    pub fn yara(&self, data: &[u8]) -> yara::Answer {
+        match self.yara.is_empty() {
+            true => yara::Answer::default(),
+            false => self.rules.get_or_init(|| yara::Rules::open(self.yara)).scan(data),
+        }
     }
 
     /// Sweeps one object.

@@ -16,6 +16,7 @@ pub mod pattern;
 pub mod place;
 pub mod store;
 mod verify;
+pub mod yara;
 
 #[cfg(test)]
 mod tests;

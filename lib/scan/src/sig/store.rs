@@ -30,6 +30,8 @@ pub enum Section {
     Logic = 8,
     /// Container rules, one line each.
     Container = 9,
+    /// YARA rules as text; see `yara.rs`.
+    Yara = 10,
     /// Hash tables; see `hashes.rs`. Six follow each other from here.
     Hashes = 16,
     /// Allow-listed hashes, three tables from here.
