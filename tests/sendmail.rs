@@ -149,3 +149,55 @@ fn programs_that_call_it() {
         }
     }
 }
+
+/// Runs a mail program that calls sendmail; its message ends in joe's mailbox.
+fn sends(program: &str, script: &str) {
+    let test = "sends";
+    if !penny_testkit::have(test, program) {
+        return;
+    }
+    let post = Post::new("", "").up();
+    let script = script.replace("SENDMAIL", &program!("sendmail").display().to_string());
+    // as the caller, whose uid has a name: some of them want to know it
+    let run = Run::new("/bin/sh").env("PENNYPOST_CONFIG", post.dir.join("p.toml")).args(["-c", &script]);
+    let run = run.env("HOME", post.dir.join("home")).env("TERM", "dumb").env("LC_ALL", "C.UTF-8");
+    run.run().expect_code(0);
+    let mail = &post.wait_mails("joe", 1)[0];
+    assert!(mail.contains("\nSubject: real") && mail.contains("what it says"), "{program}: {mail}");
+    post.wait_empty();
+}
+
+#[test]
+fn php_mail() {
+    sends(
+        "php",
+        "php -n -d sendmail_path='SENDMAIL -t -i' -r 'exit(mail(\"joe@example.test\", \"real\", \"what it says\", \
+         \"From: ann@example.test\", \"-fann@example.test\") ? 0 : 1);'",
+    );
+}
+
+#[test]
+fn mutt() {
+    sends(
+        "mutt",
+        "echo 'what it says' | mutt -n -F /dev/null -e 'set sendmail=\"SENDMAIL -oem -oi\"' -e 'set from=ann@example.test' \
+         -e 'set use_envelope_from=yes' -e 'set record=\"\"' -e 'set copy=no' -s real joe@example.test",
+    );
+}
+
+#[test]
+fn bsd_mailx() {
+    sends(
+        "bsd-mailx",
+        "printf 'set sendmail=SENDMAIL\nunset askcc\n' >$HOME/.mailrc && \
+         echo 'what it says' | bsd-mailx -s real -a 'From: ann@example.test' joe@example.test",
+    );
+}
+
+#[test]
+fn s_nail() {
+    sends(
+        "s-nail",
+        "echo 'what it says' | s-nail -: / -S v15-compat -S mta=SENDMAIL -S sendwait -s real -r ann@example.test joe@example.test",
+    );
+}

@@ -53,6 +53,10 @@ impl Runner {
                 log::info("report", Some(entry.active.name().as_str()), &[("as", &report)]);
                 entry.reporting = true;
                 self.write_journal(slot);
+                if self.entries.get(&slot).is_some_and(|e| e.active.has_lines()) {
+                    // not announced on disk: it may not start
+                    return self.put_off_report(slot);
+                }
                 self.pending.reports.push(slot);
                 self.pending.touch();
             }

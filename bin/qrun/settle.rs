@@ -103,6 +103,7 @@ impl Runner {
             entry.not_before = entry.not_before.max(now() + WRITE_RETRY);
             return;
         }
+        entry.active.wrote(lines.len());
         if entry.active.take_weighty() {
             self.pending.journals.insert(slot);
             self.pending.touch();

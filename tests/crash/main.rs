@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout)] // figures for whoever runs it with --nocapture
 
+mod errors;
 #[path = "../support/queue.rs"]
 mod support;
 

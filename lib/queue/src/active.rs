@@ -72,6 +72,11 @@ impl Active {
         std::mem::take(&mut self.weighty)
     }
 
+    /// The journal holds `len` octets more: what opens it again must not cut them off.
+    pub fn wrote(&mut self, len: usize) {
+        self.state.good_len += len as u64;
+    }
+
     /// Gives lines back that could not be written.
     pub fn put_back(&mut self, lines: String) {
         self.lines.insert_str(0, &lines);
