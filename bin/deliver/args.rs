@@ -2,6 +2,7 @@
 //!
 //! deliver [-c FILE] [-d USER] [-f SENDER] [-a RECIPIENT] [-m FOLDER] [-t SECONDS] [-n]
 //! deliver -c FILE --job [--pipe COMMAND | --file PATH]
+//! deliver -c FILE --event CAUSE MAILBOX SCRIPT
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use penny_base::{Config, Failure, log, program};
 
 use crate::forward::Step;
+use crate::sieve::event::Event;
 
 /// What was asked for.
 pub struct Options {
@@ -27,6 +29,8 @@ pub struct Options {
     pub plain: bool,
     /// An alias that is a program or a file (job only).
     pub instruction: Option<Step>,
+    /// Something happened to a message in a mailbox.
+    pub event: Option<Event>,
     /// Time limit in seconds.
     pub limit: Option<u64>,
 }
@@ -35,9 +39,11 @@ pub struct Options {
 ///
 /// `-l` and `-e` and `-k` of other MDAs are not taken: what they ask for is always so here.
 pub fn parse() -> Result<Options, Failure> {
-    let given = program::options(std::env::args_os().skip(1), "n", "cdfamt", &["job", "pipe", "file"])?;
+    let given = program::options(std::env::args_os().skip(1), "n", "cdfamt", &["job", "pipe", "file", "event"])?;
     let instruction = instruction(&given)?;
-    if let Some(extra) = given.operands.get(usize::from(instruction.is_some())) {
+    let event = event(&given)?;
+    let taken = if event.is_some() { 3 } else { usize::from(instruction.is_some()) };
+    if let Some(extra) = given.operands.get(taken) {
         return Err(Failure::usage(format!("unexpected argument {}", extra.to_string_lossy())));
     }
     let text = |flag: &str| -> Result<Option<String>, Failure> {
@@ -47,7 +53,7 @@ pub fn parse() -> Result<Options, Failure> {
     // only a plain job waits: an alias's command or file is an argument
     let config = penny_base::warm::wait("deliver", config)?;
     // fetchmail, getmail and Postfix take words on standard error for a failure, or for the reason of one
-    if given.has("job") || std::io::stderr().is_terminal() {
+    if given.has("job") || event.is_some() || std::io::stderr().is_terminal() {
         config.start_log("deliver");
     } else {
         log::init_silent("deliver", config.top.debug);
@@ -61,9 +67,24 @@ pub fn parse() -> Result<Options, Failure> {
         folder: text("m")?,
         plain: given.has("n"),
         instruction,
+        event,
         limit,
         config,
     })
+}
+
+/// `--event CAUSE MAILBOX SCRIPT`.
+fn event(given: &program::Options) -> Result<Option<Event>, Failure> {
+    if !given.has("event") {
+        return Ok(None);
+    }
+    let words: Vec<String> = given.operands.iter().filter_map(|w| w.to_str()).map(str::to_owned).collect();
+    match words.as_slice() {
+        [cause, mailbox, script] => {
+            Ok(Some(Event { cause: cause.clone(), mailbox: mailbox.clone(), script: script.clone() }))
+        }
+        _ => Err(Failure::usage("--event needs a cause, a mailbox and a script")),
+    }
 }
 
 /// `--pipe COMMAND` and `--file PATH`.

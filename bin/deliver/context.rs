@@ -15,6 +15,7 @@ use penny_sys::ids;
 use crate::args::Options;
 use crate::forward::Step;
 use crate::mail::Mail;
+use crate::sieve::event::Event;
 use crate::watchdog;
 
 /// Everything a rule may need to know.
@@ -27,6 +28,8 @@ pub struct Context {
     pub plain: bool,
     /// Started by another mail system, a fetcher or a person.
     pub by_hand: bool,
+    /// A script is to be run because of this, and nothing delivered.
+    pub event: Option<Event>,
     /// The only instruction, from an alias of the administrator.
     pub instruction: Option<Step>,
 }
@@ -78,6 +81,10 @@ pub fn prepare(options: Options) -> Result<Context, Failure> {
     let maildir_tmp = owner.maildir.join("tmp");
     let (mail, envelope) = if options.job {
         (Mail::at_offset()?, job_envelope()?)
+    } else if options.event.is_some() {
+        let mail = Mail::at_offset()?;
+        let envelope = hand_envelope(&options, &owner, &mail)?;
+        (mail, envelope)
     } else {
         let mail = Mail::from_stream(&maildir_tmp)?;
         let envelope = hand_envelope(&options, &owner, &mail)?;
@@ -90,6 +97,7 @@ pub fn prepare(options: Options) -> Result<Context, Failure> {
         folder: options.folder,
         plain: options.plain,
         by_hand: !options.job,
+        event: options.event,
         instruction: options.instruction,
         config: options.config,
     };
@@ -98,7 +106,7 @@ pub fn prepare(options: Options) -> Result<Context, Failure> {
 }
 
 fn owner(options: &Options) -> Result<Owner, Failure> {
-    if options.job {
+    if options.job || options.event.is_some() {
         refuse_root()?;
         if options.instruction.is_some() {
             return Ok(alias_owner());

@@ -14,6 +14,9 @@ use crate::{fields, forward, qmail, safe, sieve, steps};
 /// Delivers the message.
 pub fn deliver(context: Context) -> Result<Done, Failure> {
     let context = &context;
+    if let Some(event) = &context.event {
+        return sieve::event::run(context, event);
+    }
     fields::check_loop(context)?;
     if let Some(step) = &context.instruction {
         return steps::run(context, std::slice::from_ref(step), &[]);

@@ -92,6 +92,9 @@ pub fn session(config: &Config) -> String {
     let mut all: Vec<String> = ALWAYS.iter().chain(SESSION).map(|c| (*c).to_owned()).collect();
     all.push(format!("APPENDLIMIT={}", config.imapd.append_limit.0));
     all.extend(["QUOTA".into(), "QUOTA=RES-STORAGE".into(), "QUOTA=RES-MESSAGE".into()]);
+    if !config.imapd.imapsieve.is_empty() {
+        all.push(format!("IMAPSIEVE={}", config.imapd.imapsieve)); // RFC 6785 3.1
+    }
     shown(config, all)
 }
 

@@ -27,7 +27,10 @@ fn work() -> Result<Outcome, Failure> {
         // by hand nothing is handed over: a preauthenticated conversation of the caller's own mailbox
         let state = login::handed_state().ok().map(|bytes| state::State::decode(&bytes));
         let owner = Owner::from_env(&config)?;
-        owner.confine(&config, &[])?;
+        // what a script run by an event needs: deliver(8) confines itself once more
+        let scripts = config.paths.tables.join("sieve");
+        let needed = [config.file.as_path(), &scripts, &config.deliver.sieve_programs, &config.paths.libexec];
+        owner.confine(&config, if config.imapd.imapsieve.is_empty() { &[] } else { &needed })?;
         return session::serve(config, owner, state);
     }
     let spawn = services::spawn_or_restart(&config, "imapd").map_err(|e| Failure::io("spawn", &e))?;

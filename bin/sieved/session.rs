@@ -57,7 +57,8 @@ impl Library for Sources<'_> {
     fn enabled(&self, extension: &str) -> bool {
         let known = penny_sieve::EXTENSIONS.iter().find(|e| e.name == extension);
         let programs = extension.starts_with("vnd.dovecot.") && extension != "vnd.dovecot.testsuite";
-        known.is_some_and(|e| !e.optional || (programs && self.config.deliver.sieve_programs.is_dir()))
+        let events = extension == "imapsieve" && !self.config.imapd.imapsieve.is_empty();
+        known.is_some_and(|e| !e.optional || events || (programs && self.config.deliver.sieve_programs.is_dir()))
     }
 
     fn script(&self, location: Location, name: &str) -> Option<Vec<u8>> {

@@ -48,6 +48,26 @@ pub fn carry_out(context: &Context, original: &Message, outcome: Outcome) -> Res
     Ok(Done::new(if work.done.is_empty() { "discarded by the recipient's rules".into() } else { work.done.join("; ") }))
 }
 
+/// After an event: what is filed, sent or given to programs is done as ever; the message where it is stays there with the flags that
+/// are returned, or is to go (RFC 6785 4.6).
+pub fn after_event(context: &Context, original: &Message, outcome: Outcome) -> Result<Option<Vec<String>>, Failure> {
+    let mut work = Work { context, original, done: Vec::new(), keep: outcome.implicit_keep };
+    let mut flags = outcome.keep_flags;
+    for action in &outcome.actions {
+        match action {
+            Action::Store(store) if store.keep => {
+                work.keep = true;
+                flags = store.flags.clone().unwrap_or(flags);
+            }
+            Action::Store(store) => work.store(store)?,
+            Action::Pipe { program, args, try_only, message } => work.pipe(program, args, *try_only, message),
+            Action::Send(out) => work.send(out)?,
+            Action::Discard | Action::Reject { .. } | Action::Remember { .. } => {}
+        }
+    }
+    Ok(work.keep.then_some(flags))
+}
+
 /// RFC 5429 2.2: the answer of the delivery; the queue makes a report of it, LMTP an SMTP reply. Nothing is said to the null sender.
 fn reject(context: &Context, reason: &str) -> Result<Done, Failure> {
     if context.sender().is_empty() {

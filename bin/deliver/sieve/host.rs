@@ -46,6 +46,10 @@ impl Host for World<'_> {
 
     /// RFC 5183 4.1.
     fn environment(&self, name: &str) -> Option<String> {
+        let user = &self.context.owner.user;
+        if let Some(value) = self.context.event.as_ref().and_then(|e| e.environment(user, name)) {
+            return Some(value);
+        }
         let e = &self.context.envelope;
         let line = |l: &Option<penny_queue::Line>| l.as_ref().map(|l| l.as_str().to_owned());
         match name {

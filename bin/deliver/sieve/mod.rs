@@ -5,6 +5,7 @@
 //!             2. an error in the administrator's script defers: nothing is delivered by half of the rules
 
 mod act;
+pub mod event;
 mod host;
 mod remember;
 
@@ -124,6 +125,8 @@ impl Library for Sources<'_> {
             "vnd.dovecot.pipe" | "vnd.dovecot.filter" | "vnd.dovecot.execute" => {
                 self.context.config.deliver.sieve_programs.is_dir()
             }
+            "imapsieve" => self.context.event.is_some(),
+            other if self.context.event.is_some() && event::FORBIDDEN.contains(&other) => false,
             other => penny_sieve::EXTENSIONS.iter().any(|e| e.name == other && !e.optional),
         }
     }

@@ -6,6 +6,7 @@
 use super::Session;
 use super::acl::permitted;
 use super::answer::Answer;
+use super::event::Events;
 use super::loaded::read_message;
 use super::spool::Spool;
 use penny_imap::command::{AppendMessage, CatPart, Name, Section, SectionText};
@@ -58,7 +59,10 @@ impl Session {
             let (file, flags) = self.prepare(&target, message, &mut spools)?;
             prepared.push((file, permitted(rights, flags)));
         }
-        target.append(prepared).map_err(|e| Answer::of_target(&e))
+        let done = target.append(prepared).map_err(|e| Answer::of_target(&e))?;
+        let events = Events { config: &self.config, store: &self.store, style: &self.style };
+        events.happened(&mut target, &done.uids, "APPEND", "");
+        Ok(done)
     }
 
     /// Writes one message to the target's tmp/.

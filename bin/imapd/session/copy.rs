@@ -53,6 +53,9 @@ impl Session {
             };
         }
         super::learn::learn(&self.config, &selected.name, &mut target, copied.pairs.iter().map(|p| p.1));
+        let new: Vec<u32> = copied.pairs.iter().map(|p| p.1).collect();
+        let events = super::event::Events { config: &self.config, store: &self.store, style: &self.style };
+        events.happened(&mut target, &new, "COPY", "");
         if !is_move {
             return Answer::ok_with(copy_uid(&copied), done);
         }

@@ -12,6 +12,7 @@ mod cache;
 mod context;
 mod copy;
 mod enable;
+mod event;
 mod fetch;
 mod filters;
 mod folders;

@@ -4,6 +4,7 @@
 use super::Session;
 use super::acl::{permitted, refusal};
 use super::answer::Answer;
+use super::event::{self, Events};
 use penny_imap::command::{StoreArgs, StoreOp};
 use penny_imap::{Code, NumberSet};
 use penny_maildir::{FlagOp, FlagSet, Flags, Stored};
@@ -49,6 +50,9 @@ impl Session {
                 }
             }
         }
+        let events = Events { config: &self.config, store: &self.store, style: &self.style };
+        let touched = events.happened(&mut selected.mailbox, &stored.changed, "FLAG", &event::words(&wanted));
+        event::tell(selected, &mut self.conn.out, &touched);
         let number = |uid: u32| if args.uid { Some(uid) } else { selected.seq.seq(uid) };
         answer(&stored, NumberSet::from_numbers(stored.modified.iter().filter_map(|&u| number(u))))
     }

@@ -93,6 +93,11 @@ impl<'h> Machine<'h> {
         }
     }
 
+    /// The flags that the message has already (RFC 6785 4.5).
+    pub fn set_flags(&mut self, flags: &str) {
+        self.flags = crate::exec::flags::parse(&[flags.to_owned()]);
+    }
+
     /// Reports each step to [`Host::trace`].
     pub fn trace(&mut self) {
         self.tracing = true;

@@ -374,6 +374,8 @@ section! {
         progress: Seconds = Seconds(10);
         /// Run on moves into and out of the Junk folder: program, called with spam or ham, message on stdin.
         learn: String = String::new();
+        /// Sieve scripts may run on APPEND, COPY and STORE (RFC 6785): the URL of the ManageSieve server to announce; empty is off.
+        imapsieve: String = String::new();
         /// Namespace prefix of personal folders: empty or INBOX.
         prefix: String = String::new();
         /// Hierarchy separator shown to clients: / or .

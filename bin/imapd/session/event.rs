@@ -1,0 +1,163 @@
+//! Scripts that run because something happened to a message.
+//!
+//! Standards   RFC 6785 (IMAPSIEVE): APPEND, COPY and MOVE (at the target), STORE; the script is named by the annotation
+//!             `/shared/imapsieve/script` of the mailbox, else of the server
+//! Contract    `deliver --event CAUSE MAILBOX SCRIPT`, as the user: deliver(8)
+//! Invariants  1. the client's answer never depends on a script   2. what a script changes starts no script   3. one command runs at most
+//!             [`EVENTS_MAX`] of them and waits at most [`PATIENCE`] for each
+use super::selected::Selected;
+use penny_base::{Config, log};
+use penny_maildir::{FlagOp, FlagSet, Flags, FolderName, Mailbox, NameStyle, Store};
+use std::fs::File;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Most messages of one command.
+const EVENTS_MAX: usize = 100;
+/// Time for one message.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Where the name of the script is written.
+const ANNOTATION: &str = "/shared/imapsieve/script";
+/// System flags by name.
+const SYSTEM: [(&str, Flags); 5] = [
+    ("\\Answered", Flags::ANSWERED),
+    ("\\Deleted", Flags::DELETED),
+    ("\\Draft", Flags::DRAFT),
+    ("\\Flagged", Flags::FLAGGED),
+    ("\\Seen", Flags::SEEN),
+];
+
+/// What may start a script in this session.
+pub struct Events<'a> {
+    pub config: &'a Config,
+    pub store: &'a Store,
+    pub style: &'a NameStyle,
+}
+
+impl Events<'_> {
+    /// Something happened to messages of a mailbox; the UIDs whose flags a script changed.
+    pub fn happened(&self, mailbox: &mut Mailbox, uids: &[u32], cause: &str, changed: &str) -> Vec<u32> {
+        if self.config.imapd.imapsieve.is_empty() || uids.is_empty() {
+            return Vec::new();
+        }
+        let folder = mailbox.name().clone();
+        let Some(script) = self.script(&folder) else { return Vec::new() };
+        let mut touched = Vec::new();
+        for &uid in uids.iter().take(EVENTS_MAX) {
+            match self.one(mailbox, &folder, uid, (cause, &script, changed)) {
+                Ok(true) => touched.push(uid),
+                Ok(false) => {}
+                Err(why) => {
+                    let name = folder.to_utf8(self.style);
+                    log::warning("imapsieve-failed", None, &[("mailbox", &name), ("script", &script), ("why", &why)]);
+                    break;
+                }
+            }
+        }
+        touched
+    }
+
+    /// RFC 6785 3.3: the mailbox's own, else the server's; an empty value is none.
+    fn script(&self, folder: &FolderName) -> Option<String> {
+        let own = self.store.annotations(folder).ok().and_then(|a| a.get(ANNOTATION).ok()?);
+        let value = own.or_else(|| self.store.server_annotations().get(ANNOTATION).ok()?)?;
+        Some(String::from_utf8_lossy(&value).trim().to_owned()).filter(|s| !s.is_empty())
+    }
+
+    fn one(
+        &self,
+        mailbox: &mut Mailbox,
+        folder: &FolderName,
+        uid: u32,
+        how: (&str, &str, &str),
+    ) -> Result<bool, String> {
+        let (cause, script, changed) = how;
+        let Some(message) = mailbox.get(uid) else { return Ok(false) };
+        let before = FlagSet { flags: message.flags, keywords: mailbox.keyword_names(message.keywords).collect() };
+        let file = mailbox.open_message(uid).map_err(|e| e.to_string())?;
+        let name = folder.to_utf8(self.style);
+        let mut command = Command::new(self.config.program("deliver"));
+        command.arg("-c").arg(&self.config.file).args(["--event", cause, &name, script]);
+        command.env("IMAP_FLAGS", words(&before)).env("IMAP_CHANGED_FLAGS", changed);
+        let answer = run(command, file)?;
+        let mut lines = answer.lines();
+        let wanted = match lines.next() {
+            Some("discard") => FlagSet { flags: before.flags.union(Flags::DELETED), keywords: before.keywords.clone() },
+            Some("keep") => lines.next().and_then(|l| l.strip_prefix("flags")).map_or_else(|| before.clone(), flag_set),
+            _ => return Err("no answer".into()),
+        };
+        let same = wanted.flags == before.flags && sorted(&wanted.keywords) == sorted(&before.keywords);
+        if same {
+            return Ok(false);
+        }
+        mailbox.store(&[uid], FlagOp::Set, &wanted, None).map(|_| true).map_err(|e| e.to_string())
+    }
+}
+
+fn sorted(words: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = words.iter().map(|w| w.to_lowercase()).collect();
+    all.sort();
+    all
+}
+
+/// Flags as a script reads them.
+pub fn words(set: &FlagSet) -> String {
+    let system = SYSTEM.iter().filter(|(_, f)| set.flags.contains(*f)).map(|(n, _)| (*n).to_owned());
+    system.chain(set.keywords.iter().cloned()).collect::<Vec<_>>().join(" ")
+}
+
+fn flag_set(words: &str) -> FlagSet {
+    let mut set = FlagSet::default();
+    for word in words.split_ascii_whitespace() {
+        match SYSTEM.iter().find(|(n, _)| n.eq_ignore_ascii_case(word)) {
+            Some((_, flag)) => set.flags = set.flags.union(*flag),
+            None if word.starts_with('\\') => {}
+            None => set.keywords.push(word.to_owned()),
+        }
+    }
+    set
+}
+
+/// Runs deliver to its end or the limit; its answer.
+fn run(mut command: Command, message: File) -> Result<String, String> {
+    command.stdin(Stdio::from(message)).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = command.spawn().map_err(|e| e.to_string())?;
+    let end = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(2)),
+            other => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(other.map_or_else(|e| e.to_string(), |_| "the script took too long".into()));
+            }
+        }
+    };
+    let mut text = String::new();
+    // an answer is far shorter than a pipe holds, so deliver never waits for us
+    if let Some(pipe) = child.stdout.take() {
+        pipe.take(64 * 1024).read_to_string(&mut text).map_err(|e| e.to_string())?;
+    }
+    if status.success() { Ok(text) } else { Err(format!("{status}: {}", text.trim())) }
+}
+
+/// Tells the client of the selected mailbox what a script changed in it.
+pub fn tell(selected: &mut Selected, out: &mut Vec<u8>, touched: &[u32]) {
+    selected.touched.extend(touched);
+    touched.iter().for_each(|&uid| selected.tell_flags(out, uid));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_as_words_and_back() {
+        let set = flag_set(" \\seen \\Flagged Work \\Recent");
+        assert_eq!(words(&set), "\\Flagged \\Seen Work");
+        assert_eq!(flag_set(&words(&set)), set);
+        assert_eq!(flag_set(""), FlagSet::default());
+    }
+}
