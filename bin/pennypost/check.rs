@@ -1,9 +1,24 @@
-//! `pennypost check`: all mistakes of the configuration and of the tables, each with its place.
+//! `pennypost check`: all mistakes of the configuration and of the tables, each with its place; with --all the machine too.
+
+pub mod machine;
 
 use penny_base::{Config, Failure, Outcome};
 use penny_tables::set::{NAMES, Tables};
 use std::io::{self, Write};
 use std::path::Path;
+
+/// The mistakes as text, then the state of the machine.
+pub fn all(file: &Path, options: &machine::Options<'_>) -> Result<Outcome, Failure> {
+    let (config, mut mistakes) = match Config::load_source(file) {
+        Ok(config) => (config, Vec::new()),
+        Err(m) => (Config::default(), m.to_string().lines().map(str::to_string).collect()),
+    };
+    let mut text = Vec::new();
+    let done = tables(&config, &mut text).and_then(|_| programs(&config, &mut text));
+    done.map_err(|e| Failure::io("tables", &e))?;
+    mistakes.extend(String::from_utf8_lossy(&text).lines().map(str::to_string));
+    machine::run(&config, options, mistakes)
+}
 
 pub fn run(file: &Path, write: bool, show: bool) -> Result<Outcome, Failure> {
     let mut out = io::stdout().lock();

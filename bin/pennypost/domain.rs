@@ -89,6 +89,18 @@ fn logins(config: &Config) -> Result<BTreeMap<String, usize>, Failure> {
     Ok(count)
 }
 
+/// The domains that are ours in full: local by the table or by a user.
+pub fn local(config: &Config) -> Vec<String> {
+    let mut all: Vec<String> = logins(config).map(|l| l.into_keys().collect()).unwrap_or_default();
+    let text = table::text(config, "domains").unwrap_or_default();
+    let words = penny_tables::lines::logical(&text);
+    let lines = words.iter().filter_map(|l| l.text.split_once(char::is_whitespace));
+    all.extend(lines.filter(|(_, kind)| kind.trim() == "local").map(|(d, _)| d.to_lowercase()));
+    all.sort();
+    all.dedup();
+    all
+}
+
 fn list(config: &Config) -> Result<Outcome, Failure> {
     let mut users = logins(config)?;
     let mut rows = vec![["DOMAIN", "KIND", "USERS"].map(str::to_string)];

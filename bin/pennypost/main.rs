@@ -10,6 +10,7 @@ mod dns;
 mod domain;
 mod hier;
 mod logs;
+mod metrics;
 mod page;
 mod report;
 mod route;
@@ -46,6 +47,21 @@ enum Command {
         /// Show the effective value of every key.
         #[arg(short)]
         show: bool,
+        /// Look at the machine too: owners and modes, certificates, services, queue, disks, DNS.
+        #[arg(long)]
+        all: bool,
+        /// One JSON object a line.
+        #[arg(long, requires = "all")]
+        json: bool,
+        /// Leave the DNS alone.
+        #[arg(long, requires = "all")]
+        no_dns: bool,
+        /// Resolver to ask, ADDR:PORT.
+        #[arg(long, requires = "all")]
+        resolver: Option<String>,
+        /// Send a test message to this address of ours and wait for it.
+        #[arg(long, requires = "all", value_name = "ADDRESS")]
+        mail: Option<String>,
     },
     /// Print the configuration file with every default written out in comments.
     Defaults {
@@ -87,6 +103,8 @@ enum Command {
     Trace(trace::Options),
     /// Show what runs, what waits and how fast it goes.
     Status(status::Options),
+    /// Print numbers for Prometheus: a text file, or one HTTP answer under inetd.
+    Metrics(metrics::Options),
     /// Show the status again and again.
     Top(status::Top),
     /// Sum up a day from the log: text, or one HTML page with charts.
@@ -125,7 +143,12 @@ fn work() -> Result<Outcome, Failure> {
     };
     let file = Config::file(arguments.config.as_deref());
     match arguments.command {
-        Command::Check { write, show } => check::run(&file, write, show),
+        Command::Check { all: true, json, no_dns, resolver, mail, .. } => {
+            let (resolver, mail) = (resolver.as_deref(), mail.as_deref());
+            check::all(&file, &check::machine::Options { json, no_dns, resolver, mail })
+        }
+        Command::Check { write, show, .. } => check::run(&file, write, show),
+        Command::Metrics(options) => metrics::run(&file, &options),
         Command::Defaults { man } => defaults::run(man),
         Command::Report { file } => report::run(&file),
         Command::Dkim { action } => dkim::run(&file, &action),

@@ -142,5 +142,5 @@ fn tell(plan: &Plan, config: &Config, options: &Options, told: Option<String>) -
     if let Some(told) = told {
         say(&told)?;
     }
-    say(&format!("Next: pennypost -c {} check; pennypost dns --check {}", config.file.display(), options.domain))
+    say(&format!("Next: pennypost -c {} check --all; pennypost dns --check {}", config.file.display(), options.domain))
 }

@@ -9,7 +9,7 @@ use crate::logs::Source;
 use crate::table::say;
 use clap::Args;
 use penny_base::{Config, Failure, Outcome};
-pub use stats::{Stats, largest};
+pub use stats::{Counts, Stats, largest};
 use std::path::{Path, PathBuf};
 
 /// What to sum up.
