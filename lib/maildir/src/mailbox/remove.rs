@@ -87,6 +87,9 @@ impl Mailbox {
             for op in &ops {
                 if let Op::Gone(g) = op {
                     self.facts.remove(&g.uid);
+                    // one that others brought and nobody was told of never was
+                    self.pending.new.remove(&g.uid);
+                    self.pending.flags.remove(&g.uid);
                 }
             }
             let after = self.cur_after(known)?;

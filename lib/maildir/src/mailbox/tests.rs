@@ -406,6 +406,21 @@ fn a_deleted_or_replaced_folder_ends_the_session() {
 }
 
 #[test]
+fn what_is_expunged_before_it_was_told_is_never_told() {
+    let w = world();
+    w.deliver(1);
+    let mut mine = w.open();
+    assert_eq!(mine.refresh().unwrap().new, Vec::<u32>::new());
+    w.deliver(2);
+    let mut other = w.open();
+    other.store(&[3], FlagOp::Add, &set(Flags::DELETED, &[]), None).unwrap();
+    assert_eq!(mine.expunge(None).unwrap(), [3]);
+    let changes = mine.refresh().unwrap();
+    assert_eq!((changes.new, changes.expunged), (vec![2], vec![]));
+    assert_eq!(other.refresh().unwrap().expunged, [3]);
+}
+
+#[test]
 fn a_renamed_folder_has_no_lock_left_in_it() {
     let w = world();
     let path = |n: &str| FolderName::from_parts(&[n]).unwrap();
