@@ -125,6 +125,27 @@ fn a_crash_costs_the_waiting_process_its_place() {
     assert_ne!(one(&i, "smtpd wait"), waiting);
 }
 
+/// spawn keeps its connection to lookup: one that was restarted is asked over a new one.
+#[test]
+fn a_restarted_lookup_is_asked_again() {
+    let i = Instance::up(&[]);
+    deliver(&i, "one");
+    let old = i.pid_of("lookup");
+    kill(old, nix::sys::signal::Signal::SIGKILL);
+    let root = penny_sys::ids::is_root();
+    let mut command = std::process::Command::new(if root { "setpriv" } else { "env" });
+    if root {
+        command.args(["--reuid", "64202", "--regid", "64202", "--groups", "64202,64209"]);
+    }
+    let lookup = command.arg(i.program("lookup")).arg("-c").arg(i.config()).arg("--serve").spawn();
+    let mut lookup = lookup.expect("lookup starts");
+    until("the new lookup", || std::os::unix::net::UnixStream::connect(i.top().join("run/lookup/socket")).ok());
+    deliver(&i, "two");
+    let _ = lookup.kill();
+    let _ = lookup.wait();
+    assert_eq!(std::fs::read_dir(i.maildir("user1").join("new")).map_or(0, Iterator::count), 2);
+}
+
 #[test]
 fn deliveries_of_a_shared_id_are_confined_each_to_its_home() {
     let i = Instance::up(&[]);

@@ -15,9 +15,10 @@
 //! Invariants  1. never uid 0, except checkauth for checkpassword   2. never below min_uid, except the ids of the table
 //!             3. an ordinary user's spawn starts everything as that user
 
-use penny_base::services::{Request, lookup::User};
+use penny_base::services::{Lookup, Request, lookup::User};
 use penny_base::{Config, Failure};
 use penny_sys::ids::{self, Id};
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 /// A start that the table allows.
@@ -57,6 +58,8 @@ pub struct Table {
     sign: Id,
     /// Of the shared id, asked of NSS once.
     mail_groups: Vec<u32>,
+    /// Kept for the next question.
+    asking: RefCell<Option<Lookup>>,
 }
 
 /// Why a start is refused.
@@ -69,6 +72,7 @@ impl Table {
         let mail = id(&i.mail)?;
         Ok(Table {
             mail_groups: groups(mail),
+            asking: RefCell::new(None),
             root: ids::is_root(),
             auth: id(&i.auth)?,
             net: id(&i.net)?,
@@ -224,13 +228,27 @@ impl Table {
 
     /// The network may deliver only to whom lookup names: its word on the uid is not enough.
     fn confirm(&self, user: &str, id: Id) -> Result<User, Refusal> {
-        let mut lookup =
-            penny_base::services::Lookup::connect(&self.config, None).map_err(|e| format!("lookup: {e}"))?;
-        match lookup.user(user) {
+        match self.ask_lookup(user) {
             Ok(Some(known)) if known.id == id => Ok(known),
             Ok(_) => Err(format!("{user} is not uid {}", id.uid)),
             Err(f) => Err(f.to_string()),
         }
+    }
+
+    /// Over the connection of the last question; over a new one where lookup was restarted since.
+    fn ask_lookup(&self, user: &str) -> Result<Option<User>, Failure> {
+        let kept = self.asking.take();
+        let answer = kept.and_then(|mut lookup| lookup.user(user).ok().map(|answer| (lookup, answer)));
+        let (lookup, known) = match answer {
+            Some(answered) => answered,
+            None => {
+                let mut lookup = Lookup::connect(&self.config, None).map_err(|e| Failure::io("lookup", &e))?;
+                let known = lookup.user(user)?;
+                (lookup, known)
+            }
+        };
+        self.asking.replace(Some(lookup));
+        Ok(known)
     }
 
     fn filter(&self, name: &str) -> Result<Allowed, Refusal> {
