@@ -11,7 +11,6 @@ use penny_base::services::lookup::{Answer, User};
 use penny_base::{Config, Failure, log};
 use penny_sasl::{Mechanism, Password, ScramKeys, Secret, decoy_keys, steady_salt};
 use penny_tables::cidr::client_key;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a client that guesses waits for each answer.
@@ -22,7 +21,6 @@ const LOGIN_MAX: usize = 100;
 /// Where passwords are.
 pub struct Backend {
     config: Config,
-    users: PathBuf,
     table: Option<Users>,
     lookup: Option<Lookup>,
 }
@@ -49,13 +47,12 @@ impl From<Failure> for Denied {
 impl Backend {
     /// A backend as configured; nothing is read yet.
     pub fn new(config: &Config) -> Backend {
-        let users = config.paths.tables.join("users");
-        Backend { config: config.clone(), users, table: None, lookup: None }
+        Backend { config: config.clone(), table: None, lookup: None }
     }
 
     fn table(&mut self) -> Result<&Users, Failure> {
         if self.table.is_none() {
-            self.table = Some(Users::read(&self.users)?);
+            self.table = Some(Users::open(&self.config.paths.tables)?);
         }
         self.table.as_ref().ok_or_else(|| Failure::temporary("4.3.0", "no users table"))
     }
@@ -90,22 +87,19 @@ impl Backend {
             return checkpassword::check(&self.config, user, password);
         }
         let found = self.lookup()?.user(user)?;
-        // cheap to check, and no word of a dictionary: these come first
-        let label = match &found {
-            Some(found) => self.table()?.app(&found.name, password).map(str::to_string),
+        let field = match &found {
+            Some(found) => self.field(&found.name)?,
             None => None,
         };
-        if let (Some(label), Some(found)) = (label, &found) {
+        // cheap to check, and no word of a dictionary: these come first
+        if let Some(found) = &found
+            && let Some(label) = self.table()?.app(&found.name, field.as_deref(), password)?
+        {
             log::info("app-password", None, &[("user", &found.name), ("label", &label)]);
             return Ok(found.clone());
         }
-        let stored = match &found {
-            Some(found) => self.stored(&found.name)?,
-            None => None,
-        };
-        let Some(stored) = stored else {
-            // the same work as for a user that exists
-            let _ = self.table()?.sample().and_then(|p| p.verify(password));
+        let Some(stored) = field.map(|f| parse(&f, user)).transpose()? else {
+            self.table()?.waste(password);
             return Err(Denied::Failed);
         };
         match (stored.verify(password), found) {
@@ -116,16 +110,23 @@ impl Backend {
         }
     }
 
-    fn stored(&mut self, canonical: &str) -> Result<Option<Password>, Denied> {
-        let found = self.table()?.password(canonical);
-        found.map_err(|()| Denied::Unavailable(format!("password scheme of {canonical} is not understood")))
+    /// The password field of a user by its canonical login.
+    fn field(&mut self, canonical: &str) -> Result<Option<String>, Denied> {
+        if !self.table()?.is_program() {
+            return Ok(self.table()?.field(canonical)?);
+        }
+        match self.lookup()?.ask(&["password", canonical])? {
+            Answer::Ok(fields) => Ok(fields.into_iter().next()),
+            Answer::No(_) => Ok(None),
+            Answer::Temp(why) => Err(Denied::Unavailable(why)),
+        }
     }
 
     /// The SCRAM keys of a user; of one that does not exist or has none, keys that fit nothing.
     pub fn scram_keys(&mut self, user: &str) -> Result<ScramKeys, Denied> {
         let found = self.lookup()?.user(user)?;
         let stored = match &found {
-            Some(found) => self.stored(&found.name)?,
+            Some(found) => self.field(&found.name)?.map(|f| parse(&f, user)).transpose()?,
             None => None,
         };
         let secret = self.table()?.secret();
@@ -172,4 +173,8 @@ impl Backend {
             }
         }
     }
+}
+
+fn parse(field: &str, user: &str) -> Result<Password, Denied> {
+    Password::parse(field).ok_or_else(|| Denied::Unavailable(format!("password scheme of {user} is not understood")))
 }

@@ -1,79 +1,147 @@
 //! The passwords in the users table, and the app passwords beside it.
 //!
-//! Format      Dovecot's passwd-file and app-passwords, read by penny-tables
-//! Invariants  read anew for each process: a changed password counts at once
-//! Not here    uid, home and quota of a user: `lookup` tells them
+//! Format      Dovecot's passwd-file and app-passwords, or their compiled forms, read by penny-tables
+//! Invariants  read anew for each process: a changed password counts at once; of a compiled table only what is asked for
+//! Not here    uid, home and quota of a user: `lookup` tells them, and the password where a program stands in place of
+//!             the table
 
-use penny_base::Failure;
+use penny_base::{Failure, log};
 use penny_sasl::{Password, Secret};
 use penny_tables::apps::Apps;
+use penny_tables::behind::{Behind, Question};
+use penny_tables::compile::{Compiled, SAMPLES, SECRET};
+use penny_tables::source::{self, From};
+use std::io;
 use std::path::Path;
+use std::rc::Rc;
 
 /// Largest users table read, octets.
 const FILE_MAX: u64 = 256 << 20;
 
-/// The table in memory.
+/// The tables of passwords.
 pub struct Users {
-    text: String,
-    table: penny_tables::users::Users,
+    table: Table,
     apps: Apps,
 }
 
+enum Table {
+    Text {
+        text: String,
+        users: penny_tables::users::Users,
+    },
+    Compiled {
+        compiled: Rc<Compiled>,
+        users: penny_tables::users::Users,
+        question: Question,
+    },
+    /// Only lookup can ask it.
+    Program,
+}
+
+/// The password field of a user who may not log in.
+const LOCKED: &str = "!";
+
 impl Users {
-    /// Reads both files; a missing one is an empty table.
-    pub fn read(path: &Path) -> Result<Users, Failure> {
-        let text = contents(path)?;
-        let table = penny_tables::users::Users::parse(&text).0;
-        let apps = Apps::parse(&contents(&path.with_file_name("app-passwords"))?).0;
-        Ok(Users { text, table, apps })
+    /// Opens both tables; a missing file is an empty table.
+    pub fn open(directory: &Path) -> Result<Users, Failure> {
+        let at = |name: &'static str| move |e: io::Error| Failure::io(name, &e);
+        let table = match source::of(directory, "users").map_err(at("users"))? {
+            From::Program(_) => Table::Program,
+            From::Compiled(compiled) => {
+                let question = Question::default();
+                let behind = Behind::new("users", compiled.clone(), &question);
+                Table::Compiled { compiled, users: penny_tables::users::Users::behind(behind), question }
+            }
+            From::Nothing | From::Text => {
+                let text = contents(&directory.join("users"))?;
+                Table::Text { users: penny_tables::users::Users::parse(&text).0, text }
+            }
+        };
+        let apps = match source::of(directory, "app-passwords").map_err(at("app-passwords"))? {
+            From::Compiled(compiled) => Apps::compiled(compiled),
+            From::Program(_) => {
+                log::warning(
+                    "table",
+                    None,
+                    &[("file", &"app-passwords"), ("why", &"a program is not asked for these")],
+                );
+                Apps::default()
+            }
+            From::Nothing | From::Text => Apps::parse(&contents(&directory.join("app-passwords"))?).0,
+        };
+        Ok(Users { table, apps })
     }
 
-    /// The label of the app password that fits. A login that is locked has none.
-    pub fn app(&self, login: &str, given: &Secret) -> Option<&str> {
-        if matches!(self.password(login), Ok(None | Some(Password::None))) && !self.only_apps(login) {
-            return None;
+    /// lookup has to be asked for password fields.
+    pub fn is_program(&self) -> bool {
+        matches!(self.table, Table::Program)
+    }
+
+    /// The label of the app password that fits, for a login with this password field. A login that is locked has none;
+    /// one whose field is empty has no password, but is not locked.
+    pub fn app(&self, login: &str, field: Option<&str>, given: &Secret) -> Result<Option<String>, Failure> {
+        let locked = |field: &str| !field.is_empty() && matches!(Password::parse(field), Some(Password::None));
+        if field.is_none_or(locked) {
+            return Ok(None);
         }
         let fits = |field: &str| Password::parse(field).and_then(|p| p.verify(given)) == Some(true);
-        self.apps.of(login).find(|app| fits(&app.password)).map(|app| app.label.as_str())
+        let apps = self.apps.of(login).map_err(|e| Failure::io("app-passwords", &e))?;
+        Ok(apps.into_iter().find(|app| fits(&app.password)).map(|app| app.label))
     }
 
-    /// A user whose password field is empty has no password, but is not locked.
-    fn only_apps(&self, login: &str) -> bool {
-        self.table.find(login, false).is_some_and(|user| user.password.is_empty() && !user.no_login)
-    }
-
-    /// The stored password of a user by its canonical login: `Ok(None)` when there is no such user, `Err` when the
-    /// password field is not understood.
-    pub fn password(&self, login: &str) -> Result<Option<Password>, ()> {
-        match self.table.find(login, false) {
-            None => Ok(None),
-            Some(user) if user.no_login => Ok(Some(Password::None)),
-            Some(user) => Password::parse(&user.password).map(Some).ok_or(()),
+    /// The password field of a user by its canonical login.
+    pub fn field(&self, login: &str) -> Result<Option<String>, Failure> {
+        let (users, question) = match &self.table {
+            Table::Text { users, .. } => (users, None),
+            Table::Compiled { users, question, .. } => (users, Some(question)),
+            Table::Program => return Err(Failure::temporary("4.3.0", "a program has the passwords")),
+        };
+        let field = users.find(login, false).map(|u| if u.no_login { LOCKED.into() } else { u.password.clone() });
+        match question.and_then(Question::trouble) {
+            Some(why) => Err(Failure::temporary("4.3.5", "users").with_detail(why)),
+            None => Ok(field),
         }
     }
 
-    fn passwords(&self) -> impl Iterator<Item = Password> {
-        let usable = self.table.iter().filter(|user| !user.no_login);
-        usable.filter_map(|user| Password::parse(&user.password)).filter(|p| !matches!(p, Password::None))
+    /// The passwords of those who can log in; of a compiled table one of each scheme.
+    fn passwords(&self) -> Vec<Password> {
+        let samples = |c: &Compiled| c.text(SAMPLES).ok().flatten().unwrap_or_default();
+        let fields: Vec<String> = match &self.table {
+            Table::Text { users, .. } => {
+                users.iter().filter(|user| !user.no_login).map(|user| user.password.clone()).collect()
+            }
+            Table::Compiled { compiled, .. } => samples(compiled).lines().map(str::to_string).collect(),
+            Table::Program => Vec::new(),
+        };
+        fields.iter().filter_map(|f| Password::parse(f)).filter(|p| !matches!(p, Password::None)).collect()
     }
 
     /// Whether every user who can log in has SCRAM keys, or a password to make them from.
     pub fn all_have_scram(&self) -> bool {
-        let mut passwords = self.passwords().peekable();
         // a client that chose SCRAM could not log in with an app password: the server must name one salt
-        self.apps.is_empty()
-            && passwords.peek().is_some()
-            && passwords.all(|p| matches!(p, Password::Plain(_) | Password::Scram(_)))
+        self.apps.is_empty() && {
+            let passwords = self.passwords();
+            !passwords.is_empty() && passwords.iter().all(|p| matches!(p, Password::Plain(_) | Password::Scram(_)))
+        }
     }
 
-    /// Some stored password, to spend the same time on users that do not exist.
-    pub fn sample(&self) -> Option<Password> {
-        self.passwords().next()
+    /// Spends the time a wrong password takes, for a user that does not exist.
+    pub fn waste(&self, given: &Secret) {
+        match self.passwords().first() {
+            Some(sample) => drop(sample.verify(given)),
+            // nothing is known of the schemes a program answers with; this is what new passwords have
+            None if self.is_program() => drop(given.text().and_then(|t| penny_sasl::argon2id(t, b"sixteen octets.."))),
+            None => {}
+        }
     }
 
     /// What outsiders do not know.
     pub fn secret(&self) -> &[u8] {
-        self.text.as_bytes()
+        match &self.table {
+            Table::Text { text, .. } => text.as_bytes(),
+            Table::Compiled { compiled, .. } => compiled.octets(SECRET).ok().flatten().unwrap_or_default(),
+            Table::Program => &[],
+        }
     }
 }
 

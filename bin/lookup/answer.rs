@@ -1,6 +1,7 @@
 //! One question to one answer: the verbs of lookup(8).
 //!
-//! Invariants  1. an answer is one line   2. who is no program of ours learns about its own mailbox only
+//! Invariants  1. an answer is one line   2. who is no program of ours learns about its own mailbox only, and only checkauth
+//!             learns password fields   3. while a table's source is away, no answer is made from it
 //! Failures    an unknown verb or a missing argument is `TEMP`; nothing ends the service
 
 use crate::callout::{Callouts, Verdict};
@@ -26,6 +27,8 @@ const REFRESH: Duration = Duration::from_secs(1);
 pub enum Caller {
     /// One of our programs.
     Program,
+    /// One that may know passwords: checkauth.
+    Auth,
     /// Somebody with this uid.
     User(u32),
 }
@@ -78,7 +81,10 @@ impl Knowledge {
         }
         let question = split(line);
         let question: Vec<&str> = question.iter().map(String::as_str).collect();
+        self.tables.begin();
         let fields = self.dispatch(&question, caller);
+        // "no such user" would be a lie while a source is away
+        let fields = if self.tables.trouble().is_some() { temp("4.3.5 a table cannot be asked now") } else { fields };
         join(&fields.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
@@ -92,6 +98,7 @@ impl Knowledge {
         }
         match question {
             ["user", name] => self.user(name, None),
+            ["password", login] if caller == Caller::Auth => self.password(login),
             ["rcpt", address, _service, _ip, _login, size] => self.rcpt(address, size.parse().unwrap_or(0)),
             ["rcpt", address, ..] => self.rcpt(address, 0),
             ["expand", address] => self.expand(address),
@@ -99,7 +106,7 @@ impl Knowledge {
             ["route", domain] => self.route(domain, ""),
             ["route", domain, sender_domain] => self.route(domain, sender_domain),
             ["access"] => ok(&[&self.tables.access.len().to_string()]),
-            ["access", kind, value] => ok(&[self.tables.access.find(kind, value)]),
+            ["access", kind, value] => ok(&[&self.tables.access.find(kind, value)]),
             ["relay", ip] => self.relay(ip),
             ["maysend", login, address] => self.may_send(login, address),
             ["rate", key, limit, window, cost] => self.rate(key, limit, window, cost),
@@ -126,7 +133,7 @@ impl Knowledge {
         let Some((srs, (local, domain))) = self.srs.as_ref().zip(sender.rsplit_once('@')) else { return ok(&[sender]) };
         let known = self.tables.domains.find(&domain.to_lowercase());
         // a quoted local part would have to be quoted again; those are too rare to be worth it
-        if matches!(known, Some(Kind::Local | Kind::Alias(_))) || local.contains('"') {
+        if matches!(known.as_deref(), Some(Kind::Local | Kind::Alias(_))) || local.contains('"') {
             return ok(&[sender]);
         }
         ok(&[&srs.forward(local, domain, now())])
@@ -135,6 +142,15 @@ impl Knowledge {
     /// What a rewritten sender stands for.
     fn back(&self, address: &str) -> Option<Result<String, &'static str>> {
         srs::back(self.srs.as_ref(), address, now())
+    }
+
+    /// The password field of a login, for a users table that only this program can ask.
+    fn password(&self, login: &str) -> Fields {
+        match self.tables.users.find(login, self.config.mail.fold_case) {
+            Some(user) if user.no_login => ok(&["!"]),
+            Some(user) => ok(&[&user.password]),
+            None => no(&["5.1.1", "no such user"]),
+        }
     }
 
     fn expand(&self, address: &str) -> Fields {
@@ -177,7 +193,7 @@ impl Knowledge {
     /// The address as call-outs know it, if its domain is one that is passed on.
     fn relayed(&self, address: &str) -> Option<String> {
         let mailbox = penny_addr::Mailbox::parse_any(address).ok()?;
-        let relay = matches!(self.tables.domains.find(mailbox.domain().ascii()), Some(Kind::Relay));
+        let relay = matches!(self.tables.domains.find(mailbox.domain().ascii()).as_deref(), Some(Kind::Relay));
         relay.then(|| mailbox.exact())
     }
 
@@ -227,7 +243,7 @@ impl Knowledge {
     }
 
     fn route(&self, domain: &str, sender_domain: &str) -> Fields {
-        if let Some(Kind::Local | Kind::Alias(_)) = self.tables.domains.find(&domain.to_lowercase()) {
+        if let Some(Kind::Local | Kind::Alias(_)) = self.tables.domains.find(&domain.to_lowercase()).as_deref() {
             return ok(&["local"]);
         }
         let found = self.tables.routes.find(&domain.to_lowercase(), &sender_domain.to_lowercase());

@@ -1,7 +1,8 @@
 //! The service: one poll loop, whole lines only.
 //!
-//! Invariants  1. one client cannot hold another: nothing here waits   2. a client that sends too long a line or does
-//!             not read its answers is dropped
+//! Invariants  1. one client cannot hold another: nothing here waits but for programs in place of tables, which get
+//!                `lookup.table_timeout` for one question and after a failure are not asked again before a back-off
+//!             2. a client that sends too long a line or does not read its answers is dropped
 
 use crate::answer::{Caller, Knowledge};
 use penny_base::{Config, Failure, Outcome, log};
@@ -31,7 +32,7 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
     let listener = net::listen_stream(&path, 0o666).map_err(|e| Failure::io(path.display(), &e))?;
     let term = signal_pipe().map_err(|e| Failure::io("signals", &e))?;
     let mut knowledge = Knowledge::new(config);
-    let programs = programs(config);
+    let programs = Programs::new(config);
     let mut clients: Vec<Client> = Vec::new();
     log::info("ready", None, &[("socket", &path.display())]);
     loop {
@@ -75,18 +76,32 @@ fn signal_pipe() -> io::Result<UnixStream> {
 }
 
 /// The uids of our own programs.
-fn programs(config: &Config) -> Vec<u32> {
-    let i = &config.ids;
-    let roles = [&i.net, &i.queue, &i.auth, &i.filter, &i.out, &i.mail, &i.sign, &i.tls];
-    let mut all: Vec<u32> = roles.iter().filter_map(|r| config.id(r).ok()).map(|i| i.uid).collect();
-    all.extend([0, ids::own_uid()]);
-    all
+struct Programs {
+    all: Vec<u32>,
+    auth: Vec<u32>,
 }
 
-fn accept(listener: std::os::fd::BorrowedFd<'_>, programs: &[u32]) -> Option<Client> {
+impl Programs {
+    fn new(config: &Config) -> Programs {
+        let i = &config.ids;
+        let uid = |role: &String| config.id(role).ok().map(|i| i.uid);
+        let roles = [&i.net, &i.queue, &i.auth, &i.filter, &i.out, &i.mail, &i.sign, &i.tls];
+        let all = roles.into_iter().filter_map(uid).chain([0, ids::own_uid()]).collect();
+        Programs { all, auth: uid(&i.auth).into_iter().chain([0, ids::own_uid()]).collect() }
+    }
+
+    fn caller(&self, uid: u32) -> Caller {
+        match uid {
+            _ if self.auth.contains(&uid) => Caller::Auth,
+            _ if self.all.contains(&uid) => Caller::Program,
+            _ => Caller::User(uid),
+        }
+    }
+}
+
+fn accept(listener: std::os::fd::BorrowedFd<'_>, programs: &Programs) -> Option<Client> {
     let socket = net::accept(listener).ok()?;
-    let uid = net::peer(socket.as_fd()).ok()?.uid;
-    let caller = if programs.contains(&uid) { Caller::Program } else { Caller::User(uid) };
+    let caller = programs.caller(net::peer(socket.as_fd()).ok()?.uid);
     let stream = UnixStream::from(socket);
     stream.set_nonblocking(true).ok()?;
     Some(Client { stream, caller, input: Vec::new(), output: Vec::new() })
@@ -130,10 +145,8 @@ impl Client {
 /// Answers the lines of descriptor 0 on descriptor 1: a socket of spawn's (`-i`), or a pipe by hand.
 pub fn one(config: &Config) -> Result<Outcome, Failure> {
     let mut knowledge = Knowledge::new(config);
-    let caller = match net::peer(io::stdin().as_fd()) {
-        Ok(peer) if !programs(config).contains(&peer.uid) => Caller::User(peer.uid),
-        _ => Caller::Program,
-    };
+    // a pipe: by hand, with the rights of who runs it
+    let caller = net::peer(io::stdin().as_fd()).map_or(Caller::Auth, |peer| Programs::new(config).caller(peer.uid));
     let mut out = io::stdout().lock();
     for line in io::stdin().lines() {
         let line = line.map_err(|e| Failure::io("standard input", &e))?;

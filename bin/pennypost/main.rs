@@ -18,6 +18,7 @@ mod setup;
 mod status;
 mod summary;
 mod table;
+mod tables;
 mod trace;
 mod user;
 
@@ -121,6 +122,11 @@ enum Command {
         #[arg(value_enum)]
         shell: completion::Shell,
     },
+    /// Compiled tables, and what answers for each table.
+    Tables {
+        #[command(subcommand)]
+        action: tables::Action,
+    },
     /// Tell what becomes of mail to an address, and why.
     Route {
         /// Addresses.
@@ -163,6 +169,7 @@ fn work() -> Result<Outcome, Failure> {
         Command::User { action } => user::run(&file, &action),
         Command::Alias { action } => alias::run(&file, &action),
         Command::Domain { action } => domain::run(&file, &action),
+        Command::Tables { action } => tables::run(&file, &action),
         Command::Route { address } => route::run(&Config::load(Some(&file))?, &address),
     }
 }

@@ -11,7 +11,11 @@ pub fn open(config: &Config, name: &str) -> Result<Edit, Failure> {
 
 /// The text of a table; a missing one is empty.
 pub fn text(config: &Config, name: &str) -> Result<String, Failure> {
-    match std::fs::read_to_string(config.paths.tables.join(name)) {
+    let path = config.paths.tables.join(name);
+    if std::fs::metadata(&path).is_ok_and(|file| penny_tables::program::is_program(&file)) {
+        return Err(refused(config, name, &ErrorKind::Unsupported.into()));
+    }
+    match std::fs::read_to_string(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(String::new()),
         other => other.map_err(|e| refused(config, name, &e)),
     }
@@ -31,9 +35,14 @@ pub fn save(config: &Config, edit: Edit, name: &str) -> Result<(), Failure> {
     edit.save((own, gid, if secret { 0o640 } else { 0o644 })).map_err(|e| refused(config, name, &e))
 }
 
-fn refused(config: &Config, name: &str, e: &std::io::Error) -> Failure {
+/// What went wrong with a table, for people.
+pub fn refused(config: &Config, name: &str, e: &std::io::Error) -> Failure {
     let path = config.paths.tables.join(name);
     match e.kind() {
+        ErrorKind::Unsupported => {
+            let why = "a program answers for this table: change what it asks";
+            Failure::permanent(Kind::Config, "5.3.5", format!("{}: {why}", path.display()))
+        }
         ErrorKind::InvalidData => Failure::permanent(Kind::Data, "5.3.5", format!("{name}:{e}")),
         ErrorKind::PermissionDenied => {
             Failure::permanent(Kind::Permission, "5.7.0", format!("{}: {e}", path.display()))

@@ -6,6 +6,7 @@ use penny_base::services::Lookup;
 use penny_base::services::lookup::Answer;
 use penny_base::{Config, Failure, Kind, Outcome};
 use penny_tables::aliases::Aliases;
+use penny_tables::compile;
 use std::io::{self, ErrorKind, Write};
 
 /// Prints what each operand leads to; fails when one leads nowhere.
@@ -34,19 +35,31 @@ pub fn recipients(config: &Config, args: &Args) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
-/// `lookup` reads the table by itself when it changes; what is left to do is to say what is wrong with it.
+/// `lookup` reads the table by itself when it changes; what is left to do is to say what is wrong with it, and to compile it
+/// again where it was compiled.
 pub fn aliases(config: &Config) -> Result<Outcome, Failure> {
     let path = config.paths.tables.join("aliases");
+    let mut out = io::stdout().lock();
+    let io = |e| Failure::io("standard output", &e);
+    if std::fs::metadata(&path).is_ok_and(|file| penny_tables::program::is_program(&file)) {
+        writeln!(out, "{}: a program answers for this table", path.display()).map_err(io)?;
+        return Ok(Outcome::Done);
+    }
     let text = match std::fs::read_to_string(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
         other => other.map_err(|e| Failure::io(path.display(), &e))?,
     };
     let (_, mistakes) = Aliases::parse(&text);
-    let mut out = io::stdout().lock();
-    let io = |e| Failure::io("standard output", &e);
     for m in &mistakes {
         writeln!(out, "{}:{}: {}", path.display(), m.line, m.text).map_err(io)?;
     }
-    writeln!(out, "{}: in use as it stands, no index is needed", path.display()).map_err(io)?;
+    let compiled = compile::path(&config.paths.tables, "aliases");
+    if !compiled.exists() {
+        writeln!(out, "{}: in use as it stands, no index is needed", path.display()).map_err(io)?;
+    } else if mistakes.is_empty() {
+        let entries = compile::compile(&config.paths.tables, "aliases");
+        let entries = entries.map_err(|e| Failure::io(compiled.display(), &e))?;
+        writeln!(out, "{}: {entries} entries", compiled.display()).map_err(io)?;
+    }
     Ok(if mistakes.is_empty() { Outcome::Done } else { Outcome::Permanent(Kind::Data) })
 }

@@ -84,7 +84,8 @@ fn today() -> String {
 /// Label and date of each of a user's.
 pub fn of(config: &Config, login: &str) -> Result<Vec<(String, String)>, Failure> {
     let (apps, _) = Apps::parse(&table::text(config, TABLE)?);
-    Ok(apps.of(login).map(|a| (a.label.clone(), a.date.clone())).collect())
+    let apps = apps.of(login).map_err(|e| Failure::io(TABLE, &e))?;
+    Ok(apps.into_iter().map(|a| (a.label, a.date)).collect())
 }
 
 /// Withdraws all of a user's.

@@ -38,6 +38,8 @@ pub struct Config {
     pub smtpd: Smtpd,
     /// Authentication.
     pub auth: Auth,
+    /// Answers about addresses.
+    pub lookup: Lookup,
     /// The queue.
     pub queue: Queue,
     /// Sending.
@@ -195,6 +197,7 @@ impl Config {
             Mail::SECTION => self.mail.set(key, raw),
             Smtpd::SECTION => self.smtpd.set(key, raw),
             Auth::SECTION => self.auth.set(key, raw),
+            Lookup::SECTION => self.lookup.set(key, raw),
             Queue::SECTION => self.queue.set(key, raw),
             Remote::SECTION => self.remote.set(key, raw),
             TlsServer::SECTION => self.tls.set(key, raw),
@@ -218,6 +221,7 @@ impl Config {
         self.mail.each(show);
         self.smtpd.each(show);
         self.auth.each(show);
+        self.lookup.each(show);
         self.queue.each(show);
         self.remote.each(show);
         self.tls.each(show);

@@ -4,8 +4,10 @@
 //!             sender and recipient (address, `user@`, domain, `.parent`); actions ok, reject, defer, discard, dunno
 //!             with an optional text. The first line that fits decides.
 
+use crate::behind::Behind;
 use crate::cidr::Network;
 use crate::lines::{Mistake, logical};
+use std::borrow::Cow;
 
 #[derive(Debug, Clone)]
 struct Rule {
@@ -17,7 +19,10 @@ struct Rule {
 
 /// The whole table.
 #[derive(Debug, Clone, Default)]
-pub struct Access(Vec<Rule>);
+pub struct Access {
+    rules: Vec<Rule>,
+    behind: Behind,
+}
 
 impl Access {
     /// Reads the text of the table.
@@ -30,41 +35,55 @@ impl Access {
                 Err(text) => mistakes.push(Mistake { line: line.number, text }),
             }
         }
-        (Access(rules), mistakes)
+        (Access { rules, behind: Behind::default() }, mistakes)
     }
 
-    /// Number of rules.
+    /// The table a source tells: it is asked `kind value` and answers the action.
+    pub fn behind(behind: Behind) -> Access {
+        Access { behind, ..Access::default() }
+    }
+
+    /// Number of rules; a source counts as one.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.rules.len() + usize::from(self.behind.is_some())
     }
 
     /// True when there is no rule.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// The action for a value; `dunno` when nothing fits.
-    pub fn find(&self, kind: &str, value: &str) -> &str {
+    pub fn find(&self, kind: &str, value: &str) -> Cow<'_, str> {
         let value = value.to_lowercase();
-        let rule = self.0.iter().find(|r| r.kind == kind && r.fits(&value));
-        rule.map_or("dunno", |r| r.action.as_str())
+        if self.behind.is_some() {
+            let told = self.behind.find(&format!("{kind} {value}"), |right| action(right.split_whitespace()));
+            return told.map_or(Cow::Borrowed("dunno"), Cow::Owned);
+        }
+        let rule = self.rules.iter().find(|r| r.kind == kind && r.fits(&value));
+        Cow::Borrowed(rule.map_or("dunno", |r| r.action.as_str()))
     }
 }
 
 fn parse_line(line: &str) -> Result<Rule, String> {
     let mut words = line.split_whitespace();
     let mut next = || words.next().unwrap_or("").to_lowercase();
-    let (kind, pattern, verb) = (next(), next(), next());
+    let (kind, pattern) = (next(), next());
     if !["client", "helo", "sender", "recipient"].contains(&kind.as_str()) {
         return Err(format!("unknown kind {kind}"));
     }
+    let action = action(words)?;
+    let network = if kind == "client" { Network::parse(&pattern) } else { None };
+    Ok(Rule { kind, pattern, network, action })
+}
+
+fn action<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<String, String> {
+    let verb = words.next().unwrap_or("").to_lowercase();
     if !["ok", "reject", "defer", "discard", "dunno"].contains(&verb.as_str()) {
         return Err(format!("unknown action {verb}"));
     }
     let text = words.collect::<Vec<_>>().join(" ");
-    let action = if text.is_empty() { verb } else { format!("{verb} {text}") };
-    let network = if kind == "client" { Network::parse(&pattern) } else { None };
-    Ok(Rule { kind, pattern, network, action })
+    Ok(if text.is_empty() { verb } else { format!("{verb} {text}") })
 }
 
 impl Rule {

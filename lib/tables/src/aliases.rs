@@ -4,7 +4,9 @@
 //!             commas or spaces. Names are compared in lower case.
 //! Trust       written by the admin
 
+use crate::behind::Behind;
 use crate::lines::{Mistake, items, logical, unquote};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// What an alias stands for.
@@ -51,7 +53,10 @@ pub fn include(text: &str) -> Vec<Target> {
 
 /// The whole table.
 #[derive(Debug, Clone, Default)]
-pub struct Aliases(HashMap<String, Vec<Target>>);
+pub struct Aliases {
+    map: HashMap<String, Vec<Target>>,
+    behind: Behind,
+}
 
 impl Aliases {
     /// Reads the text of the table.
@@ -71,16 +76,26 @@ impl Aliases {
                 mistakes.push(Mistake { line: line.number, text: format!("{name} is defined twice") });
             }
         }
-        (Aliases(map), mistakes)
+        (Aliases { map, behind: Behind::default() }, mistakes)
+    }
+
+    /// The table a source tells.
+    pub fn behind(behind: Behind) -> Aliases {
+        Aliases { behind, ..Aliases::default() }
     }
 
     /// What a local name stands for.
-    pub fn find(&self, name: &str) -> Option<&[Target]> {
-        self.0.get(&name.to_lowercase()).map(Vec::as_slice)
+    pub fn find(&self, name: &str) -> Option<Cow<'_, [Target]>> {
+        let name = name.to_lowercase();
+        if self.behind.is_some() {
+            let found = self.behind.find(&name, |right| Ok(items(right).iter().map(|i| target(i)).collect()));
+            return found.map(Cow::Owned);
+        }
+        self.map.get(&name).map(|t| Cow::Borrowed(t.as_slice()))
     }
 }
 
-fn split_name(line: &str) -> Option<(String, &str)> {
+pub(crate) fn split_name(line: &str) -> Option<(String, &str)> {
     let (name, rest) = match line.strip_prefix('"') {
         Some(quoted) => {
             let end = quoted.find('"')?;
@@ -102,9 +117,9 @@ mod tests {
         let (a, mistakes) = Aliases::parse(text);
         assert!(mistakes.is_empty());
         let root = [Target::Address("joe".into()), Target::Pipe("/bin/x a, b".into())];
-        assert_eq!(a.find("ROOT").unwrap(), root);
+        assert_eq!(a.find("ROOT").unwrap().as_ref(), root);
         let list = [Target::Include("/l".into()), Target::File("/var/m/".into()), Target::Discard];
-        assert_eq!(a.find("list").unwrap(), list);
+        assert_eq!(a.find("list").unwrap().as_ref(), list);
         assert!(a.find("q r").is_some() && a.find("none").is_none());
     }
 

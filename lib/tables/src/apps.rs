@@ -3,7 +3,10 @@
 //! Format      `login:label:{SCHEME}hash:date`, one a line; the date (`2026-11-24`) says when it was made
 //! Trust       written by `pennypost user app`; as secret as the users table
 
+use crate::compile::{Compiled, SAMPLES};
 use crate::lines::Mistake;
+use std::io;
+use std::rc::Rc;
 
 /// One app password.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,7 +29,10 @@ impl std::fmt::Debug for App {
 
 /// The whole table.
 #[derive(Debug, Clone, Default)]
-pub struct Apps(Vec<App>);
+pub struct Apps {
+    list: Vec<App>,
+    compiled: Option<Rc<Compiled>>,
+}
 
 impl Apps {
     /// Reads the text of the table.
@@ -45,17 +51,33 @@ impl Apps {
                 _ => mistakes.push(Mistake { line: i + 1, text: "expected login:label:{SCHEME}hash:date".into() }),
             }
         }
-        (Apps(apps), mistakes)
+        (Apps { list: apps, compiled: None }, mistakes)
+    }
+
+    /// Those of a compiled table.
+    pub fn compiled(table: Rc<Compiled>) -> Apps {
+        Apps { list: Vec::new(), compiled: Some(table) }
     }
 
     /// Those of one login.
-    pub fn of(&self, login: &str) -> impl Iterator<Item = &App> {
-        self.0.iter().filter(move |a| a.login == login)
+    pub fn of(&self, login: &str) -> io::Result<Vec<App>> {
+        let Some(table) = &self.compiled else {
+            return Ok(self.list.iter().filter(|a| a.login == login).cloned().collect());
+        };
+        let text = table.text(login.as_bytes())?.unwrap_or_default();
+        let lines: String = text.lines().map(|rest| format!("{login}:{rest}\n")).collect();
+        Ok(Apps::parse(&lines).0.list)
+    }
+
+    /// Any of them.
+    pub(crate) fn any(&self) -> Option<&App> {
+        self.list.first()
     }
 
     /// True when nobody has one.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        let some = |t: &Rc<Compiled>| t.octets(SAMPLES).ok().flatten().is_none_or(|s| !s.is_empty());
+        self.list.is_empty() && !self.compiled.as_ref().is_some_and(some)
     }
 }
 
@@ -66,7 +88,7 @@ mod tests {
     #[test]
     fn entries_and_mistakes() {
         let (apps, mistakes) = Apps::parse("# c\na@x:phone:{PLAIN}s:2026-01-02\na@x:tablet:{PLAIN}t\nb@x:only\n");
-        assert_eq!(apps.of("a@x").map(|a| a.label.as_str()).collect::<Vec<_>>(), ["phone", "tablet"]);
+        assert_eq!(apps.of("a@x").unwrap().iter().map(|a| a.label.as_str()).collect::<Vec<_>>(), ["phone", "tablet"]);
         assert_eq!(mistakes.iter().map(|m| m.line).collect::<Vec<_>>(), [4]);
         assert!(!format!("{apps:?}").contains("{PLAIN}"));
     }

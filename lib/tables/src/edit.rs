@@ -3,9 +3,10 @@
 //! Invariants  1. two changes at once never lose one: the tables directory is locked from reading to renaming
 //!             2. a change by an editor meanwhile is noticed and nothing is written   3. the new file is complete, has the
 //!             old one's owner and mode and is on stable storage before it takes the name
-//!             4. a change that makes the table worse (more mistakes than before) is refused
-//! Failures    io::Error: `InvalidData` for 4, `ResourceBusy` for 2
+//!             4. a compiled form (NAME.cdb) is made again   5. a change that makes the table worse (more mistakes than before) is refused
+//! Failures    io::Error: `InvalidData` for 5, `ResourceBusy` for 2, `Unsupported` for a program in place of the table
 
+use crate::compile;
 use crate::set::Tables;
 use penny_sys::files::Stamp;
 use penny_sys::fs::Locked;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Edit {
     name: String,
+    directory: PathBuf,
     path: PathBuf,
     stamp: Option<Stamp>,
     before: usize,
@@ -42,13 +44,19 @@ impl Edit {
         // a link keeps pointing where it points
         let path = std::fs::canonicalize(&path).unwrap_or(path);
         let stamp = Stamp::at(&path)?;
+        if std::fs::metadata(&path).is_ok_and(|file| crate::program::is_program(&file)) {
+            return Err(io::Error::new(
+                ErrorKind::Unsupported,
+                "a program answers for this table: change what it asks",
+            ));
+        }
         let text = match std::fs::read_to_string(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
             other => other?,
         };
         let before = Tables::mistakes(name, &text).len();
         let lines = text.lines().map(str::to_string).collect();
-        Ok(Edit { name: name.into(), path, stamp, before, lines, _lock: lock })
+        Ok(Edit { name: name.into(), directory: directory.to_path_buf(), path, stamp, before, lines, _lock: lock })
     }
 
     /// Every entry in the order of the file.
@@ -143,7 +151,9 @@ impl Edit {
         if done.is_err() {
             let _ = std::fs::remove_file(&beside);
         }
-        done
+        done?;
+        compile::again_locked(&self.directory, &self.name)
+            .map_err(|e| io::Error::new(e.kind(), format!("changed, but {}.cdb was not made again: {e}", self.name)))
     }
 
     fn write(&self, beside: &Path, text: &str, (uid, gid, mode): (Option<u32>, Option<u32>, u32)) -> io::Result<()> {

@@ -12,6 +12,9 @@
 //! | [`srs`] | none | rewritten senders, signed |
 //! | [`edit`] | all of them | one entry changed, the rest left as written |
 //! | [`apps`] | `app-passwords` | login, device, hash, date |
+//! | [`behind`] | all of them | a source that is asked instead of text that was read |
+//! | [`program`] | all but app-passwords | a program in place of a table: Postfix tcp_table(5) |
+//! | [`compile`], [`cdb`] | all but access | NAME.cdb |
 //!
 //! Invariants  1. a table that cannot be read keeps its last good content and says so   2. resolving ends: cycles and
 //!             depth are bounded   3. keys are compared exactly first, then folded
@@ -20,13 +23,18 @@
 pub mod access;
 pub mod aliases;
 pub mod apps;
+pub mod behind;
+pub mod cdb;
 pub mod cidr;
+pub mod compile;
 pub mod domains;
 pub mod edit;
 pub mod lines;
+pub mod program;
 pub mod resolve;
 pub mod routes;
 pub mod set;
+pub mod source;
 pub mod srs;
 pub mod users;
 pub mod virt;

@@ -4,6 +4,7 @@
 //!             the users table; account of the system; postmaster; refusal
 //! Invariants  1. every recursion is bounded by depth and by the set of addresses seen   2. an alias that names itself
 //!             means the mailbox of that name   3. `local` answers carry the address whose extension is still there
+//! Failures    a source that cannot be asked shows in `Tables::trouble`: what is found here means nothing then
 
 use crate::Tables;
 use crate::aliases::{self, Target};
@@ -12,6 +13,7 @@ use penny_addr::Mailbox;
 use penny_base::Config;
 use penny_base::services::lookup::User;
 use penny_sys::ids::{self, Id};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -94,7 +96,7 @@ impl<'a> Resolver<'a> {
             return self.end(End::Error("5.4.6 alias nesting is too deep".into()));
         }
         let domain = mailbox.domain().ascii().to_string();
-        match self.tables.domains.find(&domain) {
+        match self.tables.domains.find(&domain).as_deref() {
             Some(Kind::Alias(real)) => {
                 let local = mailbox.local().to_string();
                 self.address(&format!("{local}@{real}"), depth + 1);
@@ -114,14 +116,14 @@ impl<'a> Resolver<'a> {
             if let Some((targets, catch_all)) = found
                 && !(catch_all && local_domain && self.has_own(&local, &base, domain))
             {
-                return self.each(targets, domain, depth);
+                return self.each(&targets, domain, depth);
             }
         }
         if !local_domain {
             return self.end(End::Remote(mailbox.exact()));
         }
         if first_visit && let Some(targets) = self.alias(&local, &base) {
-            return self.targets(targets, domain, depth);
+            return self.targets(&targets, domain, depth);
         }
         if first_visit || mailbox_of(self.tables, self.config, &mailbox.exact()).is_some() {
             self.mailbox(mailbox, &local, &base, domain, depth);
@@ -134,7 +136,7 @@ impl<'a> Resolver<'a> {
             || is_postmaster(local)
     }
 
-    fn alias(&self, local: &str, base: &str) -> Option<&'a [Target]> {
+    fn alias(&self, local: &str, base: &str) -> Option<Cow<'a, [Target]>> {
         self.tables.aliases.find(local).or_else(|| self.tables.aliases.find(base))
     }
 
@@ -216,7 +218,7 @@ pub fn mailbox_of(tables: &Tables, config: &Config, name: &str) -> Option<User> 
     let fold = config.mail.fold_case;
     let found = tables.users.find(&at(local), fold).or_else(|| tables.users.find(&at(base), fold));
     if let Some(user) = found {
-        return Some(complete(config, user));
+        return Some(complete(config, &user));
     }
     let is_system = config.mail.system_users && (domain.is_empty() || is_host_domain(tables, config, &domain));
     if is_system { system_user(config, local).or_else(|| system_user(config, base)) } else { None }
@@ -224,7 +226,7 @@ pub fn mailbox_of(tables: &Tables, config: &Config, name: &str) -> Option<User> 
 
 fn real_domain(tables: &Tables, domain: &str) -> String {
     let domain = domain.to_lowercase();
-    match tables.domains.find(&domain) {
+    match tables.domains.find(&domain).as_deref() {
         Some(Kind::Alias(real)) => real.clone(),
         _ => domain,
     }
@@ -233,7 +235,7 @@ fn real_domain(tables: &Tables, domain: &str) -> String {
 fn is_host_domain(tables: &Tables, config: &Config, domain: &str) -> bool {
     domain == "localhost"
         || domain == config.hostname().to_lowercase()
-        || tables.domains.find(domain) == Some(&Kind::Local)
+        || tables.domains.find(domain).as_deref() == Some(&Kind::Local)
 }
 
 fn complete(config: &Config, user: &crate::users::User) -> User {

@@ -6,8 +6,10 @@
 //!             options `tls=may|must|none`, `auth=user:password`, `conn=N`, `source=ADDRESS`, `helo=NAME`,
 //!             `rate=N/s|m|h`, `lifetime=TIME`, `retry=TIME:TIME`
 
+use crate::behind::Behind;
 use crate::lines::{Mistake, logical};
 use penny_base::config::{Raw, Seconds, Setting};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Where mail goes.
@@ -43,7 +45,10 @@ pub enum Hop {
 
 /// The whole table.
 #[derive(Debug, Clone, Default)]
-pub struct Routes(HashMap<String, Route>);
+pub struct Routes {
+    map: HashMap<String, Route>,
+    behind: Behind,
+}
 
 impl Routes {
     /// Reads the text of the table.
@@ -58,24 +63,37 @@ impl Routes {
                 Err(text) => mistakes.push(Mistake { line: line.number, text }),
             }
         }
-        (Routes(map), mistakes)
+        (Routes { map, behind: Behind::default() }, mistakes)
     }
 
     /// The route of a domain (lower-case A-labels): its own line, then the nearest `.parent`, then that of the sender's
     /// domain (`from:`), then `*`.
-    pub fn find(&self, domain: &str, sender_domain: &str) -> Option<&Route> {
-        if let Some(r) = self.0.get(domain) {
+    pub fn find(&self, domain: &str, sender_domain: &str) -> Option<Cow<'_, Route>> {
+        if let Some(r) = self.get(domain) {
             return Some(r);
         }
         let mut rest = domain;
         while let Some((_, parent)) = rest.split_once('.') {
-            if let Some(r) = self.0.get(&format!(".{parent}")) {
+            if let Some(r) = self.get(&format!(".{parent}")) {
                 return Some(r);
             }
             rest = parent;
         }
-        let by_sender = if sender_domain.is_empty() { None } else { self.0.get(&format!("from:{sender_domain}")) };
-        by_sender.or_else(|| self.0.get("*"))
+        let by_sender = if sender_domain.is_empty() { None } else { self.get(&format!("from:{sender_domain}")) };
+        by_sender.or_else(|| self.get("*"))
+    }
+
+    /// The table a source tells.
+    pub fn behind(behind: Behind) -> Routes {
+        Routes { behind, ..Routes::default() }
+    }
+
+    fn get(&self, key: &str) -> Option<Cow<'_, Route>> {
+        if self.behind.is_some() {
+            let read = |right: &str| parse_line(&format!("{key} {right}")).map(|(_, route)| route);
+            return self.behind.find(key, read).map(Cow::Owned);
+        }
+        self.map.get(key).map(Cow::Borrowed)
     }
 }
 

@@ -1,30 +1,41 @@
 //! All tables together, read from the tables directory and read again when a file changed.
 //!
+//! Sources     a table is text that was read, NAME.cdb or a program that is asked: then a question begins with
+//!             [`Tables::begin`] and its answer counts only without [`Tables::trouble`]
 //! Failures    a file that is missing is an empty table; one that cannot be read keeps its last content, with a line
 //!             in the log; a wrong line is left out, with a line in the log
 
 use crate::access::Access;
 use crate::aliases::Aliases;
 use crate::apps::Apps;
+use crate::behind::{Behind, Question};
 use crate::domains::Domains;
 use crate::lines::Mistake;
+use crate::program;
 use crate::routes::Routes;
+use crate::source;
 use crate::users::Users;
 use crate::virt::Virtual;
 use penny_base::{Config, log};
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Names of the tables, which are their file names.
 pub const NAMES: [&str; 7] = ["users", "aliases", "virtual", "domains", "routes", "access", "senders"];
+
+/// What a change shows in: time, length, mode and owner (a program is one by its mode).
+type Seen = Option<(SystemTime, u64, u32, u32)>;
 
 /// Every table.
 #[derive(Debug, Default)]
 pub struct Tables {
     directory: PathBuf,
-    stamps: Vec<Option<(SystemTime, u64)>>,
+    stamps: Vec<[Seen; 2]>,
     hostname: String,
+    config: PathBuf,
+    question: Question,
     /// Mailboxes.
     pub users: Users,
     /// Local names.
@@ -46,8 +57,9 @@ impl Tables {
     pub fn open(config: &Config) -> Tables {
         let mut tables = Tables {
             directory: config.paths.tables.clone(),
-            stamps: vec![None; NAMES.len()],
             hostname: config.hostname().to_lowercase(),
+            config: config.file.clone(),
+            question: Question::with_limit(Duration::from_secs(config.lookup.table_timeout.0.max(1))),
             ..Tables::default()
         };
         for name in NAMES {
@@ -62,12 +74,23 @@ impl Tables {
         self.directory.join(name)
     }
 
-    fn current_stamps(&self) -> Vec<Option<(SystemTime, u64)>> {
-        let stamp = |n: &&str| {
-            let m = std::fs::metadata(self.path(n)).ok()?;
-            Some((m.modified().ok()?, m.len()))
+    /// A question that is answered from these tables begins.
+    pub fn begin(&self) {
+        self.question.begin();
+    }
+
+    /// Why the answer to this question means nothing: a source could not be asked.
+    pub fn trouble(&self) -> Option<String> {
+        self.question.trouble()
+    }
+
+    fn current_stamps(&self) -> Vec<[Seen; 2]> {
+        let stamp = |path: &Path| {
+            let m = std::fs::metadata(path).ok()?;
+            Some((m.modified().ok()?, m.len(), m.mode(), m.uid()))
         };
-        NAMES.iter().map(stamp).collect()
+        let both = |n: &&str| [stamp(&self.path(n)), stamp(&crate::compile::path(&self.directory, n))];
+        NAMES.iter().map(both).collect()
     }
 
     /// Reads again what changed on disk; true when something did.
@@ -91,6 +114,13 @@ impl Tables {
 
     fn load(&mut self, name: &str) {
         let path = self.path(name);
+        let from = match source::of(&self.directory, name) {
+            Ok(from) => from,
+            Err(e) => return log::warning("table", None, &[("file", &path.display()), ("why", &e)]),
+        };
+        if let Some(source) = from.behind(&self.directory, name, &self.config) {
+            return self.put_behind(name, Behind::new(name, source, &self.question));
+        }
         let text = match std::fs::read(&path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
@@ -117,10 +147,22 @@ impl Tables {
         }
     }
 
+    fn put_behind(&mut self, name: &str, behind: Behind) {
+        match name {
+            "users" => self.users = Users::behind(behind),
+            "aliases" => self.aliases = Aliases::behind(behind),
+            "virtual" => self.virt = Virtual::behind(behind),
+            "domains" => self.domains = Domains::behind(behind),
+            "routes" => self.routes = Routes::behind(behind),
+            "access" => self.access = Access::behind(behind),
+            _ => self.senders = Virtual::behind(behind),
+        }
+    }
+
     fn imply_domains(&mut self) {
-        let implied: std::collections::BTreeSet<String> =
-            self.users.domains().map(str::to_lowercase).chain(["localhost".into(), self.hostname.clone()]).collect();
-        for domain in implied {
+        self.question.begin();
+        let implied = self.users.implied_domains();
+        for domain in implied.into_iter().chain(["localhost".into(), self.hostname.clone()]) {
             self.domains.imply_local(&domain);
         }
     }
@@ -132,6 +174,12 @@ impl Tables {
 
     /// Finds the mistakes of one table file without using it.
     pub fn check(name: &str, path: &Path) -> std::io::Result<Vec<Mistake>> {
+        if let Ok(file) = std::fs::metadata(path)
+            && program::is_program(&file)
+        {
+            let wrong = program::check(&file).err();
+            return Ok(wrong.map(|text| Mistake { line: 0, text }).into_iter().collect());
+        }
         let text = match std::fs::read_to_string(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,

@@ -5,8 +5,11 @@
 //!             A missing uid or gid is the mail id, a missing home the configuration's pattern.
 //! Trust       written by the admin; passwords are never shown or logged
 
+use crate::behind::Behind;
+use crate::compile;
 use crate::lines::Mistake;
 use penny_sys::ids::Id;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -44,6 +47,7 @@ impl std::fmt::Debug for User {
 pub struct Users {
     exact: HashMap<String, User>,
     folded: HashMap<String, String>,
+    behind: Behind,
 }
 
 impl Users {
@@ -68,12 +72,37 @@ impl Users {
         self.exact.insert(user.login.clone(), user);
     }
 
-    /// Finds a login exactly, then in lower case when `fold`.
-    pub fn find(&self, login: &str, fold: bool) -> Option<&User> {
-        self.exact.get(login).or_else(|| {
-            let key = if fold { self.folded.get(&login.to_lowercase())? } else { return None };
-            self.exact.get(key)
-        })
+    /// The table a source tells.
+    pub fn behind(behind: Behind) -> Users {
+        Users { behind, ..Users::default() }
+    }
+
+    /// Finds a login exactly, then in lower case when `fold`. A program is asked once: in lower case when `fold`.
+    pub fn find(&self, login: &str, fold: bool) -> Option<Cow<'_, User>> {
+        if self.behind.is_compiled() {
+            let found = self.ask(login);
+            return found.map(Cow::Owned).or_else(|| if fold { self.ask_folded(login).map(Cow::Owned) } else { None });
+        }
+        if self.behind.is_some() {
+            let found = if fold { self.ask(&login.to_lowercase()) } else { self.ask(login) };
+            return found.map(Cow::Owned);
+        }
+        let folded = || if fold { self.exact.get(self.folded.get(&login.to_lowercase())?) } else { None };
+        self.exact.get(login).or_else(folded).map(Cow::Borrowed)
+    }
+
+    fn ask(&self, login: &str) -> Option<User> {
+        // no login has these, and some keys of a compiled table begin with NUL
+        if login.is_empty() || login.contains([':', '\0', '\n']) {
+            return None;
+        }
+        self.behind.find(login, |rest| parse_user(&format!("{login}:{rest}")))
+    }
+
+    fn ask_folded(&self, login: &str) -> Option<User> {
+        let lower = login.to_lowercase();
+        let written = self.behind.get(&compile::fold_key(&lower)).unwrap_or(lower);
+        self.ask(&written)
     }
 
     /// All users in no order.
@@ -81,7 +110,21 @@ impl Users {
         self.exact.values()
     }
 
-    /// Domains that logins have.
+    /// Logins in lower case, and as written.
+    pub(crate) fn folded(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.folded.iter().map(|(lower, login)| (lower.as_str(), login.as_str()))
+    }
+
+    /// Domains that logins have, as far as the table knows: a program cannot list them.
+    pub fn implied_domains(&self) -> std::collections::BTreeSet<String> {
+        if self.behind.is_compiled() {
+            let key = String::from_utf8_lossy(compile::DOMAINS);
+            return self.behind.get(&key).unwrap_or_default().lines().map(str::to_string).collect();
+        }
+        self.domains().map(str::to_lowercase).collect()
+    }
+
+    /// Domains that logins of the text have.
     pub fn domains(&self) -> impl Iterator<Item = &str> {
         self.exact.keys().filter_map(|l| l.rsplit_once('@')).map(|(_, d)| d)
     }

@@ -3,12 +3,20 @@
 //! Format      `user@domain target, target`; `@domain target` is the catch-all; `user target` any local domain.
 //!             Order: the address, the address without its extension, the bare user, the catch-all.
 
+use crate::behind::Behind;
 use crate::lines::{Mistake, items, logical};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// The whole table.
 #[derive(Debug, Clone, Default)]
-pub struct Virtual(HashMap<String, Vec<String>>);
+pub struct Virtual {
+    map: HashMap<String, Vec<String>>,
+    behind: Behind,
+}
+
+/// Targets.
+type Targets<'a> = Cow<'a, [String]>;
 
 impl Virtual {
     /// Reads the text of the table.
@@ -26,17 +34,26 @@ impl Virtual {
             }
             map.insert(key.to_lowercase(), items(right));
         }
-        (Virtual(map), mistakes)
+        (Virtual { map, behind: Behind::default() }, mistakes)
+    }
+
+    /// The table a source tells.
+    pub fn behind(behind: Behind) -> Virtual {
+        Virtual { behind, ..Virtual::default() }
     }
 
     /// The targets of one key.
-    pub fn find(&self, key: &str) -> Option<&[String]> {
-        self.0.get(&key.to_lowercase()).map(Vec::as_slice)
+    pub fn find(&self, key: &str) -> Option<Targets<'_>> {
+        let key = key.to_lowercase();
+        if self.behind.is_some() {
+            return self.behind.find(&key, |right| Ok(items(right))).map(Cow::Owned);
+        }
+        self.map.get(&key).map(|t| Cow::Borrowed(t.as_slice()))
     }
 
     /// The targets of an address whose local part without extension is `base`; `local_domain` lets bare users match.
     /// The flag is true when the catch-all answered.
-    pub fn resolve(&self, local: &str, base: &str, domain: &str, local_domain: bool) -> Option<(&[String], bool)> {
+    pub fn resolve(&self, local: &str, base: &str, domain: &str, local_domain: bool) -> Option<(Targets<'_>, bool)> {
         let whole = self.find(&format!("{local}@{domain}")).or_else(|| self.find(&format!("{base}@{domain}")));
         let bare = || local_domain.then(|| self.find(local).or_else(|| self.find(base))).flatten();
         if let Some(found) = whole.or_else(bare) {

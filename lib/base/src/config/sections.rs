@@ -272,6 +272,14 @@ section! {
 }
 
 section! {
+    /// Answers about addresses.
+    Lookup "lookup" {
+        /// How long the programs that stand in place of tables may take for one question.
+        table_timeout: Seconds = Seconds(5);
+    }
+}
+
+section! {
     /// The queue and its runner.
     Queue "queue" {
         /// How long delivery is tried.
