@@ -244,6 +244,11 @@ fn the_clamd_protocol_on_a_pipe() {
     let session = [b"zIDSESSION\0zPING\0".to_vec(), stream(&eicar()), b"zEND\0".to_vec()].concat();
     assert_eq!(ask(session), "1: PONG\x002: stream: Eicar-Test FOUND\0");
     assert!(ask(b"zSCAN /etc/passwd\0".to_vec()).contains("ERROR"));
+    let dir = TempDir::new();
+    let file = write(dir.path(), "a.eml", [mail("").into_bytes(), eicar()].concat());
+    let scan = format!("zSCAN {}\0", file.display());
+    let out = virusscan().args(["--clamd-listener", "--paths"]).stdin(scan).run().expect_code(0).out();
+    assert_eq!(out, format!("{}: Eicar-Test FOUND\0", file.display()));
 }
 
 #[test]
