@@ -8,6 +8,9 @@ use std::io::Read;
 /// Octets read first when only the header is wanted; most headers fit.
 const HEAD: usize = 8 * 1024;
 
+/// A message that went stale while it was read (NFS) is opened again so often.
+const STALE_TRIES: u32 = 3;
+
 /// How much of a message is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -29,12 +32,23 @@ pub fn read_part(mailbox: &mut Mailbox, uid: u32, part: Part, bytes: &mut Vec<u8
     if part == Part::List {
         return super::cache::list_header(mailbox, uid, bytes);
     }
-    bytes.clear();
-    let mut file = mailbox.open_message(uid)?;
-    let failed = |e| Error::Io { what: "read a message of", path: mailbox.maildir().path().to_path_buf(), source: e };
-    match part {
-        Part::Whole => file.read_to_end(bytes).map(drop).map_err(failed),
-        Part::Header | Part::List => read_header(&mut file, bytes).map_err(failed),
+    let mut tries = 0;
+    loop {
+        bytes.clear();
+        let mut file = mailbox.open_message(uid)?;
+        let done = match part {
+            Part::Whole => file.read_to_end(bytes).map(drop),
+            Part::Header | Part::List => read_header(&mut file, bytes),
+        };
+        match done {
+            // on NFS another machine has renamed or removed it since it was opened
+            Err(e) if e.kind() == std::io::ErrorKind::StaleNetworkFileHandle && tries < STALE_TRIES => tries += 1,
+            Err(source) => {
+                let path = mailbox.maildir().path().to_path_buf();
+                return Err(Error::Io { what: "read a message of", path, source });
+            }
+            Ok(()) => return Ok(()),
+        }
     }
 }
 

@@ -83,10 +83,15 @@ impl Error {
         }
     }
 
-    /// True when the cause is that a file or directory does not exist.
+    /// True when the cause is that a file or directory does not exist (any more: ESTALE of NFS).
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        matches!(self, Error::Io { source, .. } if is_gone(source))
     }
+}
+
+/// Whether a name leads nowhere, or no longer to the file that was opened by it (NFS).
+pub(crate) fn is_gone(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)
 }
 
 impl std::fmt::Display for Error {

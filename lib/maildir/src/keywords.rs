@@ -214,7 +214,7 @@ fn member_line(base: &[u8], bits: u64) -> Vec<u8> {
 pub fn read_more(folder: &Path) -> Result<MoreKeywords> {
     let mut out = MoreKeywords::new();
     let path = folder.join(MORE_FILE);
-    let bytes = match std::fs::read(&path) {
+    let bytes = match files::while_stale(|| std::fs::read(&path)) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(out),
         Err(e) => return Err(Error::io("read", &path)(e)),
@@ -244,7 +244,7 @@ fn stamps(folder: &Path) -> Result<(Option<Stamp>, Option<Stamp>)> {
 }
 
 fn read_lines(path: &Path) -> Result<Vec<String>> {
-    match std::fs::read(path) {
+    match files::while_stale(|| std::fs::read(path)) {
         Ok(bytes) => Ok(bytes.split(|c| *c == b'\n').map(|l| String::from_utf8_lossy(l).into_owned()).collect()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(Error::io("read", path)(e)),

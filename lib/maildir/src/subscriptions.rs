@@ -69,7 +69,7 @@ impl<'a> Subscriptions<'a> {
 
     fn read(&self) -> Result<(bool, Vec<String>)> {
         let path = self.path();
-        let bytes = match std::fs::read(&path) {
+        let bytes = match files::while_stale(|| std::fs::read(&path)) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((true, Vec::new())),
             Err(e) => return Err(Error::io("read", &path)(e)),

@@ -169,14 +169,17 @@ pub struct Contents {
 impl Contents {
     /// Reads the file; `None` when there is none.
     pub fn read(path: &Path) -> Result<Option<Contents>> {
-        let mut file = match files::open_regular(path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::io("open", path)(e)),
+        let read = || {
+            let mut file = files::open_regular(path)?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok((Stamp::of(&file.metadata()?), bytes))
         };
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-        let mut stamp = Stamp::of(&file.metadata().map_err(Error::io("stat", path))?);
+        let (mut stamp, bytes) = match files::while_stale(read) {
+            Ok(read) => read,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("read", path)(e)),
+        };
         stamp.size = bytes.len() as u64;
         Ok(Some(Contents::of(bytes, stamp)))
     }

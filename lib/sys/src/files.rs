@@ -16,6 +16,9 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+/// Tries again at most so often after ESTALE.
+const STALE_TRIES: u32 = 5;
+
 /// Creates a file that must not exist, never through a symbolic link.
 pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     OpenOptions::new()
@@ -35,6 +38,18 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     Ok(file)
+}
+
+/// Tries again while the file that was opened is not the one that has the name now (ESTALE): on NFS another machine may
+/// have replaced it between open(2) and read(2).
+pub fn while_stale<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..STALE_TRIES {
+        match work() {
+            Err(e) if e.kind() == io::ErrorKind::StaleNetworkFileHandle => {}
+            other => return other,
+        }
+    }
+    work()
 }
 
 /// Raises the soft limit of open descriptors to the hard one, for services with many connections.
@@ -204,6 +219,24 @@ impl std::ops::Deref for Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_gone_stale_is_tried_again() {
+        let stale = || io::Error::from_raw_os_error(libc::ESTALE);
+        let mut calls = 0;
+        let mut after = |n: u32| {
+            calls = 0;
+            while_stale(|| {
+                calls += 1;
+                if calls > n { Ok(calls) } else { Err(stale()) }
+            })
+        };
+        assert_eq!(after(0).unwrap(), 1);
+        assert_eq!(after(3).unwrap(), 4);
+        assert_eq!(after(100).unwrap_err().raw_os_error(), Some(libc::ESTALE));
+        let other = while_stale(|| Err::<(), _>(io::ErrorKind::NotFound.into()));
+        assert_eq!(other.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn a_dead_child_does_not_exist() {

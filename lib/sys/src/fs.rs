@@ -100,8 +100,11 @@ fn copy_by_read(from: &File, start: u64, to: &mut File) -> io::Result<u64> {
 
 /// Reads at most `limit` octets of a file; more is an error (`InvalidData`).
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    let bytes = crate::files::while_stale(|| {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "file is larger than its limit"));
     }

@@ -8,7 +8,7 @@
 
 use super::{FlagOp, FlagSet, Keywords, Mailbox, Stored, sync};
 use crate::dotlock::FolderLock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_gone};
 use crate::index::{LETTER_BITS, Op, Record, RecordRef, state};
 use crate::name::{self, Flags};
 
@@ -141,7 +141,7 @@ impl Mailbox {
                     out.changed.push(uid);
                     ops.push(Op::Flags(record));
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => lost.push(uid),
+                Err(e) if is_gone(&e) => lost.push(uid),
                 Err(e) => {
                     failure = Some(Error::io("rename to", &to)(e));
                     break;

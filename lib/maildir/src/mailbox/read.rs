@@ -12,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use penny_sys::files;
 
 use super::{Mailbox, sync};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_gone};
 use crate::index::{Op, RecordRef, state};
 use crate::name;
 use crate::uidlist::{self, Contents};
@@ -68,7 +68,7 @@ impl Mailbox {
             let path = self.path_of(record);
             match work(&path) {
                 Ok(done) => return Ok(done),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) if is_gone(&e) => {}
                 Err(e) => return Err(Error::io("open", &path)(e)),
             }
             // Usually one of our own sessions renamed it, and its log says so; else the directory must be listed.

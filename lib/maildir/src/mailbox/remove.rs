@@ -7,7 +7,7 @@
 
 use super::{Mailbox, sync};
 use crate::dotlock::FolderLock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_gone};
 use crate::index::{Fixed, Gone, Op};
 use crate::name::Flags;
 
@@ -76,7 +76,7 @@ impl Mailbox {
                     ops.push(Op::Gone(Gone { uid: *uid, modseq }));
                     gone.push(*uid);
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => lost.push(*uid),
+                Err(e) if is_gone(&e) => lost.push(*uid),
                 Err(e) => {
                     failure = Some(Error::io("remove", &path)(e));
                     break;

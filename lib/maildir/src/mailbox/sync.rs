@@ -16,7 +16,7 @@ use super::scan::Listing;
 use super::uids::Uids;
 use super::{Mailbox, Mode};
 use crate::dotlock::FolderLock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_gone};
 use crate::index::{DirState, Gone, Index, Meta, News, Op, Record, RecordRef, state};
 use crate::keywords::KeywordTable;
 use crate::name;
@@ -366,7 +366,7 @@ impl Mailbox {
         let to = self.place.dir.cur_dir().join(name::os(&[base, &cur_info(info)].concat()));
         match std::fs::rename(&from, &to) {
             Ok(()) => Ok(true),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(e) if is_gone(&e) => Ok(false),
             Err(e) => Err(Error::io("rename to", &to)(e)),
         }
     }
