@@ -318,7 +318,8 @@ fn the_manuals_examples_work() {
     let shell = |line: &str| {
         let path = format!("{tool}:{}", std::env::var("PATH").unwrap());
         let home = w.dir.join("home").display().to_string();
-        let out = Run::new("/bin/sh").args(["-c", line]).env("PATH", path).env("HOME", home).dir(w.dir.path()).run();
+        let out = Run::new("/bin/sh").args(["-c", line]).env("PATH", path).env("HOME", home).dir(w.dir.path());
+        let out = out.limit(std::time::Duration::from_secs(180)).run();
         out.expect_code(0);
         out.out()
     };
