@@ -72,6 +72,28 @@ fn recipients_are_judged_at_rcpt() {
     assert_eq!(rcpt(closed.smtpd("submission"), "x@elsewhere.example"), "503");
 }
 
+/// A local part is what it is; where nobody has that, NFC and lower case, unless that is switched off.
+#[test]
+fn local_parts_are_exact_first_and_folded_then() {
+    let users = "ann@here.example:{PLAIN}x::::HOME/ann::\nAnn@here.example:{PLAIN}x::::HOME/bob::\n\
+                 j\u{f6}rg@here.example:{PLAIN}x::::HOME/ann::\n";
+    let tables = [("domains", "here.example local\n"), ("users", users)];
+    let play = |instance: &Instance, address: &str| {
+        let envelope = format!("MAIL FROM:<a@far.example> SMTPUTF8\r\nRCPT TO:<{address}>\r\n");
+        codes(&instance.smtpd("lmtp").stdin(all(&["LHLO x\r\n", &envelope, MESSAGE])).run())
+    };
+    let instance = Instance::new("", &tables);
+    let whole = "220 250 250 250 354 250 221";
+    for address in ["Ann@here.example", "ANN@HERE.example", "J\u{d6}RG@here.example", "jo\u{308}rg@here.example"] {
+        assert_eq!(play(&instance, address), whole, "{address}");
+    }
+    // the exact name has its own mailbox, all others are ann's
+    assert_eq!((instance.mailbox("bob/Maildir").len(), instance.mailbox("ann/Maildir").len()), (1, 3));
+    let exact = Instance::new("[mail]\nfold_case = false\n", &tables);
+    assert_eq!(play(&exact, "Ann@here.example"), whole);
+    assert!(play(&exact, "ANN@here.example").starts_with("220 250 250 550 "));
+}
+
 #[test]
 fn fake_ends_of_data_never_make_a_second_message() {
     let instance = Instance::usual("");

@@ -119,6 +119,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_saved_comes_back_until_it_expires() {
+        let file = std::env::temp_dir().join(format!("penny-greylist-{:x}", penny_sys::random::u64()));
+        let mut g = Greylist::open(&file);
+        g.ask_at("192.0.2.1", "a\tb@c", "d@e", 1000);
+        g.ask_at("192.0.2.1", "a\tb@c", "d@e", 1300);
+        g.ask_at("198.51.100.1", "x@y", "d@e", 1300);
+        g.save(true);
+        let mut g = Greylist::open(&file);
+        assert_eq!(g.ask_at("192.0.2.77", "new@y", "new@e", 1301), 0, "a client that has passed");
+        assert_eq!(g.ask_at("198.51.100.1", "x@y", "d@e", 1400), 200, "the wait goes on");
+        // unused for longer than that it is unknown again
+        assert_eq!(g.ask_at("192.0.2.77", "new@y", "new@e", 1302 + FORGET), WAIT);
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
     fn who_comes_back_too_late_starts_again() {
         let mut g = Greylist::open(Path::new("/nonexistent/greylist"));
         g.ask_at("2001:db8::1", "a@b", "c@d", 0);

@@ -5,6 +5,7 @@
 //! Trust       written by the admin
 
 use crate::behind::Behind;
+use crate::key;
 use crate::lines::{Mistake, items, logical, unquote};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -72,7 +73,7 @@ impl Aliases {
             if targets.is_empty() {
                 mistakes.push(Mistake { line: line.number, text: format!("{name} has no target") });
             }
-            if map.insert(name.to_lowercase(), targets).is_some() {
+            if map.insert(key::folded(&name), targets).is_some() {
                 mistakes.push(Mistake { line: line.number, text: format!("{name} is defined twice") });
             }
         }
@@ -86,7 +87,7 @@ impl Aliases {
 
     /// What a local name stands for.
     pub fn find(&self, name: &str) -> Option<Cow<'_, [Target]>> {
-        let name = name.to_lowercase();
+        let name = key::folded(name);
         if self.behind.is_some() {
             let found = self.behind.find(&name, |right| Ok(items(right).iter().map(|i| target(i)).collect()));
             return found.map(Cow::Owned);

@@ -12,6 +12,7 @@
 
 use crate::behind::{Source, Unavailable};
 use crate::cdb::{self, Cdb};
+use crate::key;
 use crate::lines::{Line, Mistake, logical};
 use crate::{aliases, apps::Apps, set::Tables, users::Users};
 use penny_sys::fs::Locked;
@@ -154,7 +155,7 @@ fn put(beside: &Path, to: &Path, source: &Path, before: &Metadata) -> io::Result
 
 /// Keys and right-hand sides of a text.
 fn entries(name: &str, text: &str) -> BTreeMap<String, String> {
-    let folded = |(k, v): (&str, &str)| (k.trim().to_lowercase(), v.trim().to_string());
+    let folded = |(k, v): (&str, &str)| (key::folded(k.trim()), v.trim().to_string());
     let spaced = |l: Line| folded(l.text.split_once(char::is_whitespace).unwrap_or((&l.text, "")));
     match name {
         "users" => users(text).map(|(k, v)| (k.trim().to_string(), v.trim().to_string())).collect(),
@@ -171,6 +172,7 @@ fn entries(name: &str, text: &str) -> BTreeMap<String, String> {
         "virtual" | "senders" => {
             logical(text).into_iter().map(spaced).filter(|(k, _)| k.contains('@') || !k.contains('.')).collect()
         }
+        "domains" => logical(text).into_iter().map(spaced).map(|(k, v)| (key::domain(&k), v)).collect(),
         _ => logical(text).into_iter().map(spaced).collect(),
     }
 }

@@ -4,6 +4,7 @@
 //!             logins of the users table have, the host name and localhost are local without a line.
 
 use crate::behind::Behind;
+use crate::key;
 use crate::lines::{Mistake, logical};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -34,7 +35,7 @@ impl Domains {
         for line in logical(text) {
             let (domain, right) = line.text.split_once(char::is_whitespace).unwrap_or((&line.text, ""));
             match kind(right) {
-                Ok(kind) => drop(map.insert(domain.to_lowercase(), kind)),
+                Ok(kind) => drop(map.insert(key::domain(domain), kind)),
                 Err(text) => mistakes.push(Mistake { line: line.number, text }),
             }
         }
@@ -43,7 +44,7 @@ impl Domains {
 
     /// Adds a local domain that another table implies.
     pub fn imply_local(&mut self, domain: &str) {
-        self.map.entry(domain.to_lowercase()).or_insert(Kind::Local);
+        self.map.entry(key::domain(domain)).or_insert(Kind::Local);
     }
 
     /// The table a source tells; other tables may still imply domains.
@@ -62,7 +63,7 @@ impl Domains {
 fn kind(right: &str) -> Result<Kind, String> {
     match right.split_whitespace().collect::<Vec<_>>().as_slice() {
         [] | ["local"] => Ok(Kind::Local),
-        ["alias", other] => Ok(Kind::Alias(other.to_lowercase())),
+        ["alias", other] => Ok(Kind::Alias(key::domain(other))),
         ["relay"] => Ok(Kind::Relay),
         _ => Err("expected local, relay or alias DOMAIN".into()),
     }

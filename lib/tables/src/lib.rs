@@ -29,6 +29,7 @@ pub mod cidr;
 pub mod compile;
 pub mod domains;
 pub mod edit;
+mod key;
 pub mod lines;
 pub mod program;
 pub mod resolve;

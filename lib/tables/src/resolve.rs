@@ -9,6 +9,7 @@
 use crate::Tables;
 use crate::aliases::{self, Target};
 use crate::domains::Kind;
+use crate::key;
 use penny_addr::Mailbox;
 use penny_base::Config;
 use penny_base::services::lookup::User;
@@ -225,7 +226,7 @@ pub fn mailbox_of(tables: &Tables, config: &Config, name: &str) -> Option<User> 
 }
 
 fn real_domain(tables: &Tables, domain: &str) -> String {
-    let domain = domain.to_lowercase();
+    let domain = key::domain(domain);
     match tables.domains.find(&domain).as_deref() {
         Some(Kind::Alias(real)) => real.clone(),
         _ => domain,

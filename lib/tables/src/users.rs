@@ -7,6 +7,7 @@
 
 use crate::behind::Behind;
 use crate::compile;
+use crate::key;
 use crate::lines::Mistake;
 use penny_sys::ids::Id;
 use std::borrow::Cow;
@@ -68,8 +69,8 @@ impl Users {
     }
 
     fn insert(&mut self, user: User) {
-        self.folded.entry(user.login.to_lowercase()).or_insert_with(|| user.login.clone());
-        self.exact.insert(user.login.clone(), user);
+        self.folded.entry(key::folded(&user.login)).or_insert_with(|| user.login.clone());
+        self.exact.insert(key::exact(&user.login), user);
     }
 
     /// The table a source tells.
@@ -77,18 +78,19 @@ impl Users {
         Users { behind, ..Users::default() }
     }
 
-    /// Finds a login exactly, then in lower case when `fold`. A program is asked once: in lower case when `fold`.
+    /// Finds a login exactly, then in NFC and lower case when `fold`. A program is asked once: so folded when `fold`.
     pub fn find(&self, login: &str, fold: bool) -> Option<Cow<'_, User>> {
         if self.behind.is_compiled() {
             let found = self.ask(login);
             return found.map(Cow::Owned).or_else(|| if fold { self.ask_folded(login).map(Cow::Owned) } else { None });
         }
         if self.behind.is_some() {
-            let found = if fold { self.ask(&login.to_lowercase()) } else { self.ask(login) };
+            let found = if fold { self.ask(&key::folded(login)) } else { self.ask(login) };
             return found.map(Cow::Owned);
         }
-        let folded = || if fold { self.exact.get(self.folded.get(&login.to_lowercase())?) } else { None };
-        self.exact.get(login).or_else(folded).map(Cow::Borrowed)
+        let written = || self.folded.get(&key::folded(login)).filter(|_| fold);
+        let folded = || self.exact.get(&key::exact(written()?));
+        self.exact.get(&key::exact(login)).or_else(folded).map(Cow::Borrowed)
     }
 
     fn ask(&self, login: &str) -> Option<User> {
@@ -100,7 +102,7 @@ impl Users {
     }
 
     fn ask_folded(&self, login: &str) -> Option<User> {
-        let lower = login.to_lowercase();
+        let lower = key::folded(login);
         let written = self.behind.get(&compile::fold_key(&lower)).unwrap_or(lower);
         self.ask(&written)
     }
@@ -110,7 +112,7 @@ impl Users {
         self.exact.values()
     }
 
-    /// Logins in lower case, and as written.
+    /// Logins folded, and as written.
     pub(crate) fn folded(&self) -> impl Iterator<Item = (&str, &str)> {
         self.folded.iter().map(|(lower, login)| (lower.as_str(), login.as_str()))
     }
@@ -124,7 +126,7 @@ impl Users {
         self.domains().map(str::to_lowercase).collect()
     }
 
-    /// Domains that logins of the text have.
+    /// Domains that logins of the text have, as A-labels.
     pub fn domains(&self) -> impl Iterator<Item = &str> {
         self.exact.keys().filter_map(|l| l.rsplit_once('@')).map(|(_, d)| d)
     }

@@ -4,6 +4,7 @@
 //!             Order: the address, the address without its extension, the bare user, the catch-all.
 
 use crate::behind::Behind;
+use crate::key;
 use crate::lines::{Mistake, items, logical};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -32,7 +33,7 @@ impl Virtual {
             if !key.contains('@') && key.contains('.') {
                 continue;
             }
-            map.insert(key.to_lowercase(), items(right));
+            map.insert(key::folded(key), items(right));
         }
         (Virtual { map, behind: Behind::default() }, mistakes)
     }
@@ -44,7 +45,7 @@ impl Virtual {
 
     /// The targets of one key.
     pub fn find(&self, key: &str) -> Option<Targets<'_>> {
-        let key = key.to_lowercase();
+        let key = key::folded(key);
         if self.behind.is_some() {
             return self.behind.find(&key, |right| Ok(items(right))).map(Cow::Owned);
         }

@@ -161,7 +161,7 @@ section! {
         autocreate: Vec<String> = Vec::new();
         /// Local users of the system (NSS) get mail too.
         system_users: bool = false;
-        /// Local parts are compared in lower case after an exact match failed.
+        /// Local parts are compared in NFC and lower case after an exact match failed.
         fold_case: bool = true;
         /// Default quota of a mailbox, storage; 0 is none.
         quota: Size = Size(0);
