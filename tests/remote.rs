@@ -184,6 +184,16 @@ fn internationalised_mail() {
     let out = Out::new("").run(Some(&route), "s@x.test SMTPUTF8", &["u@f\u{fc}r.test"], MESSAGE);
     out.expect_code(0);
     assert_eq!(without.mails()[0].rcpts, ["RCPT TO:<u@xn--fr-xka.test>"], "a domain alone needs no SMTPUTF8");
+    // a header that says its text in another way
+    let message = "From: J\u{f6}rg <a@x.test>\nSubject: Gr\u{fc}\u{df}e\n\ntext\n".as_bytes();
+    Out::new("").run(Some(&route), "s@x.test SMTPUTF8", &["u@far.test"], message).expect_code(0);
+    let mail = &without.mails()[1];
+    assert!(mail.data.is_ascii() && mail.text().contains("Subject: =?utf-8?B?R3LDvMOfZQ==?=\r\n"), "{}", mail.text());
+    assert!(!mail.mail.contains("SMTPUTF8"), "{}", mail.mail);
+    // and one that cannot
+    let message = "From: j\u{f6}rg@x.test\nSubject: x\n\ntext\n".as_bytes();
+    let out = Out::new("").run(Some(&route), "s@x.test SMTPUTF8", &["u@far.test"], message);
+    out.expect_code(69).expect_out("5.6.7");
 }
 
 #[test]

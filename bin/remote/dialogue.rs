@@ -303,10 +303,14 @@ impl Sender {
     /// A transaction with the message as the host can take it.
     fn transact(&self, session: &mut Session, job: &mut Attempts<'_>) -> Sent {
         let todo = job.todo();
-        if !job.letter.eight_bit_body || session.offers.has("8BITMIME") {
+        let sender = &job.letter.envelope.sender;
+        let header = job.letter.eight_bit_header && sender.smtputf8() && !session.offers.has("SMTPUTF8");
+        let header = header && addresses_are_ascii(job.letter);
+        let body = job.letter.eight_bit_body && !session.offers.has("8BITMIME");
+        if !header && !body {
             return run(session, &self.settings, job.letter, &todo);
         }
-        match job.seven_bit() {
+        match job.seven_bit(header, body) {
             Ok(letter) => run(session, &self.settings, letter, &todo),
             Err(trouble) => {
                 let outcomes = todo.into_iter().map(|i| (i, trouble.outcome())).collect();
@@ -430,8 +434,8 @@ struct Attempts<'a> {
     reached: Option<bool>,
     /// Content went out and no answer came: not to another host now.
     stop: bool,
-    /// The message in 7 bits, once a host needed it.
-    converted: Option<Letter>,
+    /// The message in 7 bits, once a host needed it: header, body.
+    converted: Option<((bool, bool), Letter)>,
 }
 
 /// Largest message converted to 7 bits, which is done in memory.
@@ -444,16 +448,23 @@ impl Attempts<'_> {
         all.filter(|i| self.done.get(i).is_none_or(may_improve)).collect()
     }
 
-    fn seven_bit(&mut self) -> Result<&Letter, Trouble> {
+    /// The message with header, body or both in 7 bits.
+    fn seven_bit(&mut self, header: bool, body: bool) -> Result<&Letter, Trouble> {
         if self.letter.envelope.size > CONVERT_MAX {
             // RFC 3463 3.7: X.6.3 conversion required but not supported
             return Err(Trouble::permanent("5.6.3", "the message is too large to be converted to 7 bits"));
         }
-        if self.converted.is_none() {
-            let made = self.letter.bytes().and_then(|b| self.letter.with_content(&crate::downgrade::convert(&b)));
-            self.converted = Some(made.map_err(|e| Trouble::temporary("4.3.0", format!("conversion: {e}")))?);
+        if self.converted.as_ref().is_none_or(|(what, _)| *what != (header, body)) {
+            let made = self.letter.bytes().and_then(|bytes| {
+                // a header that cannot be converted stays, and the transaction says what is missing
+                let bytes = if header { crate::utf8::ascii_header(&bytes).unwrap_or(bytes) } else { bytes };
+                let bytes = if body { crate::downgrade::convert(&bytes) } else { bytes };
+                self.letter.with_content(&bytes)
+            });
+            let made = made.map_err(|e| Trouble::temporary("4.3.0", format!("conversion: {e}")))?;
+            self.converted = Some(((header, body), made));
         }
-        self.converted.as_ref().ok_or_else(|| Trouble::temporary("4.3.0", "no conversion"))
+        self.converted.as_ref().map(|(_, l)| l).ok_or_else(|| Trouble::temporary("4.3.0", "no conversion"))
     }
 
     /// Whether something is left that another host, or another connection, may do.
@@ -490,6 +501,13 @@ impl Attempts<'_> {
         let outcomes = (0..count).map(|i| self.done.get(&i).cloned().unwrap_or_else(|| last.clone())).collect();
         Report { outcomes, reached: self.reached }
     }
+}
+
+/// Whether only the header needs SMTPUTF8.
+fn addresses_are_ascii(letter: &Letter) -> bool {
+    let e = &letter.envelope;
+    let ascii = |address: &str| crate::transaction::path(address, false).is_ascii();
+    ascii(e.sender.address.as_str()) && e.recipients.iter().all(|r| ascii(r.address.as_str()))
 }
 
 fn everything(letter: &Letter, trouble: &Trouble, reached: Option<bool>) -> Report {

@@ -24,6 +24,7 @@ mod sts;
 mod tls_reports;
 mod tlsrpt;
 mod transaction;
+mod utf8;
 mod verify;
 mod wire;
 

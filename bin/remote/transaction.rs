@@ -366,7 +366,7 @@ fn rcpt_params(r: &Recipient) -> String {
 }
 
 /// An address for the wire: without SMTPUTF8 the domain in A-labels (RFC 5890), which may be all it needs.
-fn path(address: &str, utf8: bool) -> String {
+pub fn path(address: &str, utf8: bool) -> String {
     if utf8 || address.is_ascii() {
         return address.to_owned();
     }
