@@ -2,10 +2,10 @@
 //!
 //! Invariants  1. unknown user and wrong password look the same, in answer and (as far as the schemes allow) in time
 //!             2. a source that cannot be asked is UNAVAILABLE, never a refusal
-//! Sources     the users table; any checkpassword program; a validator program for tokens
+//! Sources     the users table; PAM; any checkpassword program; a validator program for tokens
 
 use crate::users::Users;
-use crate::{checkpassword, oauth};
+use crate::{checkpassword, oauth, pam};
 use penny_base::services::Lookup;
 use penny_base::services::lookup::{Answer, User};
 use penny_base::{Config, Failure, log};
@@ -68,8 +68,7 @@ impl Backend {
 
     /// The mechanisms that can work with the passwords there are.
     pub fn mechanisms(&mut self) -> Vec<Mechanism> {
-        let by_program = self.config.auth.source == "checkpassword";
-        let scram = !by_program && self.table().is_ok_and(Users::all_have_scram);
+        let scram = self.config.auth.source == "users" && self.table().is_ok_and(Users::all_have_scram);
         let tokens = !self.config.auth.oauth_validator.is_empty();
         let configured = self.config.auth.mechanisms.iter().filter_map(|name| Mechanism::parse(name));
         configured
@@ -82,10 +81,25 @@ impl Backend {
     }
 
     /// Checks a password.
-    pub fn password(&mut self, user: &str, password: &Secret) -> Result<User, Denied> {
-        if self.config.auth.source == "checkpassword" {
-            return checkpassword::check(&self.config, user, password);
+    pub fn password(&mut self, user: &str, password: &Secret, ip: &str) -> Result<User, Denied> {
+        match self.config.auth.source.as_str() {
+            "checkpassword" => checkpassword::check(&self.config, user, password),
+            "pam" => self.by_pam(user, password, ip),
+            _ => self.by_table(user, password),
         }
+    }
+
+    /// lookup knows the mailbox, PAM the password; a user without a mailbox costs PAM's time too.
+    fn by_pam(&mut self, user: &str, password: &Secret, ip: &str) -> Result<User, Denied> {
+        let found = self.lookup()?.user(user)?;
+        let name = found.as_ref().map_or(user, |f| f.name.as_str());
+        let told = pam::check(&self.config, name, password, ip)?;
+        let found = found.ok_or(Denied::Failed)?;
+        // a module may have changed the name
+        if told == found.name { Ok(found) } else { self.lookup()?.user(&told)?.ok_or(Denied::Failed) }
+    }
+
+    fn by_table(&mut self, user: &str, password: &Secret) -> Result<User, Denied> {
         let found = self.lookup()?.user(user)?;
         let field = match &found {
             Some(found) => self.field(&found.name)?,

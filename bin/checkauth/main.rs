@@ -1,10 +1,11 @@
 //! checkauth - the SASL server side and password checks for one connection. See checkauth(8).
 //!
-//! Runs as the auth uid, started by spawn; root only for the checkpassword interface.
+//! Runs as the auth uid, started by spawn; root only for PAM and the checkpassword interface.
 
 mod backend;
 mod checkpassword;
 mod oauth;
+mod pam;
 mod protocol;
 mod users;
 

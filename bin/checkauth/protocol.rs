@@ -152,7 +152,7 @@ impl Server {
                     continue;
                 }
                 Next::Password { authzid, user, password } => {
-                    let result = self.backend.password(&user, &password);
+                    let result = self.backend.password(&user, &password, &attempt.ip);
                     (user, self.authorised(result, authzid.as_deref()).map(|found| (found, Vec::new())))
                 }
                 Next::Token { user, token } => {

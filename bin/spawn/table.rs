@@ -2,7 +2,7 @@
 //!
 //! | program | may be asked by | runs as |
 //! |---|---|---|
-//! | checkauth | net | auth; root where checkpassword programs need it |
+//! | checkauth | net | auth; root where PAM or checkpassword programs need it |
 //! | session:imapd, :pop3d, :sieved | net | the user that checkauth granted on this connection |
 //! | prelogin:imapd | a user's session | net |
 //! | deliver | queue: the id it names, at least min_uid or the mail id | that id |
@@ -12,7 +12,7 @@
 //! | filter:NAME | net | filter, or sign where the filter holds keys |
 //! | lookup, enqueue (one connection) | net, queue, auth, filter, the mail id, users | lookup, queue |
 //!
-//! Invariants  1. never uid 0, except checkauth for checkpassword   2. never below min_uid, except the ids of the table
+//! Invariants  1. never uid 0, except checkauth for PAM and checkpassword   2. never below min_uid, except the ids of the table
 //!             3. an ordinary user's spawn starts everything as that user
 
 use penny_base::services::{Lookup, Request, lookup::User};
@@ -177,7 +177,8 @@ impl Table {
 
     fn checkauth(&self) -> Allowed {
         let root = Id { uid: 0, gid: 0 };
-        let id = if self.config.auth.source == "checkpassword" { root } else { self.auth };
+        let as_root = matches!(self.config.auth.source.as_str(), "pam" | "checkpassword");
+        let id = if as_root { root } else { self.auth };
         Allowed { grants: true, dies_with_client: true, warm: true, ..self.plain("checkauth", id) }
     }
 

@@ -14,6 +14,7 @@ pub mod fs;
 pub mod ids;
 pub mod landlock;
 pub mod net;
+pub mod pam;
 pub mod poll;
 pub mod process;
 pub mod random;

@@ -153,8 +153,8 @@ impl Reader<'_> {
         if !matches!(c.tls.min_version.as_str(), "1.2" | "1.3") {
             wrong.push("tls.min_version: expected 1.2 or 1.3");
         }
-        if !matches!(c.auth.source.as_str(), "users" | "checkpassword") {
-            wrong.push("auth.source: expected users or checkpassword");
+        if !matches!(c.auth.source.as_str(), "users" | "pam" | "checkpassword") {
+            wrong.push("auth.source: expected users, pam or checkpassword");
         }
         if !matches!(c.imapd.separator.as_str(), "/" | ".") {
             wrong.push("imapd.separator: expected / or .");

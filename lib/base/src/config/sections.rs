@@ -260,10 +260,14 @@ section! {
         /// Mechanisms that are offered. SCRAM-SHA-256-PLUS is there too, but off: mutt with GNU SASL takes the strongest
         /// mechanism it sees and then has no channel binding for TLS 1.3.
         mechanisms: Vec<String> = ["PLAIN", "LOGIN", "SCRAM-SHA-256"].map(String::from).to_vec();
-        /// Where passwords are checked: users or checkpassword.
+        /// Where passwords are checked: users, pam or checkpassword.
         source: String = "users".into();
         /// Program of the checkpassword interface, when source says so.
         checkpassword: String = String::new();
+        /// Name of the service that PAM is asked for, when source says so: a file of /etc/pam.d.
+        pam_service: String = "pennypost".into();
+        /// Directory of PAM services instead of /etc/pam.d.
+        pam_directory: String = String::new();
         /// Wrong passwords from one address (IPv6: one /64), or for one login, in a minute before answers are slowed.
         failures_before_delay: u32 = 60;
         /// A validator of OAUTHBEARER and XOAUTH2 tokens; empty leaves them off.
