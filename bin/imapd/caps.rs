@@ -1,7 +1,8 @@
 //! Capabilities: what is announced when.
 //!
 //! Invariants  a name stands here only when its tests pass; `imapd.hide` takes any of them away
-use penny_base::{Config, Peer};
+use penny_base::Config;
+use penny_base::services::Door;
 
 /// Announced to everybody.
 const ALWAYS: [&str; 5] = ["IMAP4rev1", "IMAP4rev2", "SASL-IR", "LITERAL+", "ID"];
@@ -56,35 +57,17 @@ const SESSION: &[&str] = &[
     "INPROGRESS",
 ];
 
-/// The mechanisms to offer: those that show a password or token only on a safe line.
-pub fn mechanisms(config: &Config, peer: &Peer) -> Vec<String> {
-    let secure = is_secure(config, peer);
-    let binding = peer.tls.as_ref().is_some_and(|t| !t.exporter.is_empty());
-    let fits = |m: &&String| match m.as_str() {
-        m if m.ends_with("-PLUS") => binding,
-        m if m.starts_with("SCRAM-") => true,
-        "OAUTHBEARER" | "XOAUTH2" => secure && !config.auth.oauth_validator.is_empty(),
-        _ => secure,
-    };
-    config.auth.mechanisms.iter().filter(fits).cloned().collect()
-}
-
-/// Whether a password may be sent on this line.
-pub fn is_secure(config: &Config, peer: &Peer) -> bool {
-    peer.tls.is_some() || (peer.is_loopback() && config.imapd.plain_auth_loopback)
-}
-
 /// The list before the login.
-pub fn prelogin(config: &Config, peer: &Peer, starttls: bool) -> String {
+pub fn prelogin(door: &Door) -> String {
     let mut all: Vec<String> = ALWAYS.iter().map(|c| (*c).to_owned()).collect();
-    if starttls {
+    if door.offers_tls() {
         all.push("STARTTLS".into());
     }
-    if !is_secure(config, peer) {
+    if !door.is_secure() {
         all.push("LOGINDISABLED".into());
     }
-    all.extend(mechanisms(config, peer).into_iter().map(|m| format!("AUTH={m}")));
-    shown(config, all)
+    all.extend(door.mechanisms().into_iter().map(|m| format!("AUTH={m}")));
+    shown(&door.config, all)
 }
 
 /// The list after the login.

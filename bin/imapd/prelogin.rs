@@ -6,33 +6,19 @@
 //! Trust       every input octet is hostile
 use crate::caps;
 use crate::conn::{Conn, Got};
-use crate::state::State;
-use penny_base::services::login::{self, Step, plain_response};
-use penny_base::services::{Login, Spawn};
-use penny_base::ucspi::StartTls;
-use penny_base::{Config, Failure, Outcome, Peer, log};
+use penny_base::services::login::{Step, plain_response};
+use penny_base::services::{Door, Handed};
+use penny_base::{Failure, Outcome};
 use penny_imap::command::{self, Command, Tagged};
 use penny_imap::{Code, Event, Framed, Limits, Reader, write};
-use std::time::{Duration, Instant};
 
-/// Wrong passwords in one conversation.
-const FAILURES_MAX: u32 = 60;
-/// Commands that are not understood in one conversation.
-const ERRORS_MAX: u32 = 60;
 /// A stranger gets little memory, but an ID of 30 fields of 1,054 octets (RFC 2971 3.3) has to fit.
 const LIMITS: Limits = Limits { line: 36 * 1024, literals: 4096, bare_lf: true };
 
 struct Prelogin {
-    config: Config,
-    spawn: Spawn,
-    login: Login,
-    peer: Peer,
-    starttls: Option<StartTls>,
+    door: Door,
     conn: Conn,
     reader: Reader,
-    failures: u32,
-    errors: u32,
-    end: Instant,
 }
 
 /// What a command leads to.
@@ -49,28 +35,10 @@ enum Next {
 type Flow = Result<Next, Failure>;
 
 /// Speaks until login or end.
-pub fn serve(
-    config: Config,
-    spawn: Spawn,
-    login: Login,
-    peer: Peer,
-    starttls: Option<StartTls>,
-) -> Result<Outcome, Failure> {
-    let limit = Duration::from_secs(config.imapd.login_timeout.0);
-    let mut talk = Prelogin {
-        conn: Conn::open().map_err(io)?,
-        config,
-        spawn,
-        login,
-        peer,
-        starttls,
-        reader: Reader::new(LIMITS),
-        failures: 0,
-        errors: 0,
-        end: Instant::now() + limit,
-    };
-    let greeting = format!("{} pennypost IMAP ready", talk.config.hostname());
-    talk.status("*", "OK", Some(Code::Capability(talk.capabilities())), &greeting);
+pub fn serve(door: Door) -> Result<Outcome, Failure> {
+    let mut talk = Prelogin { door, conn: Conn::open().map_err(io)?, reader: Reader::new(LIMITS) };
+    let greeting = format!("{} pennypost IMAP ready", talk.door.config.hostname());
+    talk.status("*", "OK", Some(Code::Capability(caps::prelogin(&talk.door))), &greeting);
     loop {
         match talk.next()? {
             Next::Go => {}
@@ -96,15 +64,10 @@ impl Prelogin {
         Ok(Next::Go)
     }
 
-    fn capabilities(&self) -> String {
-        caps::prelogin(&self.config, &self.peer, self.starttls.is_some() && self.peer.tls.is_none())
-    }
-
     /// More input; false at the end of it or of the time.
     fn fill(&mut self) -> Result<bool, Failure> {
-        let left = self.end.saturating_duration_since(Instant::now());
         let mut buffer = Vec::new();
-        match self.conn.wait(None, left, &mut buffer).map_err(io)? {
+        match self.conn.wait(None, self.door.left(), &mut buffer).map_err(io)? {
             Got::Input => {
                 self.reader.feed(&buffer);
                 Ok(true)
@@ -143,9 +106,8 @@ impl Prelogin {
     }
 
     fn bad(&mut self, tag: &str, text: &str) -> Flow {
-        self.errors += 1;
         self.status(tag, "BAD", None, text);
-        if self.errors > ERRORS_MAX {
+        if self.door.has_erred_too_often() {
             self.status("*", "BYE", None, "Too many errors");
             return Ok(Next::Leave);
         }
@@ -159,7 +121,7 @@ impl Prelogin {
         };
         match command {
             Command::Capability => {
-                let line = format!("* CAPABILITY {}\r\n", self.capabilities());
+                let line = format!("* CAPABILITY {}\r\n", caps::prelogin(&self.door));
                 self.conn.out.extend_from_slice(line.as_bytes());
                 self.answer(&tag, "OK", None, "CAPABILITY completed")
             }
@@ -181,10 +143,10 @@ impl Prelogin {
     }
 
     fn start_tls(&mut self, tag: &str) -> Flow {
-        if self.peer.tls.is_some() {
+        if self.door.peer.tls.is_some() {
             return self.bad(tag, "TLS is active");
         }
-        if self.starttls.is_none() {
+        if !self.door.offers_tls() {
             return self.bad(tag, "TLS is not available");
         }
         if !self.reader.is_idle() {
@@ -192,17 +154,16 @@ impl Prelogin {
             self.status(tag, "BAD", None, "Nothing may follow STARTTLS before TLS");
             return Ok(Next::Leave);
         }
-        let Some(starttls) = self.starttls.take() else { return self.bad(tag, "TLS is not available") };
         self.status(tag, "OK", None, "Begin TLS negotiation now");
         self.conn.flush().map_err(io)?;
-        self.peer.tls = Some(starttls.start().map_err(io)?);
+        self.door.start_tls()?;
         self.conn = Conn::open().map_err(io)?;
         self.reader.reset();
         Ok(Next::Go)
     }
 
     fn plain_login(&mut self, tag: String, user: &[u8], password: &[u8]) -> Flow {
-        if !caps::is_secure(&self.config, &self.peer) {
+        if !self.door.is_secure() {
             return self.answer(&tag, "NO", Some(Code::PrivacyRequired), "LOGIN is disabled without TLS");
         }
         let Ok(user) = std::str::from_utf8(user) else {
@@ -212,30 +173,25 @@ impl Prelogin {
             return self.refuse(&tag, "AUTHENTICATIONFAILED", "Authentication failed");
         }
         let response = plain_response(user, password);
-        let step = self.begin("PLAIN", Some(&response))?;
+        let step = self.door.begin("PLAIN", Some(&response))?;
         self.settle(tag, step)
     }
 
-    fn begin(&mut self, mechanism: &str, initial: Option<&str>) -> Result<Step, Failure> {
-        let step = self.login.begin(&mut self.spawn, "imap", &self.peer, mechanism, initial);
-        step.map_err(|e| Failure::io("checkauth", &e))
-    }
-
     fn authenticate(&mut self, tag: String, mechanism: &str, initial: Option<Vec<u8>>) -> Flow {
-        if !caps::mechanisms(&self.config, &self.peer).iter().any(|m| m == mechanism) {
-            let code = (!caps::is_secure(&self.config, &self.peer)).then_some(Code::PrivacyRequired);
+        if !self.door.mechanisms().iter().any(|m| m == mechanism) {
+            let code = (!self.door.is_secure()).then_some(Code::PrivacyRequired);
             return self.answer(&tag, "NO", code, "Mechanism not offered");
         }
         let initial = initial.map(|i| String::from_utf8_lossy(&i).into_owned());
-        let mut step = self.begin(mechanism, initial.as_deref())?;
+        let mut step = self.door.begin(mechanism, initial.as_deref())?;
         while let Step::Challenge(text) = step {
             let Some(response) = self.ask(&text)? else { return Ok(Next::Leave) };
             if response == "*" {
                 // RFC 3501 6.2.2: a cancelled exchange is a BAD
-                self.login.respond(None).map_err(|e| Failure::io("checkauth", &e))?;
+                self.door.respond(None)?;
                 return self.answer(&tag, "BAD", None, "AUTHENTICATE cancelled");
             }
-            step = self.login.respond(Some(&response)).map_err(|e| Failure::io("checkauth", &e))?;
+            step = self.door.respond(Some(&response))?;
         }
         if let Step::Done { data: Some(data), .. } = &step {
             // the mechanism's last words travel as a challenge with an empty answer (RFC 4422 4)
@@ -271,7 +227,6 @@ impl Prelogin {
 
     /// RFC 5530: the client may tell a wrong password from a broken server.
     fn refuse(&mut self, tag: &str, code: &str, text: &str) -> Flow {
-        self.failures += 1;
         let (code, text) = match code {
             "UNAVAILABLE" => (Code::Unavailable, "Authentication is not available now"),
             "EXPIRED" => (Code::Expired, text),
@@ -279,7 +234,7 @@ impl Prelogin {
             _ => (Code::AuthenticationFailed, if text.is_empty() { "Authentication failed" } else { text }),
         };
         self.status(tag, "NO", Some(code), text);
-        if self.failures > FAILURES_MAX {
+        if self.door.has_failed_too_often() {
             self.status("*", "BYE", None, "Too many failures");
             return Ok(Next::Leave);
         }
@@ -288,11 +243,8 @@ impl Prelogin {
 
     fn enter(mut self, tag: String, user: &str) -> Result<Outcome, Failure> {
         self.conn.flush().map_err(io)?;
-        let state = State { tag: tag.clone(), input: self.reader.pending().to_vec() };
-        let control = self.starttls.as_ref().map(|s| std::os::fd::AsFd::as_fd(s.control()));
-        let handed = login::hand_over(&mut self.spawn, "imapd", &self.peer, control, &state.encode());
-        if let Err(e) = handed {
-            log::warning("session", None, &[("user", &user), ("why", &e)]);
+        let handed = Handed::new(self.reader.pending().to_vec()).with("tag", Some(&tag));
+        if let Err(e) = self.door.enter(user, &handed) {
             let code = if e.to_string().starts_with("LIMIT") { Code::Limit } else { Code::Unavailable };
             let text =
                 if code == Code::Limit { "Too many sessions of this user" } else { "The mailbox is not available now" };

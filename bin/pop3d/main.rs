@@ -9,32 +9,23 @@ mod lock;
 mod prelogin;
 mod retrieve;
 mod session;
-mod state;
 
-use penny_base::services::{self, Login, login};
-use penny_base::{Config, Convention, Failure, Outcome, Owner, Peer, program, ucspi};
+use penny_base::services::{Service, Terms};
+use penny_base::{Config, Convention, program};
 use std::process::ExitCode;
+use std::time::Duration;
+
+const SERVICE: Service =
+    Service { program: "pop3d", name: "pop3", terms, before: prelogin::serve, session: session::serve };
 
 fn main() -> ExitCode {
-    program::run("pop3d", Convention::Ucspi, work)
+    program::run(SERVICE.program, Convention::Ucspi, || SERVICE.run())
 }
 
-fn work() -> Result<Outcome, Failure> {
-    let options = program::options(std::env::args_os().skip(1), "", "c", &["session"])?;
-    let config = Config::load(options.config())?;
-    let config = penny_base::warm::wait("pop3d", config)?;
-    config.start_log("pop3d");
-    if options.has("session") {
-        // by hand there is nothing handed over: a fresh conversation of the caller's own mailbox
-        let state = login::handed_state().unwrap_or_default();
-        let owner = Owner::from_env(&config)?;
-        owner.confine(&config, &[])?;
-        return session::serve(&config, &owner, state::State::decode(&state));
+fn terms(config: &Config) -> Terms {
+    Terms {
+        login_timeout: Duration::from_secs(config.pop3d.login_timeout.0),
+        plain_auth_loopback: config.pop3d.plain_auth_loopback,
+        places: Vec::new(),
     }
-    let spawn = services::spawn_or_restart(&config, "pop3d").map_err(|e| Failure::io("spawn", &e))?;
-    let login = Login::prepare().map_err(|e| Failure::io("socketpair", &e))?;
-    let peer = Peer::from_env();
-    let starttls = ucspi::StartTls::from_env();
-    penny_sys::confine::network_conversation().map_err(|e| Failure::io("confine", &e))?;
-    prelogin::serve(config, spawn, login, peer, starttls)
 }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use penny_base::services::lookup;
+use penny_base::services::{Handed, lookup};
 use penny_base::wire::{Got, Wire};
 use penny_base::{Config, Failure, Outcome, Owner, log};
 use penny_maildir::mailbox::{FlagOp, FlagSet, Mailbox, Mode};
@@ -17,7 +17,6 @@ use penny_pop3::{Capabilities, Command, Input, LINE_MAX, Line, Maildrop, err, ok
 use crate::lang;
 use crate::lock;
 use crate::retrieve;
-use crate::state::State;
 
 /// Unknown or malformed commands in one session.
 const ERRORS_MAX: u32 = 100;
@@ -48,7 +47,10 @@ fn store(e: penny_maildir::Error) -> Failure {
 }
 
 /// Serves the mailbox of `owner`, from the answer to the login on.
-pub fn serve(config: &Config, owner: &Owner, state: State) -> Result<Outcome, Failure> {
+pub fn serve(config: Config, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
+    let (config, owner) = (&config, &owner);
+    // by hand nothing is handed over: a fresh conversation of the caller's own mailbox
+    let handed = handed.unwrap_or_default();
     let mut wire = Wire::open().map_err(io)?;
     let refuse = |wire: &mut Wire, code: &str, text: &str| {
         wire.send(&err(Some(code), text)).and_then(|()| wire.flush()).map(|()| Outcome::Done).map_err(io)
@@ -63,7 +65,7 @@ pub fn serve(config: &Config, owner: &Owner, state: State) -> Result<Outcome, Fa
             return refuse(&mut wire, "SYS/TEMP", "the mailbox is not available now");
         }
     };
-    let mut session = begin(config, owner, wire, mailbox, state)?;
+    let mut session = begin(config, owner, wire, mailbox, &handed)?;
     let (count, octets) = session.maildrop.stat();
     log::info("login", None, &[("user", &owner.user), ("service", &"pop3"), ("messages", &count)]);
     session.send(&ok(&format!("{count} messages, {octets} octets")))?;
@@ -94,7 +96,13 @@ fn open(config: &Config, owner: &Owner) -> Result<Option<(Mailbox, penny_sys::fs
 }
 
 /// Numbers the messages: by UID, those with a remembered POP3 order (Dovecot's O) first among themselves by it.
-fn begin(config: &Config, owner: &Owner, wire: Wire, mut mailbox: Mailbox, state: State) -> Result<Session, Failure> {
+fn begin(
+    config: &Config,
+    owner: &Owner,
+    wire: Wire,
+    mut mailbox: Mailbox,
+    handed: &Handed,
+) -> Result<Session, Failure> {
     let extras = mailbox.extras().map_err(store)?;
     let validity = mailbox.status().uidvalidity;
     let mut list: Vec<(u32, u32, u64)> = Vec::new();
@@ -114,7 +122,7 @@ fn begin(config: &Config, owner: &Owner, wire: Wire, mut mailbox: Mailbox, state
     };
     let maildrop = Maildrop::new(list.iter().map(|(_, uid, size)| (*size, unique(*uid))));
     let mut input = Input::default();
-    input.feed(&state.input);
+    input.feed(&handed.input);
     Ok(Session {
         wire,
         input,
@@ -122,8 +130,8 @@ fn begin(config: &Config, owner: &Owner, wire: Wire, mut mailbox: Mailbox, state
         uids: list.iter().map(|(_, uid, _)| *uid).collect(),
         maildrop,
         mailbox,
-        utf8: state.utf8,
-        lang: state.lang,
+        utf8: handed.get("utf8").is_some(),
+        lang: handed.get("lang").map(str::to_owned),
         user: owner.user.clone(),
         usage_changed: false,
     })

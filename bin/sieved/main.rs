@@ -6,31 +6,23 @@
 
 mod prelogin;
 mod session;
-mod state;
 
-use penny_base::services::{self, Login, login};
-use penny_base::{Config, Convention, Failure, Outcome, Owner, Peer, program, ucspi};
+use penny_base::services::{Service, Terms};
+use penny_base::{Config, Convention, program};
 use std::process::ExitCode;
+use std::time::Duration;
+
+const SERVICE: Service =
+    Service { program: "sieved", name: "sieve", terms, before: prelogin::serve, session: session::serve };
 
 fn main() -> ExitCode {
-    program::run("sieved", Convention::Ucspi, work)
+    program::run(SERVICE.program, Convention::Ucspi, || SERVICE.run())
 }
 
-fn work() -> Result<Outcome, Failure> {
-    let options = program::options(std::env::args_os().skip(1), "", "c", &["session"])?;
-    let config = Config::load(options.config())?;
-    let config = penny_base::warm::wait("sieved", config)?;
-    config.start_log("sieved");
-    if options.has("session") {
-        let state = login::handed_state().unwrap_or_default();
-        let owner = Owner::from_env(&config)?;
-        owner.confine(&config, &[&config.paths.tables.join("sieve")])?;
-        return session::serve(&config, &owner, state::State::decode(&state));
+fn terms(config: &Config) -> Terms {
+    Terms {
+        login_timeout: Duration::from_secs(120),
+        plain_auth_loopback: config.sieved.plain_auth_loopback,
+        places: vec![config.paths.tables.join("sieve")],
     }
-    let spawn = services::spawn_or_restart(&config, "sieved").map_err(|e| Failure::io("spawn", &e))?;
-    let login = Login::prepare().map_err(|e| Failure::io("socketpair", &e))?;
-    let peer = Peer::from_env();
-    let starttls = ucspi::StartTls::from_env();
-    penny_sys::confine::network_conversation().map_err(|e| Failure::io("confine", &e))?;
-    prelogin::serve(config, spawn, login, peer, starttls)
 }

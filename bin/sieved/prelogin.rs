@@ -4,38 +4,19 @@
 //! Invariants  1. no password over an open line, but from loopback where sieved.plain_auth_loopback says so   2. octets sent ahead of TLS
 //!             end the conversation
 
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
-
-use penny_base::services::login::{self, Step};
-use penny_base::services::{Login, Spawn};
-use penny_base::ucspi::StartTls;
+use penny_base::services::login::Step;
+use penny_base::services::{Door, Handed};
 use penny_base::wire::{Got, Wire};
-use penny_base::{Config, Failure, Outcome, Peer, log};
+use penny_base::{Config, Failure, Outcome};
 use penny_managesieve::{Arg, Command, Input, Next, bye, no, ok, quoted};
 
-use crate::state::State;
-
-/// Wrong passwords in one conversation.
-const FAILURES_MAX: u32 = 60;
-/// Mistakes in one conversation.
-const ERRORS_MAX: u32 = 60;
 /// Octets of a literal before the login: a SASL response.
 const LITERAL_MAX: u64 = 16 * 1024;
-/// Time for the login.
-const LOGIN_TIME: Duration = Duration::from_secs(120);
 
 struct Prelogin {
-    config: Config,
-    spawn: Spawn,
-    login: Login,
-    peer: Peer,
-    starttls: Option<StartTls>,
+    door: Door,
     wire: Wire,
     input: Input,
-    failures: u32,
-    errors: u32,
-    end: Instant,
 }
 
 enum After {
@@ -83,25 +64,8 @@ pub fn capabilities(config: &Config, mechanisms: &[String], starttls: bool, owne
 }
 
 /// Speaks until login or end.
-pub fn serve(
-    config: Config,
-    spawn: Spawn,
-    login: Login,
-    peer: Peer,
-    starttls: Option<StartTls>,
-) -> Result<Outcome, Failure> {
-    let mut talk = Prelogin {
-        wire: Wire::open().map_err(io)?,
-        config,
-        spawn,
-        login,
-        peer,
-        starttls,
-        input: Input::default(),
-        failures: 0,
-        errors: 0,
-        end: Instant::now() + LOGIN_TIME,
-    };
+pub fn serve(door: Door) -> Result<Outcome, Failure> {
+    let mut talk = Prelogin { door, wire: Wire::open().map_err(io)?, input: Input::default() };
     talk.greet("pennypost ManageSieve ready")?;
     while let Some(next) = talk.next()? {
         match talk.step(next)? {
@@ -129,9 +93,8 @@ impl Prelogin {
             if let Some(next) = self.input.next(LITERAL_MAX) {
                 return Ok(Some(next));
             }
-            let left = self.end.saturating_duration_since(Instant::now());
             let mut buffer = Vec::new();
-            match self.wire.read(&mut buffer, left).map_err(io)? {
+            match self.wire.read(&mut buffer, self.door.left()).map_err(io)? {
                 Got::Octets(_) => self.input.feed(&buffer),
                 Got::End => return Ok(None),
                 Got::Timeout => {
@@ -142,26 +105,16 @@ impl Prelogin {
         }
     }
 
-    fn is_secure(&self) -> bool {
-        self.peer.tls.is_some() || (self.peer.is_loopback() && self.config.sieved.plain_auth_loopback)
-    }
-
-    fn mechanisms(&self) -> Vec<String> {
-        login::offered(&self.config, &self.peer, self.is_secure())
-    }
-
     /// RFC 5804 1.7: the capabilities, then OK.
     fn greet(&mut self, text: &str) -> Result<(), Failure> {
-        let tls = self.starttls.is_some() && self.peer.tls.is_none();
-        let all = capabilities(&self.config, &self.mechanisms(), tls, None);
+        let all = capabilities(&self.door.config, &self.door.mechanisms(), self.door.offers_tls(), None);
         self.send(&all)?;
         self.send(&ok(None, text))
     }
 
     fn bad(&mut self, text: &str) -> Flow {
-        self.errors += 1;
         self.send(&no(None, text))?;
-        Ok(if self.errors > ERRORS_MAX { After::Leave } else { After::Go })
+        Ok(if self.door.has_erred_too_often() { After::Leave } else { After::Go })
     }
 
     fn step(&mut self, next: Next) -> Flow {
@@ -191,12 +144,11 @@ impl Prelogin {
     }
 
     fn authenticate(&mut self, mechanism: &str, initial: Option<&str>) -> Flow {
-        if !self.mechanisms().iter().any(|m| m == mechanism) {
-            let code: Option<&[u8]> = if self.is_secure() { None } else { Some(b"ENCRYPT-NEEDED") };
+        if !self.door.mechanisms().iter().any(|m| m == mechanism) {
+            let code: Option<&[u8]> = if self.door.is_secure() { None } else { Some(b"ENCRYPT-NEEDED") };
             return self.answer(&no(code, "mechanism not offered"));
         }
-        let fail = |e: std::io::Error| Failure::io("checkauth", &e);
-        let mut step = self.login.begin(&mut self.spawn, "sieve", &self.peer, mechanism, initial).map_err(fail)?;
+        let mut step = self.door.begin(mechanism, initial)?;
         loop {
             match step {
                 Step::Challenge(text) => {
@@ -205,7 +157,7 @@ impl Prelogin {
                     self.send(&line)?;
                     let Some(next) = self.next()? else { return Ok(After::Leave) };
                     let response = response(&next);
-                    step = self.login.respond(response.as_deref()).map_err(fail)?;
+                    step = self.door.respond(response.as_deref())?;
                 }
                 Step::Done { user, data } => return Ok(After::Enter(user, data)),
                 Step::Refused { code, text } => return self.refuse(&code, &text),
@@ -214,30 +166,30 @@ impl Prelogin {
     }
 
     fn refuse(&mut self, code: &str, text: &str) -> Flow {
-        self.failures += 1;
         let answer = match code {
             "UNAVAILABLE" => no(Some(b"TRYLATER"), "authentication is not available now"),
             "CANCELLED" => no(None, "authentication cancelled"),
             _ => no(None, if text.is_empty() { "authentication failed" } else { text }),
         };
         self.send(&answer)?;
-        Ok(if self.failures > FAILURES_MAX { After::Leave } else { After::Go })
+        Ok(if self.door.has_failed_too_often() { After::Leave } else { After::Go })
     }
 
     fn start_tls(&mut self) -> Flow {
-        if self.peer.tls.is_some() {
+        if self.door.peer.tls.is_some() {
             return self.answer(&no(None, "TLS is active"));
         }
-        let Some(starttls) = self.starttls.take() else { return self.answer(&no(None, "TLS is not available")) };
+        if !self.door.offers_tls() {
+            return self.answer(&no(None, "TLS is not available"));
+        }
         if !self.input.is_empty() {
             self.send(&bye(None, "nothing may follow STARTTLS before TLS"))?;
             return Ok(After::Leave);
         }
         self.send(&ok(None, "begin TLS"))?;
         self.wire.flush().map_err(io)?;
-        let tls = starttls.start().map_err(io)?;
+        self.door.start_tls()?;
         self.wire = Wire::open().map_err(io)?;
-        self.peer.tls = Some(tls);
         self.input = Input::default();
         // RFC 5804 2.2: the capabilities again
         self.greet("TLS is active")?;
@@ -246,10 +198,8 @@ impl Prelogin {
 
     fn enter(mut self, user: &str, sasl: Option<String>) -> Result<Outcome, Failure> {
         self.wire.flush().map_err(io)?;
-        let state = State { sasl, input: self.input.into_rest() };
-        let control = self.starttls.as_ref().map(|s| s.control().as_fd());
-        if let Err(e) = login::hand_over(&mut self.spawn, "sieved", &self.peer, control, &state.encode()) {
-            log::warning("session", None, &[("user", &user), ("why", &e)]);
+        let handed = Handed::new(self.input.into_rest()).with("sasl", sasl.as_deref());
+        if self.door.enter(user, &handed).is_err() {
             self.wire.send(&bye(Some(b"TRYLATER"), "scripts are not available now")).map_err(io)?;
             self.wire.flush().map_err(io)?;
         }

@@ -8,13 +8,13 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use penny_base::scripts::{Scripts, valid_name};
+use penny_base::services::Handed;
 use penny_base::wire::{Got, Wire};
 use penny_base::{Config, Failure, Outcome, Owner, log};
 use penny_managesieve::{Command, Input, Next, bye, literal, no, ok, quoted};
 use penny_sieve::{Library, Location};
 
 use crate::prelogin::{capabilities, noop};
-use crate::state::State;
 
 /// Mistakes in one session.
 const ERRORS_MAX: u32 = 100;
@@ -35,13 +35,14 @@ fn io(e: std::io::Error) -> Failure {
 }
 
 /// Serves the scripts of `owner`, from the answer to the login on.
-pub fn serve(config: &Config, owner: &Owner, state: State) -> Result<Outcome, Failure> {
+pub fn serve(config: Config, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
+    let (config, owner, handed) = (&config, &owner, handed.unwrap_or_default());
     let mut input = Input::default();
-    input.feed(&state.input);
+    input.feed(&handed.input);
     let mut session =
         Session { config, owner, scripts: Scripts::of(&owner.home), wire: Wire::open().map_err(io)?, input, errors: 0 };
     log::info("login", None, &[("user", &owner.user), ("service", &"sieve")]);
-    let sasl = state.sasl.map(|data| [b"SASL ".to_vec(), quoted(&data)].concat());
+    let sasl = handed.get("sasl").map(|data| [b"SASL ".to_vec(), quoted(data)].concat());
     session.send(&ok(sasl.as_deref(), "logged in"))?;
     session.run()?;
     Ok(Outcome::Done)

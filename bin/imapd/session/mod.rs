@@ -36,9 +36,9 @@ mod uidonly;
 
 use crate::caps;
 use crate::conn::{Conn, Got};
-use crate::state::State;
 use answer::Answer;
 use enable::Enabled;
+use penny_base::services::Handed;
 use penny_base::{Config, Failure, Outcome, Owner, log};
 use penny_imap::command::{self, Command, Name, Tagged};
 use penny_imap::{Announced, Code, Event, Framed, Limits, Reader, write};
@@ -82,9 +82,9 @@ enum Next {
 type Flow = Result<Next, Failure>;
 
 /// Speaks until the client leaves.
-pub fn serve(config: Config, owner: Owner, state: Option<State>) -> Result<Outcome, Failure> {
+pub fn serve(config: Config, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
     let mut session = Session::open(config, owner)?;
-    session.greet(state);
+    session.greet(handed);
     let end = session.run();
     if let Some(selected) = &mut session.selected {
         let _ = selected.mailbox.release();
@@ -130,13 +130,13 @@ impl Session {
     }
 
     /// Answers the login, or greets as preauthenticated.
-    fn greet(&mut self, state: Option<State>) {
+    fn greet(&mut self, handed: Option<Handed>) {
         let caps = Code::Capability(caps::session(&self.config));
         let text = format!("{} logged in", self.owner.user);
-        match state.filter(|s| !s.tag.is_empty()) {
-            Some(state) => {
-                write::status(&mut self.conn.out, &state.tag, "OK", Some(&caps), &text);
-                self.reader.feed(&state.input);
+        match handed.as_ref().and_then(|h| Some((h, h.get("tag")?))) {
+            Some((handed, tag)) => {
+                write::status(&mut self.conn.out, tag, "OK", Some(&caps), &text);
+                self.reader.feed(&handed.input);
             }
             None => write::status(&mut self.conn.out, "*", "PREAUTH", Some(&caps), &text),
         }

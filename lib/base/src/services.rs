@@ -5,6 +5,7 @@
 //! Failures    a service that cannot be reached is a temporary failure
 
 pub mod delivery;
+pub mod door;
 pub mod escape;
 mod fallback;
 pub mod login;
@@ -13,6 +14,7 @@ pub mod spawn;
 mod submit;
 
 pub use delivery::delivery;
+pub use door::{Door, Handed, Service, Terms};
 pub use fallback::{service_stream, spawn_or_restart};
 pub use login::Login;
 pub use lookup::Lookup;
