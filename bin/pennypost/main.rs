@@ -9,6 +9,7 @@ mod dkim;
 mod dns;
 mod domain;
 mod hier;
+mod import;
 mod logs;
 mod metrics;
 mod page;
@@ -106,6 +107,23 @@ enum Command {
     Status(status::Options),
     /// Print numbers for Prometheus: a text file, or one HTTP answer under inetd.
     Metrics(metrics::Options),
+    /// Take over tables of Postfix and tell its settings as TOML; says what could not be carried.
+    ImportPostfix {
+        /// Directory of main.cf.
+        #[arg(default_value = "/etc/postfix")]
+        directory: PathBuf,
+        /// Only say what would be taken.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take over the users of a Dovecot passwd-file.
+    ImportDovecot {
+        /// The passwd-file.
+        file: PathBuf,
+        /// Only say what would be taken.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show the status again and again.
     Top(status::Top),
     /// Sum up a day from the log: text, or one HTML page with charts.
@@ -154,6 +172,8 @@ fn work() -> Result<Outcome, Failure> {
             check::all(&file, &check::machine::Options { json, no_dns, resolver, mail })
         }
         Command::Check { write, show, .. } => check::run(&file, write, show),
+        Command::ImportPostfix { directory, dry_run } => import::postfix(&file, &directory, dry_run),
+        Command::ImportDovecot { file: passwd, dry_run } => import::dovecot(&file, &passwd, dry_run),
         Command::Metrics(options) => metrics::run(&file, &options),
         Command::Defaults { man } => defaults::run(man),
         Command::Report { file } => report::run(&file),
