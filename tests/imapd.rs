@@ -308,7 +308,7 @@ fn python_imaplib_works() {
         return;
     }
     let h = Home::with_mail();
-    let code = "import imaplib,sys\nM=imaplib.IMAP4_stream(sys.argv[1])\nprint(M.select(),M.search(None,'SUBJECT','one'),M.fetch('1:*','(FLAGS)'),M.append('INBOX',None,None,b'A: b\\n\\nx'),M.noop(),M.logout())";
+    let code = "import imaplib,sys\nM=imaplib.IMAP4_stream(sys.argv[1])\nprint(M.enable('UTF8=ACCEPT'),M.select(),M.search(None,'SUBJECT','one'),M.fetch('1:*','(FLAGS)'),M.append('INBOX',None,None,b'A: b\\n\\nx'),M.append('INBOX',None,None,'Subject: grün\\n\\nx'.encode()),M.noop(),M.logout())";
     let command = format!("{} -c {} --session", program!("imapd").display(), h.dir.join("p.toml").display());
     let out = Run::new("python3")
         .args(["-c", code, &command])

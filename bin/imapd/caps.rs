@@ -4,12 +4,11 @@
 use penny_base::Config;
 use penny_base::services::Door;
 
-/// Announced to everybody.
-const ALWAYS: [&str; 5] = ["IMAP4rev1", "IMAP4rev2", "SASL-IR", "LITERAL+", "ID"];
+/// Announced to everybody. ENABLE counts only after the login, but Python's imaplib looks no later than before it.
+const ALWAYS: [&str; 6] = ["IMAP4rev1", "IMAP4rev2", "SASL-IR", "LITERAL+", "ID", "ENABLE"];
 
 /// Announced after the login.
 const SESSION: &[&str] = &[
-    "ENABLE",
     "IDLE",
     "NAMESPACE",
     "CHILDREN",
