@@ -11,6 +11,7 @@ use penny_base::warm::Kept;
 use penny_base::{Config, Failure, Outcome, log};
 use penny_sys::ids::{self, Id};
 use penny_sys::poll::Interest;
+use penny_sys::signals::Signals;
 use penny_sys::{net, process};
 use penny_tls::Context;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -18,7 +19,6 @@ use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// Ticket keys live in the context and are as old as it (RFC 8446 C.4 asks for short lives).
@@ -38,7 +38,7 @@ pub struct Server {
     connections: HashMap<u64, Connection>,
     owners: HashMap<i32, u64>,
     next: u64,
-    signals: Vec<(i32, UnixStream)>,
+    signals: Vec<(i32, Signals)>,
     kept: Kept,
     closing: bool,
 }
@@ -69,7 +69,7 @@ impl Server {
         let root = ids::is_root();
         let mut signals = Vec::new();
         for signal in [SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGQUIT] {
-            signals.push((signal, signal_pipe(signal).map_err(|e| Failure::io("signals", &e))?));
+            signals.push((signal, Signals::catch(&[signal]).map_err(|e| Failure::io("signals", &e))?));
         }
         penny_sys::files::raise_descriptor_limit();
         Ok(Server {
@@ -137,8 +137,7 @@ impl Server {
     }
 
     fn pending_signals(&self) -> Vec<i32> {
-        let came = |mut pipe: &UnixStream| matches!(pipe.read(&mut [0; 64]), Ok(n) if n > 0);
-        self.signals.iter().filter(|(_, pipe)| came(pipe)).map(|(s, _)| *s).collect()
+        self.signals.iter().filter(|(_, pipe)| pipe.came()).map(|(s, _)| *s).collect()
     }
 
     fn accept(&mut self, index: usize) {
@@ -310,11 +309,4 @@ impl Server {
             process::kill(*pid, SIGTERM);
         }
     }
-}
-
-fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
-    let (read, write) = UnixStream::pair()?;
-    read.set_nonblocking(true)?;
-    signal_hook::low_level::pipe::register(signal, write)?;
-    Ok(read)
 }

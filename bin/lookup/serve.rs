@@ -7,7 +7,9 @@
 use crate::answer::{Caller, Knowledge};
 use penny_base::{Config, Failure, Outcome, log};
 use penny_sys::poll::Interest;
+use penny_sys::signals::Signals;
 use penny_sys::{ids, net};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -30,7 +32,7 @@ struct Client {
 pub fn resident(config: &Config) -> Result<Outcome, Failure> {
     let path = config.socket("lookup");
     let listener = net::listen_stream(&path, 0o666).map_err(|e| Failure::io(path.display(), &e))?;
-    let term = signal_pipe().map_err(|e| Failure::io("signals", &e))?;
+    let term = Signals::catch(&[SIGTERM, SIGINT]).map_err(|e| Failure::io("signals", &e))?;
     let mut knowledge = Knowledge::new(config);
     let programs = Programs::new(config);
     let mut clients: Vec<Client> = Vec::new();
@@ -65,14 +67,6 @@ fn save(knowledge: &mut Knowledge, force: bool) {
     knowledge.counters.save(force);
     knowledge.greylist.save(force);
     knowledge.callouts.save(force);
-}
-
-fn signal_pipe() -> io::Result<UnixStream> {
-    let (read, write) = UnixStream::pair()?;
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
-    }
-    Ok(read)
 }
 
 /// The uids of our own programs.

@@ -13,9 +13,10 @@ use penny_queue::active::Times;
 use penny_queue::schedule::{Backoff, DestKey, FairQueue, Limits, Plan, Waiting};
 use penny_queue::{Name, Queue};
 use penny_sys::poll::{Interest, Watch};
+use penny_sys::signals::Signals;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Entries remembered while they wait for their time; beyond it the directory is scanned again.
@@ -66,8 +67,8 @@ pub struct Runner {
     pub turn: u32,
     pub last_scan: Instant,
     pub(crate) clock: (u64, Instant),
-    stop: UnixStream,
-    hangup: UnixStream,
+    stop: Signals,
+    hangup: Signals,
     stopping: Option<Instant>,
 }
 
@@ -99,7 +100,8 @@ impl Runner {
                 .with_detail(queue.root().display().to_string()),
             _ => Failure::io("queue lock", &e),
         })?;
-        let (stop, hangup) = signals().map_err(|e| Failure::io("signals", &e))?;
+        let catch = |list: &[i32]| Signals::catch(list).map_err(|e| Failure::io("signals", &e));
+        let (stop, hangup) = (catch(&[SIGTERM, SIGINT])?, catch(&[SIGHUP])?);
         let q = &config.queue;
         let backoff = Backoff { min: q.retry_min.0, max: q.retry_max.0, lifetime: q.lifetime.0 };
         let times = Times { lifetime: q.lifetime.0, delay_warning: q.delay_warning.0 };
@@ -264,11 +266,11 @@ impl Runner {
     fn handle(&mut self, wake: Wake) {
         match wake {
             Wake::Stop => {
-                drain(&self.stop);
+                self.stop.came();
                 self.stopping.get_or_insert_with(Instant::now);
             }
             Wake::Hangup => {
-                drain(&self.hangup);
+                self.hangup.came();
                 self.plan.retry_now(|_| true);
                 if let Err(e) = self.scan_all(false) {
                     log::error("scan-failed", None, &[("error", &e)]);
@@ -358,24 +360,4 @@ impl Runner {
     pub fn name_of(&self, slot: u64) -> Option<String> {
         self.entries.get(&slot).map(|e| e.active.name().to_string())
     }
-}
-
-/// Sockets that can be read when SIGTERM or SIGINT, and SIGHUP, came.
-fn signals() -> std::io::Result<(UnixStream, UnixStream)> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let pipe = |list: &[i32]| {
-        let (read, write) = UnixStream::pair()?;
-        read.set_nonblocking(true)?;
-        for signal in list {
-            signal_hook::low_level::pipe::register(*signal, write.try_clone()?)?;
-        }
-        Ok::<_, std::io::Error>(read)
-    };
-    Ok((pipe(&[SIGTERM, SIGINT])?, pipe(&[SIGHUP])?))
-}
-
-fn drain(mut socket: &UnixStream) {
-    use std::io::Read;
-    let mut buffer = [0; 64];
-    while matches!(socket.read(&mut buffer), Ok(n) if n > 0) {}
 }

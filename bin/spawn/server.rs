@@ -11,11 +11,11 @@ use penny_base::warm::Kept;
 use penny_base::{Config, Failure, Outcome, log};
 use penny_sys::poll::Interest;
 use penny_sys::process::{self, Ended};
+use penny_sys::signals::Signals;
 use penny_sys::{fdpass, net};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// Time between the polite and the final signal.
@@ -51,8 +51,8 @@ pub struct Server {
     next_client: u64,
     /// None for one conversation: nothing would be started twice.
     kept: Option<Kept>,
-    chld: UnixStream,
-    term: UnixStream,
+    chld: Signals,
+    term: Signals,
 }
 
 /// Serves paths.run/spawn until it is told to end.
@@ -66,25 +66,9 @@ pub fn resident(config: Config) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
-    let (read, write) = UnixStream::pair()?;
-    read.set_nonblocking(true)?;
-    signal_hook::low_level::pipe::register(signal, write)?;
-    Ok(read)
-}
-
-fn drain(mut pipe: &UnixStream) -> bool {
-    let mut buffer = [0; 64];
-    let mut any = false;
-    while matches!(pipe.read(&mut buffer), Ok(n) if n > 0) {
-        any = true;
-    }
-    any
-}
-
 impl Server {
     pub fn new(config: Config) -> Result<Server, Failure> {
-        let pipe = |s| signal_pipe(s).map_err(|e| Failure::io("signals", &e));
+        let pipe = |s| Signals::catch(&[s]).map_err(|e| Failure::io("signals", &e));
         Ok(Server {
             table: Table::new(config)?,
             listener: None,
@@ -112,12 +96,12 @@ impl Server {
     pub fn run(&mut self, finished: &mut dyn FnMut(Option<(i32, Ended)>, usize) -> bool) -> Result<(), Failure> {
         loop {
             let ready = self.wait().map_err(|e| Failure::io("poll", &e))?;
-            if drain(&self.term) {
+            if self.term.came() {
                 self.end_all();
                 return Ok(());
             }
             self.read_grants();
-            if drain(&self.chld) {
+            if self.chld.came() {
                 while let Some((pid, how)) = process::reap() {
                     if !self.ended(pid, how) {
                         finished(Some((pid, how)), self.children.len());

@@ -19,6 +19,7 @@ pub mod poll;
 pub mod process;
 pub mod random;
 pub mod seccomp;
+pub mod signals;
 pub mod time;
 pub mod warm;
 pub mod watchdog;
