@@ -33,7 +33,9 @@ impl Trace {
         until("strace", || {
             let text = trace.text();
             let shown = |pid: &i32| text.lines().any(|l| l.split_whitespace().next() == Some(&pid.to_string()));
-            (!text.is_empty() && (alone || pids.iter().all(shown))).then_some(())
+            // a process that has ended meanwhile is none to wait for
+            let gone = |pid: &i32| !Path::new("/proc").join(pid.to_string()).exists();
+            (!text.is_empty() && (alone || pids.iter().all(|p| shown(p) || gone(p)))).then_some(())
         });
         trace
     }
