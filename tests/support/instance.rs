@@ -17,12 +17,20 @@ pub struct Instance {
     pub env: HashMap<String, String>,
 }
 
-/// The first of a block of ports that nobody uses just now.
+/// What a service's port is above the base of its instance.
+const OFFSETS: [u16; 10] = [24, 25, 110, 143, 465, 587, 993, 995, 2525, 4190];
+
+/// The base of a block of ports that nobody uses just now, and that no other test of this process will: an instance binds
+/// its ports some time after they were seen to be free.
 fn base() -> u16 {
+    static GIVEN: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     loop {
         let base = 1 + penny_testkit::free_port() % 25_000 + 2_000;
-        let taken = |p: u16| std::net::TcpListener::bind(("127.0.0.1", base + p)).is_err();
-        if ![24, 25, 110, 143, 465, 587, 993, 995, 2525, 4190].into_iter().any(taken) {
+        let ports = OFFSETS.map(|offset| base + offset);
+        let taken = |p: &u16| given.contains(p) || std::net::TcpListener::bind(("127.0.0.1", *p)).is_err();
+        if !ports.iter().any(taken) {
+            given.extend(ports);
             return base;
         }
     }
@@ -55,7 +63,7 @@ impl Instance {
                 return Instance { env: read_env(&top), dir };
             }
             let text = String::from_utf8_lossy(&out.stderr).into_owned();
-            assert!(text.contains("is taken"), "instance up: {text}");
+            assert!(text.contains("is taken") || text.contains("did not open"), "instance up: {text}");
         }
         panic!("no free ports");
     }
