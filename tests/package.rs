@@ -3,22 +3,16 @@
 //! The installation happens in an overlay of this system in namespaces of its own (tests/package/chroot.sh): the real dpkg
 //! and the real ports, without a mirror to bootstrap from and without a trace outside.
 
-use penny_testkit::{Run, TempDir, have, skip};
-use std::path::{Path, PathBuf};
+use penny_testkit::{Run, TempDir, have, programs, skip};
 use std::time::Duration;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-fn programs() -> PathBuf {
-    let built = Path::new(env!("CARGO_BIN_EXE_pennypost")).parent().map(Path::to_path_buf);
-    std::env::var_os("PENNYPOST_BIN").map(PathBuf::from).or(built).expect("a directory of programs")
-}
 
 fn build(dir: &TempDir) -> bool {
     if !have("package", "dpkg-deb") {
         return false;
     }
-    let run = Run::new(format!("{ROOT}/scripts/deb")).arg("--from").arg(programs()).arg(dir.join("debs"));
+    let run = Run::new(format!("{ROOT}/scripts/deb")).arg("--from").arg(programs!()).arg(dir.join("debs"));
     let run = run.env("DEB_COMPRESSION", "-Zgzip -z1").env("HOME", dir.path()).limit(Duration::from_secs(600));
     let out = run.run();
     out.expect_code(0).expect_out("/pennypost_").expect_out("/pennypost-filters_");

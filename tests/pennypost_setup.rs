@@ -1,25 +1,12 @@
 //! pennypost setup and dns: from nothing to a server that runs, and the records it asks for.
 
-use penny_testkit::{Client, DnsServer, Output, Run, TempDir};
+use penny_testkit::{Client, DnsServer, Output, Run, TempDir, program, programs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-fn programs() -> PathBuf {
-    let built = Path::new(env!("CARGO_BIN_EXE_pennypost")).parent().map(Path::to_path_buf);
-    std::env::var_os("PENNYPOST_BIN").map(PathBuf::from).or(built).expect("a directory of programs")
-}
-
-/// The first of a block of free ports, so that the usual ones can be moved there.
-fn offset() -> u16 {
-    loop {
-        let base = 2_000 + penny_testkit::free_port() % 25_000;
-        let taken = |p: u16| std::net::TcpListener::bind(("127.0.0.1", base + p)).is_err();
-        if ![25, 465, 587, 993, 143, 995, 4190].into_iter().any(taken) {
-            return base;
-        }
-    }
-}
+/// The usual ports, moved out of the way by an offset.
+const OFFSETS: [u16; 7] = [25, 143, 465, 587, 993, 995, 4190];
 
 struct Place {
     dir: TempDir,
@@ -30,7 +17,7 @@ impl Place {
     fn new() -> Place {
         let dir = TempDir::new();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("chmod");
-        Place { dir, offset: offset() }
+        Place { dir, offset: penny_testkit::free_base(&OFFSETS) }
     }
 
     fn root(&self) -> PathBuf {
@@ -39,8 +26,7 @@ impl Place {
 
     fn setup(&self, more: &str) -> Output {
         let offset = self.offset.to_string();
-        let run =
-            Run::new(programs().join("pennypost")).args(["setup", "example.test", "--hostname", "mx.example.test"]);
+        let run = Run::new(program!("pennypost")).args(["setup", "example.test", "--hostname", "mx.example.test"]);
         let run = run.arg("--root").arg(self.root()).args(["--listen", "127.0.0.1", "--port-offset", &offset]);
         let run = run.args(["--ip", "192.0.2.1", "--ip", "2001:db8::1", "--ids", "64301"]);
         let run = if more.contains("--start") { run } else { run.args(["--start", "none"]) };
@@ -48,7 +34,7 @@ impl Place {
     }
 
     fn pennypost(&self, line: &str) -> Output {
-        let run = Run::new(programs().join("pennypost")).arg("-c").arg(self.root().join("etc/pennypost.toml"));
+        let run = Run::new(program!("pennypost")).arg("-c").arg(self.root().join("etc/pennypost.toml"));
         run.args(line.split_whitespace()).limit(std::time::Duration::from_secs(120)).run()
     }
 }
@@ -294,7 +280,7 @@ fn a_renewed_certificate_is_taken_over() {
     copy(&other.root().join("etc/tls.pem"), "fullchain.pem");
     copy(&etc.join("tls.key"), "privkey.pem");
     let hook = |root: &Path| {
-        let path = format!("{}:/usr/bin:/bin", programs().display());
+        let path = format!("{}:/usr/bin:/bin", programs!().display());
         let run = Run::new(concat!(env!("CARGO_MANIFEST_DIR"), "/etc/acme/deploy-hook")).env("PATH", path);
         let run = run.env("RENEWED_LINEAGE", &renewed).env("PENNYPOST_CONFIG", root.join("etc/pennypost.toml"));
         run.env("RELOAD", format!("touch {}", place.dir.join("reloaded").display())).run()

@@ -1,29 +1,13 @@
 //! pennypost-tutorial(7): every step of the page, taken from it as a reader would copy it, run in its order by an ordinary
 //! user in one directory.
 
-use penny_testkit::{Run, TempDir, skip};
+use penny_testkit::{Run, TempDir, programs, skip};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const TEST: &str = "tutorial::every_step_works";
 /// An ordinary user where the test is root.
 const UID: u32 = 64_499;
-
-fn programs() -> PathBuf {
-    let built = Path::new(env!("CARGO_BIN_EXE_pennypost")).parent().map(Path::to_path_buf);
-    std::env::var_os("PENNYPOST_BIN").map(PathBuf::from).or(built).expect("a directory of programs")
-}
-
-fn offset() -> u16 {
-    loop {
-        let base = 2_000 + penny_testkit::free_port() % 25_000;
-        let taken = |p: u16| std::net::TcpListener::bind(("127.0.0.1", base + p)).is_err();
-        if ![25, 465, 587, 993, 143, 995, 4190].into_iter().any(taken) {
-            return base;
-        }
-    }
-}
 
 /// The code of the page, a line that names the step before each.
 fn script(page: &str) -> String {
@@ -51,11 +35,12 @@ fn every_step_works() {
     let page =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/pennypost-tutorial.7")).expect("the page");
     let dir = TempDir::new();
-    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", programs().display());
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", programs!().display());
     let root = nix::unistd::Uid::effective().is_root();
+    let offset = penny_testkit::free_base(&[25, 143, 465, 587, 993, 995, 4190]);
     let run = |script: &str| {
         let run = Run::new("/bin/sh").args(["-c", script]).dir(dir.path()).env("PATH", &path).env("HOME", dir.path());
-        let run = run.env("OFFSET", offset().to_string()).env("LIBEXEC", programs());
+        let run = run.env("OFFSET", offset.to_string()).env("LIBEXEC", programs!());
         let run = run.limit(Duration::from_secs(300));
         if root { run.uid(UID, UID).run() } else { run.run() }
     };

@@ -2,12 +2,11 @@
 #![allow(dead_code)] // each test file uses its part
 
 use penny_testkit::{Output, Run, TempDir};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The directory of the programs under test.
 pub fn programs() -> PathBuf {
-    let built = Path::new(env!("CARGO_BIN_EXE_pennypost")).parent().map(Path::to_path_buf);
-    std::env::var_os("PENNYPOST_BIN").map(PathBuf::from).or(built).expect("a directory of programs")
+    penny_testkit::programs!()
 }
 
 pub struct Admin {

@@ -8,8 +8,7 @@ use std::process::Command;
 
 /// The directory of the programs under test.
 pub fn programs() -> PathBuf {
-    let built = Path::new(env!("CARGO_BIN_EXE_smtpd")).parent().map(Path::to_path_buf);
-    std::env::var_os("PENNYPOST_BIN").map(PathBuf::from).or(built).expect("a directory of programs")
+    penny_testkit::programs!()
 }
 
 pub struct Instance {
@@ -19,22 +18,6 @@ pub struct Instance {
 
 /// What a service's port is above the base of its instance.
 const OFFSETS: [u16; 10] = [24, 25, 110, 143, 465, 587, 993, 995, 2525, 4190];
-
-/// The base of a block of ports that nobody uses just now, and that no other test of this process will: an instance binds
-/// its ports some time after they were seen to be free.
-fn base() -> u16 {
-    static GIVEN: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
-    let mut given = GIVEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    loop {
-        let base = 1 + penny_testkit::free_port() % 25_000 + 2_000;
-        let ports = OFFSETS.map(|offset| base + offset);
-        let taken = |p: &u16| given.contains(p) || std::net::TcpListener::bind(("127.0.0.1", *p)).is_err();
-        if !ports.iter().any(taken) {
-            given.extend(ports);
-            return base;
-        }
-    }
-}
 
 fn script(verb: &str, dir: &Path) -> Command {
     let root = env!("CARGO_MANIFEST_DIR");
@@ -57,7 +40,10 @@ impl Instance {
         let top = dir.path().join("server");
         for _ in 0..5 {
             let mut command = script("up", &top);
-            command.env("BASE", base().to_string()).env("USERS", "4").envs(variables.iter().copied());
+            command
+                .env("BASE", penny_testkit::free_base(&OFFSETS).to_string())
+                .env("USERS", "4")
+                .envs(variables.iter().copied());
             let out = command.output().expect("scripts/instance runs");
             if out.status.success() {
                 return Instance { env: read_env(&top), dir };

@@ -16,7 +16,7 @@ pub mod tmp;
 
 pub use dialog::{Dialog, Player};
 pub use dns::DnsServer;
-pub use net::{Client, free_port};
+pub use net::{Client, free_base, free_port};
 pub use program::find;
 pub use run::{Output, Run};
 pub use sink::{Mail, Sink};

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A port of 127.0.0.1 that was free a moment ago.
@@ -13,10 +14,29 @@ pub fn free_port() -> u16 {
     listener.local_addr().unwrap_or_else(|e| panic!("no port: {e}")).port()
 }
 
+/// A base of ports: those at these offsets above it were free a moment ago, and no other block of this process has any of
+/// them, as whoever asks binds its ports some time later.
+///
+/// # Panics
+/// When the kernel gives no port at all.
+pub fn free_base(offsets: &[u16]) -> u16 {
+    static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let base = 2_000 + free_port() % 25_000;
+        let ports: Vec<u16> = offsets.iter().map(|offset| base + offset).collect();
+        let taken = |p: &u16| given.contains(p) || TcpListener::bind(("127.0.0.1", *p)).is_err();
+        if !ports.iter().any(taken) {
+            given.extend(ports);
+            return base;
+        }
+    }
+}
+
 /// Waits until something accepts connections there.
 ///
 /// # Panics
-/// After ten seconds.
+/// After two minutes.
 pub fn wait_for_port(port: u16) {
     let end = Instant::now() + Duration::from_secs(120);
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -33,7 +53,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects; reads give up after ten seconds.
+    /// Connects; reads give up after a minute.
     ///
     /// # Panics
     /// When the connection is refused.
@@ -141,5 +161,23 @@ impl Client {
             Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => false,
             Err(e) => panic!("read: {e}; unread: {:?}", String::from_utf8_lossy(&self.buffer)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_share_no_port() {
+        let offsets = [25, 143];
+        let ports: Vec<u16> = (0..50)
+            .flat_map(|_| {
+                let base = free_base(&offsets);
+                offsets.map(|o| base + o)
+            })
+            .collect();
+        let distinct: std::collections::BTreeSet<_> = ports.iter().collect();
+        assert_eq!(distinct.len(), ports.len());
     }
 }

@@ -34,3 +34,11 @@ macro_rules! program {
         $crate::program::find($name, option_env!(concat!("CARGO_BIN_EXE_", $name)))
     };
 }
+
+/// The directory of the programs under test.
+#[macro_export]
+macro_rules! programs {
+    () => {
+        $crate::program!("pennypost").parent().expect("a directory of programs").to_path_buf()
+    };
+}
