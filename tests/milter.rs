@@ -3,8 +3,8 @@
 mod smtpfake;
 
 use penny_testkit::{Run, program};
-use smtpfake::daemon::{hooked, inet, message};
 use smtpfake::instance::{Instance, codes};
+use smtpfake::milter::{hooked, inet, message};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

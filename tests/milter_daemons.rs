@@ -2,11 +2,10 @@
 
 mod smtpfake;
 
-use penny_testkit::{Output, Run, TempDir, free_port, have, program};
-use smtpfake::daemon::{Daemon, hooked, inet, message, wait_for};
+use penny_testkit::{Daemon, Output, Run, TempDir, free_port, have, program, wait_for_port};
 use smtpfake::instance::{Instance, codes, own};
+use smtpfake::milter::{hooked, inet, message};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 #[test]
 fn opendkim_signs_unmodified() {
@@ -26,7 +25,7 @@ fn opendkim_signs_unmodified() {
     );
     std::fs::write(&config, text).unwrap();
     let _daemon = Daemon::start(Command::new("opendkim").arg("-f").arg("-x").arg(&config));
-    assert!(wait_for(port, Duration::from_secs(120)));
+    wait_for_port(port);
     let instance = hooked(&inet(port));
     let output = instance.stranger("mx").stdin(message("a")).run();
     assert_eq!(codes(&output), "220 250 250 250 354 250 221", "{}", output.describe());
@@ -75,7 +74,7 @@ fn rspamd_judges_unmodified() {
         command.args(["-u", "root", "-g", "root"]);
     }
     let _daemon = Daemon::start(&mut command);
-    assert!(wait_for(port, Duration::from_secs(120)), "rspamd does not start");
+    wait_for_port(port);
     let instance = hooked(&inet(port));
     let run = |subject: &str| {
         let output =

@@ -443,27 +443,19 @@ fn postgrey_is_understood() {
     let port = penny_testkit::free_port();
     let mut command = std::process::Command::new(postgrey);
     command.arg(format!("--inet=127.0.0.1:{port}")).arg(format!("--dbdir={}", dir.path().display())).arg("--delay=1");
-    command
-        .arg("--whitelist-clients=/dev/null")
-        .arg("--whitelist-recipients=/dev/null")
-        .stderr(std::process::Stdio::null());
+    command.arg("--whitelist-clients=/dev/null").arg("--whitelist-recipients=/dev/null");
     if penny_sys::ids::is_root() {
         use std::os::unix::process::CommandExt;
         command.uid(64_990).gid(64_990);
     }
-    let mut child = command.spawn().unwrap();
-    let start = std::time::Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < std::time::Duration::from_secs(120), "postgrey does not start");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    let daemon = penny_testkit::Daemon::start(&mut command);
+    penny_testkit::wait_for_port(port);
     let instance =
         Instance::usual(&format!("[smtpd]\npolicy = [\"inet:127.0.0.1:{port}\"]\nresolve_clients = false\n"));
     let first = rcpt(&instance);
     std::thread::sleep(std::time::Duration::from_millis(2100));
     let second = rcpt(&instance);
-    let _ = child.kill();
-    let _ = child.wait();
+    drop(daemon);
     assert_eq!(first.0, "450", "{}", first.1.describe());
     assert!(first.1.out().contains("reylisted"), "{}", first.1.out());
     assert_eq!(second.0, "250", "{}", second.1.describe());

@@ -1,12 +1,9 @@
 //! spamcheck as spamd: the protocol by hand, and a real spamc(1) over a socket.
 
-use penny_testkit::{Output, Run, TempDir, have, program};
+use penny_testkit::{Output, Run, TempDir, have, one_process_each, program};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::Command;
 
 const GTUBE: &str = concat!("XJS*C4JDBQADN1.NSBN3*2IDNEN*", "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X");
 const HEAD: &str = "From: ann@x.example\r\nTo: joe@example.org\r\nSubject: hello\r\nX-Spam-Status: No, score=-99\r\n";
@@ -141,27 +138,15 @@ fn users_of_the_protocol_have_tables() {
 /// One process a connection, as inetd would: gives what spamc printed and its exit code.
 fn spamc(dir: &TempDir, options: &[&str], mail: &str) -> (String, Option<i32>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    let home = dir.path().to_owned();
-    let done = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&done);
     let address = listener.local_addr().unwrap();
-    let server = std::thread::spawn(move || {
-        loop {
-            let (stream, _) = listener.accept().unwrap();
-            if stop.load(Ordering::SeqCst) {
-                return;
-            }
-            let (input, output) = (OwnedFd::from(stream.try_clone().unwrap()), OwnedFd::from(stream));
-            let mut command = Command::new(program!("spamcheck"));
-            command.args(["--spamd", "--allow-tell"]).env("HOME", &home).env_remove("PENNYPOST_FILTER");
-            command.stdin(Stdio::from(input)).stdout(Stdio::from(output)).status().unwrap();
-        }
-    });
-    let out = Run::new("spamc").args(["-d", "127.0.0.1", "-p", &port]).args(options).stdin(mail).run();
-    done.store(true, Ordering::SeqCst);
-    let _ = TcpStream::connect(address); // wakes the accept
-    server.join().unwrap();
+    let (port, home) = (address.port().to_string(), dir.path().to_owned());
+    let command = move || {
+        let mut command = Command::new(program!("spamcheck"));
+        command.args(["--spamd", "--allow-tell"]).env("HOME", &home).env_remove("PENNYPOST_FILTER");
+        command
+    };
+    let run = Run::new("spamc").args(["-d", "127.0.0.1", "-p", &port]).args(options).stdin(mail);
+    let out = one_process_each(listener, command, || drop(TcpStream::connect(address)), || run.run());
     (out.out(), out.code)
 }
 

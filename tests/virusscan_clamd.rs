@@ -1,13 +1,10 @@
 //! virusscan beside a live clamd: as its client, and in its place for clamdscan(1).
 
-use penny_testkit::{Run, TempDir, have, program};
-use std::os::fd::OwnedFd;
+use penny_testkit::{Daemon, Run, TempDir, have, one_process_each, program};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 /// For a clamd on a machine with much to do.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -15,17 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// What only the clamd of this test knows; hexadecimal in its database.
 const OURS: &str = "a text that one clamd calls a virus";
 
-struct Clamd(Child);
-
-impl Drop for Clamd {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A clamd with one signature, on a socket in `dir`.
-fn clamd(dir: &TempDir) -> Clamd {
+fn clamd(dir: &TempDir) -> Daemon {
     let hex: String = OURS.bytes().map(|b| format!("{b:02x}")).collect();
     dir.write("db/test.ndb", format!("Only.Clamd:0:*:{hex}\n"));
     let d = dir.path().display();
@@ -33,14 +21,8 @@ fn clamd(dir: &TempDir) -> Clamd {
         "clamd.conf",
         format!("DatabaseDirectory {d}/db\nLocalSocket {d}/clamd.sock\nForeground yes\nTemporaryDirectory {d}\n"),
     );
-    let mut command = Command::new("clamd");
-    command.arg("-c").arg(conf).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let clamd = Clamd(command.spawn().expect("clamd starts"));
-    let end = Instant::now() + PATIENCE;
-    while UnixStream::connect(dir.join("clamd.sock")).is_err() {
-        assert!(Instant::now() < end, "clamd does not answer");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let mut clamd = Daemon::start(Command::new("clamd").arg("-c").arg(conf));
+    clamd.answers(&dir.join("clamd.sock"));
     clamd
 }
 
@@ -80,26 +62,15 @@ fn clamdscan(dir: &TempDir, options: &[&str], file: &Path) -> (String, Option<i3
     let socket = dir.join("ours.sock");
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).unwrap();
-    let done = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&done);
-    let server = std::thread::spawn(move || {
-        loop {
-            let (stream, _) = listener.accept().unwrap();
-            if stop.load(Ordering::SeqCst) {
-                return;
-            }
-            let (input, output) = (OwnedFd::from(stream.try_clone().unwrap()), OwnedFd::from(stream));
-            let mut command = Command::new(program!("virusscan"));
-            command.arg("--clamd-listener").env_remove("PENNYPOST_FILTER");
-            command.stdin(Stdio::from(input)).stdout(Stdio::from(output)).status().unwrap();
-        }
-    });
     let conf = dir.write("client.conf", format!("LocalSocket {}\n", socket.display()));
     let run = Run::new("clamdscan").limit(PATIENCE).arg(format!("--config-file={}", conf.display()));
-    let out = run.args(options).args(["--no-summary"]).arg(file).run();
-    done.store(true, Ordering::SeqCst);
-    let _ = UnixStream::connect(&socket); // wakes the accept
-    server.join().unwrap();
+    let run = run.args(options).args(["--no-summary"]).arg(file);
+    let command = || {
+        let mut command = Command::new(program!("virusscan"));
+        command.arg("--clamd-listener").env_remove("PENNYPOST_FILTER");
+        command
+    };
+    let out = one_process_each(listener, command, || drop(UnixStream::connect(&socket)), || run.run());
     (out.out(), out.code)
 }
 

@@ -1,8 +1,8 @@
 //! Fake services for tests of the SMTP side: a lookup that answers from a closure, and a directory with a configuration.
 #![allow(dead_code)]
 
-pub mod daemon;
 pub mod instance;
+pub mod milter;
 
 use penny_testkit::TempDir;
 use std::io::{BufRead, BufReader, Write};

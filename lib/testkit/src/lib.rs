@@ -5,6 +5,7 @@
 //! Failures    a helper that cannot do its work panics: in a test that is the report
 //! Trust       a dev-dependency only; no program links it
 
+pub mod daemon;
 pub mod dialog;
 pub mod dns;
 pub mod net;
@@ -14,9 +15,10 @@ pub mod sink;
 pub mod skip;
 pub mod tmp;
 
+pub use daemon::{Daemon, one_process_each};
 pub use dialog::{Dialog, Player};
 pub use dns::DnsServer;
-pub use net::{Client, free_base, free_port};
+pub use net::{Client, free_base, free_port, wait_for_port};
 pub use program::find;
 pub use run::{Output, Run};
 pub use sink::{Mail, Sink};
