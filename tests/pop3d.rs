@@ -1,7 +1,9 @@
 //! pop3d: the session by dialogues, locking, nothing lost without QUIT; logins through spawn and checkauth.
 
+#[path = "support/login.rs"]
+mod login;
+
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -120,37 +122,7 @@ fn mail_that_comes_meanwhile_waits_for_the_next_session() {
 /// A configuration in which `pop3d` finds spawn, lookup and checkauth and one user, joe, password secret.
 fn with_login() -> (Home, Run) {
     let mut h = Home::new();
-    let meta = std::fs::metadata(h.dir.path()).unwrap();
-    let root = meta.uid() == 0;
-    let (uid, gid) = if root { (54_321, 54_321) } else { (meta.uid(), meta.gid()) };
-    let libexec = program!("spawn").parent().unwrap().display().to_string();
-    let d = h.dir.path().display();
-    let ids = ["tls", "lookup", "queue", "net", "mail", "out", "filter", "sign", "auth"];
-    let ids: String = ids.iter().enumerate().map(|(i, n)| format!("{n} = \"{0}:{0}\"\n", 54_001 + i)).collect();
-    h.dir.write(
-        "p.toml",
-        format!("[ids]\nlandlock = \"optional\"\n{ids}[paths]\nlibexec = \"{libexec}\"\nrun = \"{d}/run\"\nstate = \"{d}/state\"\ntables = \"{d}/tables\"\n"),
-    );
-    h.dir.write("tables/users", format!("joe:{{PLAIN}}secret:{uid}:{gid}::{d}/home:/bin/sh\n"));
-    std::fs::create_dir_all(h.dir.join("run")).unwrap();
-    std::fs::create_dir_all(h.dir.join("state")).unwrap();
-    if root {
-        Run::new("chmod").args(["-R", "a+rX"]).arg(h.dir.path()).run().expect_code(0);
-        Run::new("chown")
-            .args(["-R", "54002:54002"])
-            .args([h.dir.join("state"), h.dir.join("run")])
-            .run()
-            .expect_code(0);
-        Run::new("chown").args(["-R", "54321:54321"]).arg(h.dir.join("home")).run().expect_code(0);
-    }
-    let lookup = Run::new(program!("lookup")).arg("--serve").arg("-c").arg(h.dir.join("p.toml"));
-    let lookup = if root { lookup.uid(54_002, 54_002) } else { lookup };
-    h._lookup = Some(lookup.spawn());
-    let end = std::time::Instant::now() + Duration::from_secs(120);
-    while !h.dir.join("run/lookup").exists() {
-        assert!(std::time::Instant::now() < end, "lookup does not start");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    h._lookup = Some(login::start_lookup(&h.dir, "joe", ""));
     let run = Run::new(program!("pop3d")).arg("-c").arg(h.dir.join("p.toml"));
     (h, run)
 }

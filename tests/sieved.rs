@@ -1,8 +1,9 @@
 //! sieved: the session by dialogues, limits, logins through spawn and checkauth.
 
-use std::os::unix::fs::MetadataExt;
+#[path = "support/login.rs"]
+mod login;
+
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use penny_testkit::run::Started;
 use penny_testkit::{Dialog, Player, Run, TempDir, dialog, program};
@@ -74,37 +75,7 @@ fn a_script_may_include_one_that_comes_later() {
 
 fn with_login() -> (Home, Run) {
     let mut h = Home::new();
-    let meta = std::fs::metadata(h.dir.path()).unwrap();
-    let root = meta.uid() == 0;
-    let (uid, gid) = if root { (54_321, 54_321) } else { (meta.uid(), meta.gid()) };
-    let libexec = program!("spawn").parent().unwrap().display().to_string();
-    let d = h.dir.path().display();
-    let ids = ["tls", "lookup", "queue", "net", "mail", "out", "filter", "sign", "auth"];
-    let ids: String = ids.iter().enumerate().map(|(i, n)| format!("{n} = \"{0}:{0}\"\n", 54_001 + i)).collect();
-    h.dir.write(
-        "p.toml",
-        format!("[ids]\nlandlock = \"optional\"\n{ids}[paths]\nlibexec = \"{libexec}\"\nrun = \"{d}/run\"\nstate = \"{d}/state\"\ntables = \"{d}/tables\"\n"),
-    );
-    h.dir.write("tables/users", format!("joe:{{PLAIN}}secret:{uid}:{gid}::{d}/home:/bin/sh\n"));
-    for sub in ["run", "state"] {
-        std::fs::create_dir_all(h.dir.join(sub)).unwrap();
-    }
-    if root {
-        Run::new("chmod").args(["-R", "a+rX"]).arg(h.dir.path()).run().expect_code(0);
-        Run::new("chown")
-            .args(["-R", "54002:54002"])
-            .args([h.dir.join("state"), h.dir.join("run")])
-            .run()
-            .expect_code(0);
-        Run::new("chown").args(["-R", "54321:54321"]).arg(h.home()).run().expect_code(0);
-    }
-    let lookup = Run::new(program!("lookup")).arg("--serve").arg("-c").arg(h.dir.join("p.toml"));
-    h._lookup = Some(if root { lookup.uid(54_002, 54_002) } else { lookup }.spawn());
-    let end = Instant::now() + Duration::from_secs(120);
-    while !h.dir.join("run/lookup").exists() {
-        assert!(Instant::now() < end, "lookup does not start");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    h._lookup = Some(login::start_lookup(&h.dir, "joe", ""));
     let run = Run::new(program!("sieved")).arg("-c").arg(h.dir.join("p.toml"));
     (h, run)
 }

@@ -2,7 +2,7 @@
 //! twice is bounded, and the queue ends up empty.
 
 use crate::support::Post;
-use crate::{copies, qrun_once};
+use crate::{CALLS_MAX, qrun_once, send, settled, without_qrun};
 use penny_testkit::{have, program};
 use std::time::{Duration, SystemTime};
 
@@ -19,17 +19,12 @@ const FAILURES: [(&str, &str); 9] = [
     ("getdents64", "EIO"),
 ];
 
-/// A call is made less often than this in a run.
-const CALLS_MAX: usize = 200;
-
 #[test]
 fn each_system_call_of_qrun_fails_once() {
     if !have("each_system_call_of_qrun_fails_once", "strace") {
         return;
     }
-    let mut post = Post::new("retry_min = \"1s\"\nretry_max = \"1s\"", "");
-    post.table("aliases", "team: joe, bob\n");
-    ["spawn", "lookup", "enqueue"].iter().for_each(|s| post.start(s));
+    let post = without_qrun();
     let mut points = 0;
     for (call, error) in FAILURES {
         let over = (1..CALLS_MAX).find(|n| fail_and_recover(&post, call, error, *n));
@@ -41,20 +36,14 @@ fn each_system_call_of_qrun_fails_once() {
 /// One message, a qrun one call of which fails, and one that is well. True when that call was not made so often.
 fn fail_and_recover(post: &Post, call: &str, error: &str, n: usize) -> bool {
     let text = format!("message of {call} {error} {n}");
-    post.send("ann@example.test", &["team@example.test", "nosuch@example.test"], &text);
+    send(post, &text);
     let failed = failing(post, call, error, n);
     all_due(post);
     qrun_once(post).run().expect_code(0);
     // a report that was put off is an entry of its own by now, or its line in the journal brings it
     all_due(post);
     qrun_once(post).run().expect_code(0);
-    for user in ["joe", "bob", "ann"] {
-        let found = copies(post, user, &text);
-        assert!((1..=2).contains(&found), "{error} in {call} {n}: {user} has {found} copies");
-    }
-    for dir in ["new", "cur", "log", "corrupt"] {
-        assert!(post.files(dir).is_empty(), "{error} in {call} {n}: {dir} holds {:?}", post.files(dir));
-    }
+    settled(post, &text, &format!("{error} in {call} {n}"));
     !failed
 }
 

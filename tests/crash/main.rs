@@ -63,9 +63,7 @@ fn each_system_call_of_qrun_is_the_last_one_once() {
     if !have("each_system_call_of_qrun_is_the_last_one_once", "strace") {
         return;
     }
-    let mut post = Post::new("retry_min = \"1s\"\nretry_max = \"1s\"", "");
-    post.table("aliases", "team: joe, bob\n");
-    ["spawn", "lookup", "enqueue"].iter().for_each(|s| post.start(s));
+    let post = without_qrun();
     let mut points = 0;
     for call in CALLS {
         let came_through = (1..CALLS_MAX).find(|n| {
@@ -78,20 +76,38 @@ fn each_system_call_of_qrun_is_the_last_one_once() {
     println!("{points} points of death");
 }
 
+/// A queue in which nothing happens by itself.
+fn without_qrun() -> Post {
+    let mut post = Post::new("retry_min = \"1s\"\nretry_max = \"1s\"", "");
+    post.table("aliases", "team: joe, bob\n");
+    ["spawn", "lookup", "enqueue"].iter().for_each(|s| post.start(s));
+    post
+}
+
+/// Queues a message for two mailboxes by an alias and one that does not exist: expansion, journal, report, removal all happen.
+fn send(post: &Post, text: &str) {
+    post.send("ann@example.test", &["team@example.test", "nosuch@example.test"], text);
+}
+
+/// Each mailbox has that message, or the report about it, once or twice, and the queue is empty.
+#[track_caller]
+fn settled(post: &Post, text: &str, what: &str) {
+    for user in ["joe", "bob", "ann"] {
+        let found = copies(post, user, text);
+        assert!((1..=2).contains(&found), "{what}: {user} has {found} copies");
+    }
+    for dir in ["new", "cur", "log", "corrupt"] {
+        assert!(post.files(dir).is_empty(), "{what}: {dir} holds {:?}", post.files(dir));
+    }
+}
+
 /// One message, a qrun that is killed at a call, and one that is not. True when the first came through.
 fn die_and_recover(post: &Post, call: &str, n: usize) -> bool {
     let text = format!("message of {call} {n}");
-    // two mailboxes by an alias, one that does not exist: expansion, journal, report, removal all happen
-    post.send("ann@example.test", &["team@example.test", "nosuch@example.test"], &text);
+    send(post, &text);
     let came_through = killed_at(post, call, n);
     qrun_once(post).run().expect_code(0);
-    for user in ["joe", "bob", "ann"] {
-        let found = copies(post, user, &text);
-        assert!((1..=2).contains(&found), "killed at {call} {n}: {user} has {found} copies");
-    }
-    for dir in ["new", "cur", "log", "corrupt"] {
-        assert!(post.files(dir).is_empty(), "killed at {call} {n}: {dir} holds {:?}", post.files(dir));
-    }
+    settled(post, &text, &format!("killed at {call} {n}"));
     came_through
 }
 

@@ -3,7 +3,6 @@
 #![allow(dead_code)] // each test file uses its part
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -11,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use penny_testkit::run::Started;
 use penny_testkit::{Run, TempDir, program};
+
+#[path = "login.rs"]
+mod login;
 
 pub struct Home {
     /// The resident lookup of a test with logins; ends before its directory goes.
@@ -141,39 +143,9 @@ pub fn with_login() -> (Home, Run) {
 }
 
 /// The same with another login and further fields of the user (a passwd-file line).
-pub fn with_login_as(login: &str, fields: &str) -> (Home, Run) {
+pub fn with_login_as(user: &str, fields: &str) -> (Home, Run) {
     let mut h = Home::with_mail();
-    let meta = std::fs::metadata(h.dir.path()).unwrap();
-    let root = meta.uid() == 0;
-    let (uid, gid) = if root { (54_321, 54_321) } else { (meta.uid(), meta.gid()) };
-    let libexec = program!("spawn").parent().unwrap().display().to_string();
-    let d = h.dir.path().display();
-    let ids = ["tls", "lookup", "queue", "net", "mail", "out", "filter", "sign", "auth"];
-    let ids: String = ids.iter().enumerate().map(|(i, n)| format!("{n} = \"{0}:{0}\"\n", 54_001 + i)).collect();
-    let paths = format!(
-        "[paths]\nlibexec = \"{libexec}\"\nrun = \"{d}/run\"\nstate = \"{d}/state\"\ntables = \"{d}/tables\"\n"
-    );
-    h.dir.write("p.toml", format!("hostname = \"example.test\"\n[ids]\nlandlock = \"optional\"\n{ids}{paths}"));
-    h.dir.write("tables/users", format!("{login}:{{PLAIN}}secret:{uid}:{gid}::{d}/home:/bin/sh{fields}\n"));
-    std::fs::create_dir_all(h.dir.join("run")).unwrap();
-    std::fs::create_dir_all(h.dir.join("state")).unwrap();
-    if root {
-        Run::new("chmod").args(["-R", "a+rX"]).arg(h.dir.path()).run().expect_code(0);
-        Run::new("chown")
-            .args(["-R", "54002:54002"])
-            .args([h.dir.join("state"), h.dir.join("run")])
-            .run()
-            .expect_code(0);
-        Run::new("chown").args(["-R", "54321:54321"]).arg(h.dir.join("home")).run().expect_code(0);
-    }
-    let lookup = Run::new(program!("lookup")).arg("--serve").arg("-c").arg(h.dir.join("p.toml"));
-    let lookup = if root { lookup.uid(54_002, 54_002) } else { lookup };
-    h._lookup = Some(lookup.spawn());
-    let end = Instant::now() + Duration::from_secs(60);
-    while !h.dir.join("run/lookup").exists() {
-        assert!(Instant::now() < end, "lookup does not start");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    h._lookup = Some(login::start_lookup(&h.dir, user, fields));
     let run = Run::new(program!("imapd")).arg("-c").arg(h.dir.join("p.toml"));
     (h, run)
 }
