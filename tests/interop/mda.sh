@@ -39,8 +39,8 @@ foreign() { # CACHE COMMAND...
     mount -t overlay overlay -o "lowerdir=$TOP/etc:$etc" /etc; cd /; exec "$@"' foreign "$@"
 }
 # within a minute the file holds the pattern
-says() { local i; for i in $(seq 1 600); do ! grep -qsE -- "$2" "$1" || return 0; sleep 0.1; done; echo "no $2 in $1"; tail -20 "$1"; return 1; }
-came() { local i; for i in $(seq 1 600); do ! grep -rqsF -- "$2" "$1" || return 0; sleep 0.1; done; echo "no $2 in $1"; tail -n 20 "$top"/log/*; return 1; }
+says() { within 60 grep -qsE -- "$2" "$1" || { echo "no $2 in $1"; tail -20 "$1"; return 1; }; }
+came() { within 60 grep -rqsF -- "$2" "$1" || { echo "no $2 in $1"; tail -n 20 "$top"/log/*; return 1; }; }
 # what user12's rules say to messages with these words
 refusing() { mkdir -p "$dir/mail/user12"; printf 'require "reject";\nif header :contains "subject" "refuse-me" { reject "not this one"; }\n' >"$dir/mail/user12/.sieve"; chown $MAIL_UID:$MAIL_GID "$dir/mail/user12/.sieve"; chmod 600 "$dir/mail/user12/.sieve"; }
 

@@ -1,6 +1,7 @@
 # peers.sh: other mail servers from Debian packages that are unpacked, not installed, as they conflict with each other; each
 # runs in a mount namespace in which the unpacked files lie over /usr and its configuration over /etc. Sourced.
-# Uses: work (directory of the run). PENNYPOST_PEERS names a directory that keeps the packages (default /var/cache/pennypost-peers).
+# Uses: work (directory of the run), lib.sh where servers are started. PENNYPOST_PEERS names a directory that keeps the
+# packages (default /var/cache/pennypost-peers).
 
 cache=${PENNYPOST_PEERS:-/var/cache/pennypost-peers}
 
@@ -47,9 +48,6 @@ certificate() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=$2" \
     -addext "subjectAltName=DNS:$2" -keyout "$1.key" -out "$1.pem" 2>/dev/null; chmod 600 "$1.key"
 }
-
-# opens ADDRESS PORT: within half a minute
-opens() { local i; for i in $(seq 1 300); do if (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; then return 0; fi; sleep 0.1; done; echo "$1:$2 did not open"; return 1; }
 
 # The servers: NAME up DIR ADDRESS PORT DOMAIN ROUTES..., ROUTES being domain=address. Each takes mail for user1@DOMAIN
 # from anybody into DIR/mail/user1, passes mail for the routes on, and offers STARTTLS.
