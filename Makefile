@@ -15,10 +15,10 @@ TARGET = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MUSL = $(shell uname -m)-unknown-linux-musl
 BIN = $(TARGET)/release
 
-# programs that ask NSS for names (a module of NSS crashes in a static program), or need PAM or OpenSSL: always against glibc
-GLIBC = listen tlsd spawn lookup checkauth remote mailauth dkimsign maildirctl pennypost \
-  enqueue qrun smtpd deliver sieve imapd pop3d sieved sendmail qctl
+# programs that ask NSS for no names (a module of NSS crashes in a static program) and need neither PAM nor OpenSSL; all
+# others are always linked against glibc
 STATIC = bounce spamcheck virusscan milter
+GLIBC := $(filter-out $(STATIC),$(shell scripts/programs))
 COMMANDS = sendmail qctl maildirctl pennypost sieve spamcheck virusscan mailauth dkimsign milter enqueue deliver
 
 .PHONY: all run check test fuzz bench install uninstall deb tarball clean lint
