@@ -1,7 +1,7 @@
 # deliver under other mail systems, and clients of sieved; sourced by run.
 
+. "$here/peers.sh"
 deliver="$dir/prog/deliver"
-peers=${PENNYPOST_PEERS:-/var/cache/pennypost-peers}
 
 fetchmail_mda() { local t; t=$(token fetchmail-mda); place user8 "$t"
   printf 'poll localhost service %s protocol pop3 user "user8@example.test" password "pw-user8" ssl sslcertck sslcertfile "%s" fetchall mda "%s -c %s -d user12@example.test -f %%F -a user12+fetched@example.test"\n' \
@@ -46,55 +46,29 @@ refusing() { mkdir -p "$dir/mail/user12"; printf 'require "reject";\nif header :
 
 postfix_() {
   foreign_root postfix
-  [ -d "$peers/postfix/root/usr" ] || { echo "no $peers/postfix/root: scripts/test-deps unpacks it"; exit 77; }
-  foreign "$peers/postfix/root" true 2>/dev/null || { echo "no overlay mounts here"; exit 77; }
+  [ -d "$cache/postfix/root/usr" ] || { echo "no $cache/postfix/root: scripts/test-deps unpacks it"; exit 77; }
+  foreign "$cache/postfix/root" true 2>/dev/null || { echo "no overlay mounts here"; exit 77; }
   sed -i '/^postfix:/d;/^postdrop:/d' "$top/etc/passwd" "$top/etc/group"
   echo "postfix:x:64101:64101::$top/spool:/usr/sbin/nologin" >>"$top/etc/passwd"
   printf 'postfix:x:64101:\npostdrop:x:64102:\n' >>"$top/etc/group"
   mkdir -p "$top/etc/postfix" "$top/spool" "$top/data"; chown 64101 "$top/data"
-  cat >"$top/etc/postfix/main.cf" <<END
-compatibility_level = 3.6
-queue_directory = $top/spool
-data_directory = $top/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = $top/log/mail.log
-maillog_file_prefixes = $top
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = post.example.test
+  { postfix_main "$top" post.example.test; cat <<END; } >"$top/etc/postfix/main.cf"
 mydomain = post.example.test
 mydestination = post.example.test
 recipient_delimiter = +
-alias_maps =
-alias_database =
 forward_path =
 local_recipient_maps =
 mailbox_command = $deliver -c $PENNYPOST_CONFIG -a "\$RECIPIENT" -f "\$SENDER"
 transport_maps = inline:{example.test=pennypost:}
 pennypost_destination_recipient_limit = 1
 END
-  cat >"$top/etc/postfix/master.cf" <<END
-pickup    unix  n       -       n       1       1       pickup
-cleanup   unix  n       -       n       -       0       cleanup
-qmgr      unix  n       -       n       300     1       qmgr
-rewrite   unix  -       -       n       -       -       trivial-rewrite
-bounce    unix  -       -       n       -       0       bounce
-defer     unix  -       -       n       -       0       bounce
-trace     unix  -       -       n       -       0       bounce
-proxymap  unix  -       -       n       -       -       proxymap
-error     unix  -       -       n       -       -       error
-retry     unix  -       -       n       -       -       error
-local     unix  -       n       n       -       -       local
-postlog   unix-dgram n  -       n       -       1       postlogd
+  { postfix_master; cat <<END; } >"$top/etc/postfix/master.cf"
 pennypost unix  -       n       n       -       10      pipe
   user=vmail argv=$deliver -c $PENNYPOST_CONFIG -d \${recipient} -f \${sender} -a \${original_recipient}
 END
-  foreign "$peers/postfix/root" postfix start >"$top/log/start" 2>&1 || { cat "$top/log/start"; return 1; }
+  foreign "$cache/postfix/root" postfix start >"$top/log/start" 2>&1 || { cat "$top/log/start"; return 1; }
   local pid t; pid=$(tr -d ' ' <"$top/spool/pid/master.pid"); trap "kill $pid 2>/dev/null" EXIT
-  post() { text "$1" "$2" | foreign "$peers/postfix/root" sendmail -oi -f tester@away.test "$1"; }
+  post() { text "$1" "$2" | foreign "$cache/postfix/root" sendmail -oi -f tester@away.test "$1"; }
   t=$(token postfix); refusing
   # mailbox_command, with and without an extension
   post joe@post.example.test "$t-a" && came "$top/home/joe/Maildir/new" "$t-a"

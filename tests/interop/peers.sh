@@ -49,6 +49,43 @@ certificate() {
     -addext "subjectAltName=DNS:$2" -keyout "$1.key" -out "$1.pem" 2>/dev/null; chmod 600 "$1.key"
 }
 
+# postfix_main DIR HOSTNAME: the head of a main.cf that keeps to DIR
+postfix_main() {
+  cat <<END
+compatibility_level = 3.6
+queue_directory = $1/spool
+data_directory = $1/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = $1/log/mail.log
+maillog_file_prefixes = $1
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = $2
+alias_maps =
+alias_database =
+END
+}
+
+# postfix_master: the services of a master.cf that are used by others; none listens or delivers by a program
+postfix_master() {
+  local s service most command private unprivileged
+  for s in cleanup:0 tlsmgr:1 rewrite:-:trivial-rewrite bounce:0 defer:0:bounce trace:0:bounce verify:1 proxymap:- smtp:- \
+    relay:-:smtp error:- retry:-:error discard:- local:- virtual:- anvil:1 scache:1; do
+    IFS=: read -r service most command <<<"$s"
+    case $service in cleanup) private=n ;; *) private=- ;; esac
+    case $service in local | virtual) unprivileged=n ;; *) unprivileged=- ;; esac
+    echo "$service unix $private $unprivileged n - $most ${command:-$service}"
+  done
+  echo "pickup unix n - n 1 1 pickup"
+  echo "qmgr unix n - n 300 1 qmgr"
+  echo "showq unix n - n - - showq"
+  echo "flush unix n - n 1000? 0 flush"
+  echo "postlog unix-dgram n - n - 1 postlogd"
+}
+
 # The servers: NAME up DIR ADDRESS PORT DOMAIN ROUTES..., ROUTES being domain=address. Each takes mail for user1@DOMAIN
 # from anybody into DIR/mail/user1, passes mail for the routes on, and offers STARTTLS.
 
@@ -61,17 +98,7 @@ postfix_up() {
   chown 64301 "$dir/data"; chown 64305:64305 "$dir/mail"
   certificate "$dir/tls" "mx.$domain"
   for r in "$@"; do routes="$routes{${r%%=*} = smtp:[${r#*=}]:$port}, "; done
-  cat >"$dir/etc/postfix/main.cf" <<END
-compatibility_level = 3.6
-queue_directory = $dir/spool
-data_directory = $dir/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-maillog_file = $dir/log/mail.log
-maillog_file_prefixes = $dir
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = mx.$domain
+  { postfix_main "$dir" "mx.$domain"; cat <<END; } >"$dir/etc/postfix/main.cf"
 mydestination =
 mynetworks = 127.0.0.0/8
 virtual_mailbox_domains = $domain
@@ -86,19 +113,8 @@ smtpd_tls_key_file = $dir/tls.key
 smtpd_tls_security_level = may
 smtp_tls_security_level = may
 smtputf8_enable = yes
-alias_maps =
-alias_database =
 END
-  {
-    echo "$ip:$port inet n - n - - smtpd"
-    local s; for s in pickup:60:1 qmgr:300:1; do IFS=: read -r r p l <<<"$s"; echo "$r unix n - n $p $l $r"; done
-    echo 'tlsmgr unix - - n 1000? 1 tlsmgr'; echo 'cleanup unix n - n - 0 cleanup'; echo 'rewrite unix - - n - - trivial-rewrite'
-    for s in bounce defer trace; do echo "$s unix - - n - 0 bounce"; done
-    echo 'verify unix - - n - 1 verify'; echo 'flush unix n - n 1000? 0 flush'; echo 'proxymap unix - - n - - proxymap'
-    echo 'smtp unix - - n - - smtp'; echo 'relay unix - - n - - smtp'; echo 'showq unix n - n - - showq'
-    echo 'error unix - - n - - error'; echo 'retry unix - - n - - error'; echo 'virtual unix - n n - - virtual'
-    echo 'anvil unix - - n - 1 anvil'; echo 'scache unix - - n - 1 scache'; echo 'postlog unix-dgram n - n - 1 postlogd'
-  } >"$dir/etc/postfix/master.cf"
+  { echo "$ip:$port inet n - n - - smtpd"; postfix_master; } >"$dir/etc/postfix/master.cf"
   (inside postfix "$dir" postfix start) >>"$dir/log/up.log" 2>&1 || { tail -5 "$dir/log/up.log"; return 1; }
   opens "$ip" "$port" || { tail -5 "$dir/log/mail.log"; return 1; }
   tr -d ' ' <"$dir/spool/pid/master.pid" >"$dir/pid"

@@ -199,7 +199,7 @@ pub fn recipient(address: &str, words: &str) -> Recipient {
     Recipient { address: Address::new(address).unwrap(), params: params(words) }
 }
 
-/// Waits for something, 20 s at most.
+/// Waits for something, two minutes at most.
 #[track_caller]
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(120);
