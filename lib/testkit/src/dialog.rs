@@ -12,7 +12,7 @@
 //!   `# ...`      a remark; empty lines count for nothing
 //! `${name}` in any text is replaced by the player's variable of that name.
 //!
-//! Invariants  a missing line fails after the limit (10 s), with file, line number and all that was said before
+//! Invariants  a missing line fails after the limit (two minutes), with file, line number and all that was said before
 
 use crate::run::{Run, Started};
 use std::collections::BTreeMap;

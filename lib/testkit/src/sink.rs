@@ -109,7 +109,7 @@ impl Sink {
     /// Waits until `n` messages have come.
     ///
     /// # Panics
-    /// After 20 s.
+    /// After two minutes.
     #[track_caller]
     pub fn wait(&self, n: usize) -> Vec<Mail> {
         let end = Instant::now() + Duration::from_secs(120);
