@@ -1,14 +1,13 @@
 //! What hosts behind a relay domain said of its addresses: the cache of call-outs.
 //!
-//! Format      a line an entry: `address or @domain TAB good, bad or down TAB until TAB text`, saved once a minute
+//! Format      fields of a saved entry, whose key is an address or `@domain`: good, bad or down; until; text
 //! Rules       good for 7 days, bad for 2 hours, a host that could not be asked for 5 minutes (`@domain`)
 //! Invariants  memory is bounded: what expires first goes first
 
 use crate::counters::now;
-use penny_base::services::escape::{escape, split};
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use crate::saved::Saved;
+use penny_base::services::escape::escape;
+use std::path::Path;
 
 const GOOD: u64 = 7 * 86400;
 const BAD: u64 = 2 * 3600;
@@ -61,19 +60,12 @@ struct Entry {
 
 /// The store.
 #[derive(Debug)]
-pub struct Callouts {
-    file: PathBuf,
-    map: HashMap<String, Entry>,
-    saved: Instant,
-    dirty: bool,
-}
+pub struct Callouts(Saved<Entry>);
 
 impl Callouts {
     /// Reads the saved store.
     pub fn open(file: &Path) -> Callouts {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let map = text.lines().filter_map(parse).collect();
-        Callouts { file: file.to_path_buf(), map, saved: Instant::now(), dirty: false }
+        Callouts(Saved::open(file, parse))
     }
 
     /// What is known of an address (its domain in lower case), or of all of its domain's hosts.
@@ -82,7 +74,7 @@ impl Callouts {
     }
 
     fn find_at(&self, address: &str, time: u64) -> Option<(Verdict, &str)> {
-        let entry = |key: &str| self.map.get(key).filter(|e| e.until > time);
+        let entry = |key: &str| self.0.map.get(key).filter(|e| e.until > time);
         let found = entry(address).or_else(|| entry(whole(address)))?;
         Some((found.verdict, &found.text))
     }
@@ -94,41 +86,17 @@ impl Callouts {
 
     fn keep_at(&mut self, address: &str, verdict: Verdict, text: &str, time: u64) {
         let key = if verdict == Verdict::Down { whole(address) } else { address };
-        if self.map.len() >= ENTRIES_MAX && !self.map.contains_key(key) {
-            self.forget(time);
-        }
+        self.0.make_room(key, ENTRIES_MAX, |e| e.until > time, |e| e.until);
         let text = text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect();
-        self.map.insert(key.to_owned(), Entry { verdict, until: time + verdict.life(), text });
-        self.dirty = true;
+        self.0.map.insert(key.to_owned(), Entry { verdict, until: time + verdict.life(), text });
+        self.0.dirty = true;
     }
 
-    /// Drops what has expired, and if that is too little, the half that expires first.
-    fn forget(&mut self, time: u64) {
-        self.map.retain(|_, e| e.until > time);
-        if self.map.len() >= ENTRIES_MAX {
-            let mut ends: Vec<u64> = self.map.values().map(|e| e.until).collect();
-            ends.sort_unstable();
-            let middle = ends.get(ends.len() / 2).copied().unwrap_or(0);
-            self.map.retain(|_, e| e.until > middle);
-        }
-    }
-
-    /// Saves at most once a minute, or now when `force`.
+    /// Saves what has not expired; see [`Saved::save`].
     pub fn save(&mut self, force: bool) {
-        if !self.dirty || (!force && self.saved.elapsed().as_secs() < 60) {
-            return;
-        }
         let time = now();
-        let live = self.map.iter().filter(|(_, e)| e.until > time);
-        let line = |(k, e): (&String, &Entry)| {
-            format!("{}\t{}\t{}\t{}\n", escape(k), e.verdict.word(), e.until, escape(&e.text))
-        };
-        let text: String = live.map(line).collect();
-        if let Err(e) = penny_sys::fs::replace_file(&self.file, text.as_bytes(), 0o600) {
-            penny_base::log::warning("save", None, &[("file", &self.file.display()), ("why", &e)]);
-        }
-        self.saved = Instant::now();
-        self.dirty = false;
+        let fields = |e: &Entry| format!("{}\t{}\t{}", e.verdict.word(), e.until, escape(&e.text));
+        self.0.save(force, |e| (e.until > time).then(|| fields(e)));
     }
 }
 
@@ -137,12 +105,9 @@ fn whole(address: &str) -> &str {
     address.rfind('@').and_then(|at| address.get(at..)).unwrap_or(address)
 }
 
-fn parse(line: &str) -> Option<(String, Entry)> {
-    let fields = split(line);
-    let verdict = Verdict::parse(fields.get(1)?)?;
-    let entry =
-        Entry { verdict, until: fields.get(2)?.parse().ok()?, text: fields.get(3).cloned().unwrap_or_default() };
-    Some((fields.first()?.clone(), entry))
+fn parse(fields: &[String]) -> Option<Entry> {
+    let verdict = Verdict::parse(fields.first()?)?;
+    Some(Entry { verdict, until: fields.get(1)?.parse().ok()?, text: fields.get(2).cloned().unwrap_or_default() })
 }
 
 #[cfg(test)]
@@ -178,7 +143,7 @@ mod tests {
         for n in 0..=ENTRIES_MAX {
             c.keep_at(&format!("{n}@c.example"), Verdict::Good, "", 1000 + n as u64);
         }
-        assert!(c.map.len() <= ENTRIES_MAX / 2 + 2, "{}", c.map.len());
+        assert!(c.0.map.len() <= ENTRIES_MAX / 2 + 2, "{}", c.0.map.len());
         std::fs::remove_file(file).unwrap();
     }
 }

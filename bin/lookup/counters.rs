@@ -1,12 +1,12 @@
 //! Rate counters: how much a key has used within a sliding window.
 //!
-//! Format      a line a key: `key TAB window start TAB count before TAB count now TAB window`, saved once a minute
+//! Format      fields of a saved entry: window start, count before, count now, window
 //! Invariants  1. the count is the present window's plus the remaining share of the last one: it never jumps to zero
 //!             2. memory is bounded: the oldest keys go first
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use crate::saved::Saved;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most keys kept.
 const KEYS_MAX: usize = 200_000;
@@ -21,18 +21,18 @@ struct Counter {
 
 /// All counters.
 #[derive(Debug)]
-pub struct Counters {
-    file: PathBuf,
-    map: HashMap<String, Counter>,
-    saved: Instant,
-    dirty: bool,
-}
+pub struct Counters(Saved<Counter>);
 
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl Counter {
+    /// Something of it still counts.
+    fn is_live(&self, time: u64) -> bool {
+        time.saturating_sub(self.start) < 2 * self.window
+    }
+
     /// Moves the window up to `time`.
     fn roll(&mut self, time: u64) {
         let passed = time.saturating_sub(self.start) / self.window.max(1);
@@ -53,9 +53,7 @@ impl Counter {
 impl Counters {
     /// Reads the saved counters.
     pub fn open(file: &Path) -> Counters {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let map = text.lines().filter_map(parse).collect();
-        Counters { file: file.to_path_buf(), map, saved: Instant::now(), dirty: false }
+        Counters(Saved::open(file, parse))
     }
 
     /// Adds `cost` unless that passes `limit`; tells whether it fitted, and the count.
@@ -64,57 +62,30 @@ impl Counters {
     }
 
     fn add_at(&mut self, key: &str, cost: u64, limit: u64, window: u64, time: u64) -> (bool, u64) {
-        if self.map.len() >= KEYS_MAX && !self.map.contains_key(key) {
-            self.forget(time);
-        }
+        self.0.make_room(key, KEYS_MAX, |c| c.is_live(time), |c| c.start);
         let fresh = Counter { start: time, window, ..Counter::default() };
-        let counter = self.map.entry(key.to_string()).or_insert(fresh);
+        let counter = self.0.map.entry(key.to_string()).or_insert(fresh);
         counter.roll(time);
         let count = counter.count(time) + cost;
         if count > limit {
             return (false, count);
         }
         counter.now += cost;
-        self.dirty = true;
+        self.0.dirty = true;
         (true, count)
     }
 
-    /// Drops what no longer counts, and if that is too little, the older half.
-    fn forget(&mut self, time: u64) {
-        self.map.retain(|_, c| time.saturating_sub(c.start) < 2 * c.window);
-        if self.map.len() >= KEYS_MAX {
-            let mut starts: Vec<u64> = self.map.values().map(|c| c.start).collect();
-            starts.sort_unstable();
-            let middle = starts.get(starts.len() / 2).copied().unwrap_or(0);
-            self.map.retain(|_, c| c.start > middle);
-        }
-    }
-
-    /// Saves at most once a minute, or now when `force`.
+    /// Saves what still counts; see [`Saved::save`].
     pub fn save(&mut self, force: bool) {
-        if !self.dirty || (!force && self.saved.elapsed().as_secs() < 60) {
-            return;
-        }
         let time = now();
-        let live = self.map.iter().filter(|(_, c)| time.saturating_sub(c.start) < 2 * c.window);
-        let line = |(k, c): (&String, &Counter)| {
-            let key = penny_base::services::escape::escape(k);
-            format!("{key}\t{}\t{}\t{}\t{}\n", c.start, c.before, c.now, c.window)
-        };
-        let text: String = live.map(line).collect();
-        if let Err(e) = penny_sys::fs::replace_file(&self.file, text.as_bytes(), 0o600) {
-            penny_base::log::warning("save", None, &[("file", &self.file.display()), ("why", &e)]);
-        }
-        self.saved = Instant::now();
-        self.dirty = false;
+        let fields = |c: &Counter| format!("{}\t{}\t{}\t{}", c.start, c.before, c.now, c.window);
+        self.0.save(force, |c| c.is_live(time).then(|| fields(c)));
     }
 }
 
-fn parse(line: &str) -> Option<(String, Counter)> {
-    let fields = penny_base::services::escape::split(line);
+fn parse(fields: &[String]) -> Option<Counter> {
     let number = |i: usize| fields.get(i)?.parse().ok();
-    let counter = Counter { start: number(1)?, before: number(2)?, now: number(3)?, window: number(4)? };
-    Some((fields.first()?.clone(), counter))
+    Some(Counter { start: number(0)?, before: number(1)?, now: number(2)?, window: number(3)? })
 }
 
 #[cfg(test)]

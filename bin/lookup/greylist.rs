@@ -1,13 +1,12 @@
 //! Greylisting: a triple seen for the first time waits; a client that came back once passes with everything.
 //!
-//! Format      a line an entry: `key TAB first seen TAB last seen TAB passed`, saved once a minute
+//! Format      fields of a saved entry: first seen, last seen, passed
 //! Rules       wait 300 s; come back within 2 days; entries and passed clients are forgotten after 36 days unused
 
 use crate::counters::now;
-use std::collections::HashMap;
+use crate::saved::Saved;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::Path;
 
 const WAIT: u64 = 300;
 const COME_BACK: u64 = 2 * 86400;
@@ -23,12 +22,7 @@ struct Entry {
 
 /// The store.
 #[derive(Debug)]
-pub struct Greylist {
-    file: PathBuf,
-    map: HashMap<String, Entry>,
-    saved: Instant,
-    dirty: bool,
-}
+pub struct Greylist(Saved<Entry>);
 
 /// One client is a /24, or a /64: large senders retry from a neighbour.
 fn network(ip: &str) -> String {
@@ -45,9 +39,7 @@ fn network(ip: &str) -> String {
 impl Greylist {
     /// Reads the saved store.
     pub fn open(file: &Path) -> Greylist {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let map = text.lines().filter_map(parse).collect();
-        Greylist { file: file.to_path_buf(), map, saved: Instant::now(), dirty: false }
+        Greylist(Saved::open(file, parse))
     }
 
     /// Seconds to wait; 0 passes.
@@ -56,17 +48,17 @@ impl Greylist {
     }
 
     fn ask_at(&mut self, ip: &str, sender: &str, recipient: &str, time: u64) -> u64 {
-        let client = network(ip);
-        if let Some(known) = self.map.get_mut(&client).filter(|e| e.passed && time.saturating_sub(e.last) < FORGET) {
+        let (client, map) = (network(ip), &mut self.0.map);
+        if let Some(known) = map.get_mut(&client).filter(|e| e.passed && time.saturating_sub(e.last) < FORGET) {
             known.last = time;
             return 0;
         }
-        if self.map.len() >= ENTRIES_MAX {
-            self.map.retain(|_, e| time.saturating_sub(e.last) < if e.passed { FORGET } else { COME_BACK });
+        if map.len() >= ENTRIES_MAX {
+            map.retain(|_, e| time.saturating_sub(e.last) < if e.passed { FORGET } else { COME_BACK });
         }
-        self.dirty = true;
+        self.0.dirty = true;
         let key = format!("{client} {} {}", sender.to_lowercase(), recipient.to_lowercase());
-        let entry = self.map.entry(key).or_insert(Entry { first: time, last: time, passed: false });
+        let entry = map.entry(key).or_insert(Entry { first: time, last: time, passed: false });
         if time.saturating_sub(entry.first) > COME_BACK {
             *entry = Entry { first: time, last: time, passed: false };
         }
@@ -75,32 +67,19 @@ impl Greylist {
         if waited < WAIT {
             return WAIT - waited;
         }
-        self.map.insert(client, Entry { first: time, last: time, passed: true });
+        map.insert(client, Entry { first: time, last: time, passed: true });
         0
     }
 
-    /// Saves at most once a minute, or now when `force`.
+    /// Saves everything; see [`Saved::save`].
     pub fn save(&mut self, force: bool) {
-        if !self.dirty || (!force && self.saved.elapsed().as_secs() < 60) {
-            return;
-        }
-        let line = |(k, e): (&String, &Entry)| {
-            let key = penny_base::services::escape::escape(k);
-            format!("{key}\t{}\t{}\t{}\n", e.first, e.last, u8::from(e.passed))
-        };
-        let text: String = self.map.iter().map(line).collect();
-        if let Err(e) = penny_sys::fs::replace_file(&self.file, text.as_bytes(), 0o600) {
-            penny_base::log::warning("save", None, &[("file", &self.file.display()), ("why", &e)]);
-        }
-        self.saved = Instant::now();
-        self.dirty = false;
+        self.0.save(force, |e| Some(format!("{}\t{}\t{}", e.first, e.last, u8::from(e.passed))));
     }
 }
 
-fn parse(line: &str) -> Option<(String, Entry)> {
-    let fields = penny_base::services::escape::split(line);
+fn parse(fields: &[String]) -> Option<Entry> {
     let number = |i: usize| fields.get(i)?.parse().ok();
-    Some((fields.first()?.clone(), Entry { first: number(1)?, last: number(2)?, passed: fields.get(3)? == "1" }))
+    Some(Entry { first: number(0)?, last: number(1)?, passed: fields.get(2)? == "1" })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod answer;
 mod callout;
 mod counters;
 mod greylist;
+mod saved;
 mod serve;
 mod srs;
 
