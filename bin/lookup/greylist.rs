@@ -2,6 +2,7 @@
 //!
 //! Format      fields of a saved entry: first seen, last seen, passed
 //! Rules       wait 300 s; come back within 2 days; entries and passed clients are forgotten after 36 days unused
+//! Invariants  memory is bounded: what has not been seen for longest goes first
 
 use crate::counters::now;
 use crate::saved::Saved;
@@ -48,17 +49,17 @@ impl Greylist {
     }
 
     fn ask_at(&mut self, ip: &str, sender: &str, recipient: &str, time: u64) -> u64 {
-        let (client, map) = (network(ip), &mut self.0.map);
-        if let Some(known) = map.get_mut(&client).filter(|e| e.passed && time.saturating_sub(e.last) < FORGET) {
+        let client = network(ip);
+        self.0.dirty = true;
+        let known = self.0.map.get_mut(&client);
+        if let Some(known) = known.filter(|e| e.passed && time.saturating_sub(e.last) < FORGET) {
             known.last = time;
             return 0;
         }
-        if map.len() >= ENTRIES_MAX {
-            map.retain(|_, e| time.saturating_sub(e.last) < if e.passed { FORGET } else { COME_BACK });
-        }
-        self.0.dirty = true;
         let key = format!("{client} {} {}", sender.to_lowercase(), recipient.to_lowercase());
-        let entry = map.entry(key).or_insert(Entry { first: time, last: time, passed: false });
+        let live = |e: &Entry| time.saturating_sub(e.last) < if e.passed { FORGET } else { COME_BACK };
+        self.0.make_room(&key, ENTRIES_MAX, live, |e| e.last);
+        let entry = self.0.map.entry(key).or_insert(Entry { first: time, last: time, passed: false });
         if time.saturating_sub(entry.first) > COME_BACK {
             *entry = Entry { first: time, last: time, passed: false };
         }
@@ -67,7 +68,7 @@ impl Greylist {
         if waited < WAIT {
             return WAIT - waited;
         }
-        map.insert(client, Entry { first: time, last: time, passed: true });
+        self.0.map.insert(client, Entry { first: time, last: time, passed: true });
         0
     }
 
@@ -111,6 +112,29 @@ mod tests {
         // unused for longer than that it is unknown again
         assert_eq!(g.ask_at("192.0.2.77", "new@y", "new@e", 1302 + FORGET), WAIT);
         std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn a_client_that_keeps_coming_is_saved_as_such() {
+        let file = std::env::temp_dir().join(format!("penny-greylist-{:x}", penny_sys::random::u64()));
+        let mut g = Greylist::open(&file);
+        g.ask_at("192.0.2.1", "a@b", "d@e", 1000);
+        g.ask_at("192.0.2.1", "a@b", "d@e", 1300);
+        g.save(true);
+        g.ask_at("192.0.2.1", "x@y", "d@e", 1300 + FORGET - 1);
+        g.save(true);
+        let mut g = Greylist::open(&file);
+        assert_eq!(g.ask_at("192.0.2.1", "z@y", "d@e", 1300 + FORGET), 0);
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn the_memory_is_bounded() {
+        let mut g = Greylist::open(Path::new("/nonexistent/greylist"));
+        for n in 0..=ENTRIES_MAX {
+            g.ask_at("192.0.2.1", &n.to_string(), "d@e", 1000 + n as u64 / 100);
+        }
+        assert!(g.0.map.len() <= ENTRIES_MAX, "{}", g.0.map.len());
     }
 
     #[test]
