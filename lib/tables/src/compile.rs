@@ -1,11 +1,11 @@
 //! Large tables compiled: NAME.cdb beside NAME, asked key by key instead of read.
 //!
 //! Format      a cdb whose keys are those of the text (in lower case, logins as written) and whose values are the
-//!             right-hand sides. Keys that begin with NUL are ours: `NUL pennypost` = format, table and length of the
-//!             text; in users `NUL fold NUL lower-case login` = login as written where they differ, `NUL domains` =
+//!             right-hand sides. Keys that begin with NUL are ours: `NUL pennypost` = format, table, length and time of
+//!             the text; in users `NUL fold NUL lower-case login` = login as written where they differ, `NUL domains` =
 //!             domains of logins, `NUL samples` = a password field of each scheme, `NUL secret` = 32 random octets
-//! Invariants  1. the file has the time of the text it was made from, and counts only while that is the text's time and
-//!             length: text that was changed since wins   2. it has the text's owner and mode (hashes stay secret)
+//! Invariants  1. the file counts only while it was made from a text of the text's time and length: one that was changed
+//!             since, or put back from a backup, wins   2. it has the text's owner and mode (hashes stay secret)
 //!             3. it is complete and on stable storage before it takes the name
 //!             4. of several entries with one key the last counts, as in the text
 //! Failures    io::Error: `InvalidData` for a text with mistakes, `InvalidInput` for a table that cannot be compiled
@@ -45,7 +45,7 @@ pub fn fold_key(lower: &str) -> String {
 }
 
 fn mark(name: &str, text: &Metadata) -> String {
-    format!("1 {name} {}", text.len())
+    format!("1 {name} {} {}.{:09}", text.len(), text.mtime(), text.mtime_nsec())
 }
 
 /// A compiled table.
@@ -55,19 +55,13 @@ pub struct Compiled(Cdb);
 impl Compiled {
     /// Opens NAME.cdb; `Ok(None)` when there is none, `InvalidData` when it was not made from this text.
     pub fn open(directory: &Path, name: &str, text: &Metadata) -> io::Result<Option<Compiled>> {
-        let path = path(directory, name);
-        let own = match std::fs::metadata(&path) {
+        let cdb = match Cdb::open(&path(directory, name)) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let stale =
-            || io::Error::new(ErrorKind::InvalidData, format!("not made from {name} as it is: compile it again"));
-        if own.modified()? < text.modified()? {
-            return Err(stale());
-        }
-        let cdb = Cdb::open(&path)?;
         if cdb.get(MARK)? != Some(mark(name, text).as_bytes()) {
-            return Err(stale());
+            let why = format!("not made from {name} as it is: compile it again");
+            return Err(io::Error::new(ErrorKind::InvalidData, why));
         }
         Ok(Some(Compiled(cdb)))
     }

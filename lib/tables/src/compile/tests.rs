@@ -97,6 +97,20 @@ fn text_that_changed_since_wins_until_it_is_compiled_again() {
 }
 
 #[test]
+fn text_with_an_older_time_wins_too() {
+    let (_, path) = directory(&[("users", "joe:{PLAIN}new\n")]);
+    compile(&path, "users").unwrap();
+    let open = || Compiled::open(&path, "users", &std::fs::metadata(path.join("users")).unwrap());
+    assert!(open().unwrap().is_some());
+    // a backup that was put back: another password of the same length, with its old time
+    std::fs::write(path.join("users"), "joe:{PLAIN}old\n").unwrap();
+    let earlier = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    File::options().write(true).open(path.join("users")).unwrap().set_modified(earlier).unwrap();
+    assert_eq!(open().unwrap_err().kind(), ErrorKind::InvalidData);
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+#[test]
 fn secrets_stay_secret_and_mistakes_are_not_compiled() {
     let (_, path) = directory(&[("users", "joe:{PLAIN}x\n"), ("aliases", "nonsense\n"), ("access", "client * ok\n")]);
     std::fs::set_permissions(path.join("users"), std::fs::Permissions::from_mode(0o640)).unwrap();
