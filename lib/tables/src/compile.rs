@@ -14,12 +14,14 @@ use crate::behind::{Source, Unavailable};
 use crate::cdb::{self, Cdb};
 use crate::key;
 use crate::lines::{Line, Mistake, logical};
+use crate::put::{Look, put};
 use crate::{aliases, apps::Apps, set::Tables, users::Users};
+use penny_sys::files::Stamp;
 use penny_sys::fs::Locked;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -116,35 +118,10 @@ fn compile_locked(directory: &Path, name: &str) -> io::Result<usize> {
     records.insert(MARK.to_vec(), mark(name, &before).into_bytes());
     let all = entries.iter().map(|(k, v)| (k.as_bytes(), v.as_bytes()));
     let octets = cdb::make(records.iter().map(|(k, v)| (k.as_slice(), v.as_slice())).chain(all))?;
-    let beside = directory.join(format!(".{name}.cdb.new"));
-    // left over from a run that was killed: the lock says nobody uses it
-    let _ = std::fs::remove_file(&beside);
-    let done = write(&beside, &octets, &before).and_then(|()| put(&beside, &path(directory, name), &source, &before));
-    if done.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    done.map(|()| entries.len())
-}
-
-fn write(beside: &Path, octets: &[u8], text: &Metadata) -> io::Result<()> {
-    let mut file: File = penny_sys::files::create_new(beside, 0o600)?;
-    let own = penny_sys::ids::own();
-    if text.uid() != own.uid || text.gid() != own.gid {
-        std::os::unix::fs::fchown(&file, Some(text.uid()), Some(text.gid()))?;
-    }
-    file.set_permissions(std::fs::Permissions::from_mode(text.mode() & 0o666))?;
-    file.write_all(octets)?;
-    file.set_modified(text.modified()?)?;
-    file.sync_all()
-}
-
-fn put(beside: &Path, to: &Path, source: &Path, before: &Metadata) -> io::Result<()> {
-    let now = std::fs::metadata(source)?;
-    if (now.modified()?, now.len(), now.ino()) != (before.modified()?, before.len(), before.ino()) {
-        return Err(io::Error::new(ErrorKind::ResourceBusy, "changed by somebody else meanwhile; try again"));
-    }
-    std::fs::rename(beside, to)?;
-    penny_sys::files::sync_dir(to.parent().unwrap_or(Path::new(".")))
+    let (uid, gid, mode) = (Some(before.uid()), Some(before.gid()), before.mode() & 0o666);
+    let look = Look { uid, gid, mode, time: Some(before.modified()?) };
+    put(&path(directory, name), &octets, &look, (&source, Some(Stamp::of(&before))))?;
+    Ok(entries.len())
 }
 
 /// Keys and right-hand sides of a text.

@@ -7,12 +7,13 @@
 //! Failures    io::Error: `InvalidData` for 5, `ResourceBusy` for 2, `Unsupported` for a program in place of the table
 
 use crate::compile;
+use crate::put::{Look, put};
 use crate::set::Tables;
 use penny_sys::files::Stamp;
 use penny_sys::fs::Locked;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A table being changed; the lock lasts as long as this value.
@@ -144,39 +145,16 @@ impl Edit {
             Err(e) if e.kind() == ErrorKind::NotFound => new,
             Err(e) => return Err(e),
         };
-        let beside = self.path.with_file_name(format!(".{}.new", self.name));
-        // left over from a run that was killed: the lock says nobody uses it
-        let _ = std::fs::remove_file(&beside);
-        let done = self.write(&beside, &text, (uid, gid, mode));
-        if done.is_err() {
-            let _ = std::fs::remove_file(&beside);
-        }
-        done?;
+        put(&self.path, text.as_bytes(), &Look { uid, gid, mode, time: None }, (&self.path, self.stamp))?;
         compile::again_locked(&self.directory, &self.name)
             .map_err(|e| io::Error::new(e.kind(), format!("changed, but {}.cdb was not made again: {e}", self.name)))
-    }
-
-    fn write(&self, beside: &Path, text: &str, (uid, gid, mode): (Option<u32>, Option<u32>, u32)) -> io::Result<()> {
-        use std::io::Write;
-        let mut file = penny_sys::files::create_new(beside, 0o600)?;
-        let own = penny_sys::ids::own();
-        if uid.is_some_and(|u| u != own.uid) || gid.is_some_and(|g| g != own.gid) {
-            std::os::unix::fs::fchown(&file, uid, gid)?;
-        }
-        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        if Stamp::at(&self.path)? != self.stamp {
-            return Err(io::Error::new(ErrorKind::ResourceBusy, "changed by somebody else meanwhile; try again"));
-        }
-        std::fs::rename(beside, &self.path)?;
-        penny_sys::files::sync_dir(self.path.parent().unwrap_or(Path::new(".")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn table(name: &str, text: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("penny-edit-{:x}", penny_sys::random::u64()));

@@ -32,6 +32,7 @@ pub mod edit;
 mod key;
 pub mod lines;
 pub mod program;
+mod put;
 pub mod resolve;
 pub mod routes;
 pub mod set;

@@ -1,6 +1,8 @@
 use super::*;
 use crate::set::Tables;
 use penny_base::Config;
+use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 
 fn directory(files: &[(&str, &str)]) -> (Config, PathBuf) {
     let path = std::env::temp_dir().join(format!("penny-compile-{:x}", penny_sys::random::u64()));
