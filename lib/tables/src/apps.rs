@@ -4,7 +4,7 @@
 //! Trust       written by `pennypost user app`; as secret as the users table
 
 use crate::compile::{Compiled, SAMPLES};
-use crate::lines::Mistake;
+use crate::lines::{Mistake, single};
 use std::io;
 use std::rc::Rc;
 
@@ -38,7 +38,7 @@ impl Apps {
     /// Reads the text of the table.
     pub fn parse(text: &str) -> (Apps, Vec<Mistake>) {
         let (mut apps, mut mistakes) = (Vec::new(), Vec::new());
-        for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#')) {
+        for (number, line) in single(text) {
             let fields: Vec<&str> = line.trim().splitn(4, ':').collect();
             match fields.as_slice() {
                 [login, label, password, rest @ ..]
@@ -48,7 +48,7 @@ impl Apps {
                     let [login, label, password, date] = [*login, *label, *password, date].map(str::to_string);
                     apps.push(App { login, label, password, date });
                 }
-                _ => mistakes.push(Mistake { line: i + 1, text: "expected login:label:{SCHEME}hash:date".into() }),
+                _ => mistakes.push(Mistake { line: number, text: "expected login:label:{SCHEME}hash:date".into() }),
             }
         }
         (Apps { list: apps, compiled: None }, mistakes)

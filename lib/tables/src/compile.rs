@@ -13,7 +13,7 @@
 use crate::behind::{Source, Unavailable};
 use crate::cdb::{self, Cdb};
 use crate::key;
-use crate::lines::{Line, Mistake, logical};
+use crate::lines::{Line, Mistake, logical, single};
 use crate::put::{Look, put};
 use crate::{aliases, apps::Apps, set::Tables, users::Users};
 use penny_sys::files::Stamp;
@@ -150,8 +150,7 @@ fn entries(name: &str, text: &str) -> BTreeMap<String, String> {
 
 /// Lines parted at their first colon.
 fn users(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let lines = text.lines().map(str::trim_end).filter(|l| !l.trim().is_empty() && !l.starts_with('#'));
-    lines.map(|line| line.split_once(':').unwrap_or((line, "")))
+    single(text).map(|(_, line)| line.trim_end()).map(|line| line.split_once(':').unwrap_or((line, "")))
 }
 
 /// What cannot be asked key by key.

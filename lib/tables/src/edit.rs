@@ -62,7 +62,7 @@ impl Edit {
 
     /// Every entry in the order of the file.
     pub fn entries(&self) -> Vec<Entry> {
-        let continued = self.name != "users" && self.name != "app-passwords";
+        let continued = !self.is_single();
         let mut out: Vec<Entry> = Vec::new();
         for (i, raw) in self.lines.iter().enumerate() {
             let text = raw.trim();
@@ -98,7 +98,7 @@ impl Edit {
         self.take(key).is_some()
     }
 
-    /// Takes entries out and tells where the last one (the one that counts) stood; comments between their lines stay.
+    /// Takes entries out and tells where the first one stood; comments between their lines stay.
     fn take(&mut self, key: &str) -> Option<usize> {
         let mine = |e: &Entry| self.key(&e.text) == self.fold(key);
         let found: Vec<Entry> = self.entries().into_iter().filter(mine).collect();
@@ -112,7 +112,12 @@ impl Edit {
     }
 
     fn fold(&self, key: &str) -> String {
-        if self.name == "users" || self.name == "app-passwords" { key.to_string() } else { key.to_lowercase() }
+        if self.is_single() { key.to_string() } else { key.to_lowercase() }
+    }
+
+    /// A table of logins: no continuation (see [`crate::lines::single`]), keys as written.
+    fn is_single(&self) -> bool {
+        self.name == "users" || self.name == "app-passwords"
     }
 
     /// The key of a logical line.

@@ -30,6 +30,11 @@ pub fn logical(text: &str) -> Vec<Line> {
     lines
 }
 
+/// The lines of a table without continuation (users, app-passwords), numbered from 1; a comment begins at its first octet.
+pub fn single(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().zip(1..).map(|(line, n)| (n, line)).filter(|(_, l)| !l.trim().is_empty() && !l.starts_with('#'))
+}
+
 /// A mistake in a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {

@@ -8,7 +8,7 @@
 use crate::behind::Behind;
 use crate::compile;
 use crate::key;
-use crate::lines::Mistake;
+use crate::lines::{Mistake, single};
 use penny_sys::ids::Id;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -56,13 +56,10 @@ impl Users {
     pub fn parse(text: &str) -> (Users, Vec<Mistake>) {
         let mut users = Users::default();
         let mut mistakes = Vec::new();
-        for (i, line) in text.lines().enumerate() {
-            if line.trim().is_empty() || line.starts_with('#') {
-                continue;
-            }
+        for (number, line) in single(text) {
             match parse_user(line) {
                 Ok(user) => users.insert(user),
-                Err(text) => mistakes.push(Mistake { line: i + 1, text }),
+                Err(text) => mistakes.push(Mistake { line: number, text }),
             }
         }
         (users, mistakes)
