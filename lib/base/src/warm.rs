@@ -19,7 +19,7 @@ use penny_sys::{fdpass, ids::Id, net, warm};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -194,7 +194,7 @@ impl Waiting {
         if program.reopen_stdin
             && let Some(first) = fds.first_mut()
         {
-            reopened = File::open(format!("/proc/self/fd/{}", first.as_raw_fd()))?;
+            reopened = penny_sys::fs::reopen_readonly(*first)?;
             *first = reopened.as_fd();
         }
         match fdpass::send(self.channel.as_fd(), &packet, &fds) {

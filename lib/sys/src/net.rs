@@ -169,16 +169,26 @@ pub fn duplicate(fd: impl AsFd) -> io::Result<OwnedFd> {
     fd.as_fd().try_clone_to_owned()
 }
 
-/// Puts `fd` in the place of the descriptor `number` (dup2), inheritable by children: for 0 and 1 after STARTTLS.
+/// Puts `fd` in the place of the descriptor `number` (dup2), inheritable by children: for 0 and 1 after STARTTLS, and those of a copy.
 pub fn replace_descriptor(fd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
-    // SAFETY: dup2 changes only the descriptor table; `number` is 0, 1 or 2, which std reads anew at each call.
+    // SAFETY: dup2 changes only the descriptor table; `number` is 0, 1 or 2, which std reads anew at each call, or one that
+    // nothing in this process owns.
     if unsafe { libc::dup2(fd.as_raw_fd(), number) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// A copy of a descriptor at number `at` or above that a program started by exec inherits.
 pub fn inheritable_copy(fd: &OwnedFd, at: i32) -> io::Result<OwnedFd> {
-    // SAFETY: F_DUPFD makes a new descriptor that nobody else owns, or fails.
-    let n = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD, at) };
+    copy(fd, libc::F_DUPFD, at)
+}
+
+/// A copy of a descriptor at number `at` or above, close-on-exec.
+pub fn copy_above(fd: &OwnedFd, at: i32) -> io::Result<OwnedFd> {
+    copy(fd, libc::F_DUPFD_CLOEXEC, at)
+}
+
+fn copy(fd: &OwnedFd, command: libc::c_int, at: i32) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD and F_DUPFD_CLOEXEC make a new descriptor that nobody else owns, or fail.
+    let n = unsafe { libc::fcntl(fd.as_raw_fd(), command, at) };
     if n < 0 {
         return Err(io::Error::last_os_error());
     }

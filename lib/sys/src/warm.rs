@@ -5,9 +5,10 @@
 //!             learns of its end as of a child it started itself   3. a copy has exactly the descriptors it was given
 //! Not here    what is waited for, and who asks (penny-base)
 
+use crate::net;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 
 /// Where [`aside`] puts a descriptor: above every number that [`take_descriptors`] gives away, below 64, for a larger table
@@ -42,17 +43,7 @@ pub fn know_processor() {
 
 /// Moves a descriptor out of the way of [`take_descriptors`].
 pub fn aside(fd: OwnedFd) -> io::Result<OwnedFd> {
-    lift(&fd, ASIDE)
-}
-
-fn lift(fd: &OwnedFd, at: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_DUPFD_CLOEXEC makes a new descriptor that nobody else owns, or fails.
-    let n = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, at) };
-    if n < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: just made above.
-    Ok(unsafe { OwnedFd::from_raw_fd(n) })
+    net::copy_above(&fd, ASIDE)
 }
 
 /// In the copy: a process group of its own; `fds` become 0, 1, 2 ... and nothing else but `keep` (see [`aside`]) stays open.
@@ -61,17 +52,15 @@ pub fn take_descriptors(fds: Vec<OwnedFd>, keep: &OwnedFd) -> io::Result<()> {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
-    let lifted = fds.iter().map(|fd| lift(fd, ASIDE)).collect::<io::Result<Vec<_>>>()?;
+    let lifted = fds.iter().map(|fd| net::copy_above(fd, ASIDE)).collect::<io::Result<Vec<_>>>()?;
     drop(fds);
-    for (number, fd) in lifted.iter().enumerate() {
-        // SAFETY: dup2 changes only the descriptor table; nothing in this process owns the numbers below `ASIDE` now.
-        if unsafe { libc::dup2(fd.as_raw_fd(), number as RawFd) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+    // nothing in this process owns the numbers below `ASIDE` now
+    for (number, fd) in (0..).zip(&lifted) {
+        net::replace_descriptor(fd.as_fd(), number)?;
     }
     let count = lifted.len() as i32;
     drop(lifted);
-    super::net::close_from(count, &[keep.as_raw_fd()]);
+    net::close_from(count, &[keep.as_raw_fd()]);
     Ok(())
 }
 
@@ -82,7 +71,7 @@ pub fn set_environment<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
         // SAFETY: one thread (invariant 1), so nobody reads the environment meanwhile.
         unsafe { std::env::remove_var(name) };
     }
-    for (name, value) in pairs.filter(|(name, value)| !name.is_empty() && ![*name, *value].concat().contains(&0)) {
+    for (name, value) in pairs.filter(|(name, value)| !name.is_empty() && !name.contains(&0) && !value.contains(&0)) {
         // SAFETY: as above.
         unsafe { std::env::set_var(OsStr::from_bytes(name), OsStr::from_bytes(value)) };
     }
@@ -111,7 +100,7 @@ mod tests {
 
     #[test]
     fn descriptors_keep_out_of_the_way() {
-        let (a, _b) = crate::net::pipe().unwrap();
+        let (a, _b) = net::pipe().unwrap();
         let moved = aside(a).unwrap();
         assert!(moved.as_raw_fd() >= ASIDE);
     }

@@ -37,10 +37,9 @@ pub fn service_stream(
 pub fn spawn_or_restart(config: &Config, program: &str) -> io::Result<Spawn> {
     let inherited = std::env::var_os(FD_VARIABLE).is_some();
     if inherited || !penny_sys::ids::is_root() {
-        match Spawn::connect(config) {
-            Err(e) if inherited => return Err(e),
-            Err(_) => {}
-            connected => return connected,
+        let connected = Spawn::connect(config);
+        if inherited || connected.is_ok() {
+            return connected;
         }
     }
     use std::os::unix::ffi::OsStringExt;
