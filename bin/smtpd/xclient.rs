@@ -21,7 +21,7 @@ pub struct Forwarded {
     /// Name and address of the client.
     pub name: Option<String>,
     pub ip: Option<String>,
-    pub port: Option<u16>,
+    pub port: Option<String>,
     /// What it said at HELO, and SMTP or ESMTP.
     pub helo: Option<String>,
     pub protocol: Option<String>,
@@ -34,8 +34,7 @@ pub struct Forwarded {
 impl std::fmt::Display for Forwarded {
     /// One value of a log line: what was told, in the order of XFORWARD.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let port = self.port.map(|p| p.to_string());
-        let all = [&self.name, &self.ip, &port, &self.protocol, &self.helo, &self.ident, &self.source];
+        let all = [&self.name, &self.ip, &self.port, &self.protocol, &self.helo, &self.ident, &self.source];
         let told = XFORWARD.iter().zip(all).filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
         f.write_str(&told.collect::<Vec<_>>().join(" "))
     }
@@ -55,19 +54,13 @@ impl Session {
         let mut peer = self.peer.clone();
         for attribute in &list {
             let understood = match (attribute.name.as_str(), &attribute.value) {
-                ("ADDR", value) => set_address(&mut peer.ip, value.as_deref()),
-                ("DESTADDR", value) => set_address(&mut peer.local_ip, value.as_deref()),
-                ("PORT", value) => set_port(&mut peer.port, value.as_deref()),
-                ("DESTPORT", value) => set_port(&mut peer.local_port, value.as_deref()),
-                ("LOGIN", value) => {
-                    client.login.clone_from(value);
-                    true
-                }
-                ("NAME", Some(value)) => set_name(&mut client.name, value),
-                ("HELO", Some(value)) => {
-                    client.helo.clone_from(value);
-                    true
-                }
+                ("ADDR", value) => set(&mut peer.ip, address_or_unknown(value.as_deref())),
+                ("DESTADDR", value) => set(&mut peer.local_ip, address_or_unknown(value.as_deref())),
+                ("PORT", Some(value)) => set(&mut peer.port, port(value)),
+                ("DESTPORT", Some(value)) => set(&mut peer.local_port, port(value)),
+                ("LOGIN", value) => set(&mut client.login, Some(value.clone())),
+                ("NAME", Some(value)) => set(&mut client.name, host(value)),
+                ("HELO", Some(value)) => set(&mut client.helo, Some(value.clone())),
                 _ => true,
             };
             if !understood {
@@ -108,71 +101,43 @@ impl Session {
 impl Forwarded {
     /// Takes one attribute; false when its value is none of its kind.
     fn take(&mut self, attribute: &Attribute) -> bool {
-        let value = &attribute.value;
-        match attribute.name.as_str() {
-            "NAME" => {
-                self.name.clone_from(value);
-                value.as_ref().is_none_or(|name| Domain::parse(name, Charset::Ascii).is_ok())
-            }
-            "ADDR" => {
-                let mut ip = String::new();
-                let understood = set_address(&mut ip, value.as_deref());
-                self.ip = value.as_ref().map(|_| ip);
-                understood
-            }
-            "PORT" => {
-                self.port = value.as_ref().and_then(|p| p.parse().ok());
-                value.is_none() || self.port.is_some()
-            }
-            "PROTO" => one_of(&mut self.protocol, value, &["SMTP", "ESMTP"]),
-            "SOURCE" => one_of(&mut self.source, value, &["LOCAL", "REMOTE"]),
-            "HELO" => {
-                self.helo.clone_from(value);
-                true
-            }
-            _ => {
-                self.ident.clone_from(value);
-                true
-            }
-        }
+        let value = attribute.value.as_deref();
+        let (slot, read) = match attribute.name.as_str() {
+            "NAME" => (&mut self.name, value.map(host)),
+            "ADDR" => (&mut self.ip, value.map(address)),
+            "PORT" => (&mut self.port, value.map(|p| port(p).map(|p| p.to_string()))),
+            "PROTO" => (&mut self.protocol, value.map(|v| one_of(v, &["SMTP", "ESMTP"]))),
+            "SOURCE" => (&mut self.source, value.map(|v| one_of(v, &["LOCAL", "REMOTE"]))),
+            "HELO" => (&mut self.helo, value.map(|v| Some(v.to_owned()))),
+            _ => (&mut self.ident, value.map(|v| Some(v.to_owned()))),
+        };
+        *slot = read.flatten();
+        value.is_none() || slot.is_some()
     }
 }
 
-fn one_of(slot: &mut Option<String>, value: &Option<String>, words: &[&str]) -> bool {
-    *slot = value.as_ref().map(|v| v.to_ascii_uppercase());
-    slot.as_ref().is_none_or(|v| words.contains(&v.as_str()))
+/// Keeps a value that was understood.
+fn set<T>(slot: &mut T, value: Option<T>) -> bool {
+    value.map(|v| *slot = v).is_some()
 }
 
-fn set_address(slot: &mut String, value: Option<&str>) -> bool {
-    let Some(value) = value else {
-        *slot = "unknown".to_owned();
-        return true;
-    };
+fn one_of(value: &str, words: &[&str]) -> Option<String> {
+    Some(value.to_ascii_uppercase()).filter(|v| words.contains(&v.as_str()))
+}
+
+fn address(value: &str) -> Option<String> {
     let text = value.strip_prefix("IPV6:").or_else(|| value.strip_prefix("IPv6:")).unwrap_or(value);
-    match text.parse::<IpAddr>() {
-        Ok(ip) => {
-            *slot = ip.to_canonical().to_string();
-            true
-        }
-        Err(_) => false,
-    }
+    text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical().to_string())
 }
 
-fn set_port(slot: &mut u16, value: Option<&str>) -> bool {
-    match value.map(str::parse) {
-        Some(Ok(port)) => {
-            *slot = port;
-            true
-        }
-        Some(Err(_)) => false,
-        None => true,
-    }
+fn address_or_unknown(value: Option<&str>) -> Option<String> {
+    value.map_or_else(|| Some("unknown".to_owned()), address)
 }
 
-fn set_name(slot: &mut String, value: &str) -> bool {
-    let known = Domain::parse(value, Charset::Ascii).is_ok();
-    if known {
-        *slot = value.to_owned();
-    }
-    known
+fn port(value: &str) -> Option<u16> {
+    value.parse().ok()
+}
+
+fn host(value: &str) -> Option<String> {
+    Domain::parse(value, Charset::Ascii).is_ok().then(|| value.to_owned())
 }
