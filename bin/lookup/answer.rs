@@ -59,6 +59,12 @@ fn temp(why: &str) -> Fields {
     vec!["TEMP".into(), why.into()]
 }
 
+/// A text that begins with a status, by its class.
+fn refused(text: &str) -> Fields {
+    let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
+    if status.starts_with('4') { temp(text) } else { no(&[status, rest]) }
+}
+
 impl Knowledge {
     pub fn new(config: &Config) -> Knowledge {
         Knowledge {
@@ -169,20 +175,14 @@ impl Knowledge {
     fn rcpt(&self, address: &str, size: u64) -> Fields {
         match self.back(address) {
             Some(Ok(_)) => return ok(&["alias"]),
-            Some(Err(text)) => {
-                let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
-                return no(&[status, rest]);
-            }
+            Some(Err(text)) => return refused(text),
             None => {}
         }
         let ends = Resolver::new(&self.tables, &self.config).expand(address);
         match ends.as_slice() {
             [End::Local(exact)] => self.local(address, exact, size),
             [End::Remote(_)] if !self.is_ours(address) => ok(&["relay"]),
-            [End::Error(text)] => {
-                let (status, rest) = text.split_once(' ').unwrap_or((text, ""));
-                if status.starts_with('4') { temp(text) } else { no(&[status, rest]) }
-            }
+            [End::Error(text)] => refused(text),
             // an address that is passed on as it is: the host behind may be asked about it
             [End::Remote(exact)] if self.config.smtpd.callout && self.relayed(exact).is_some() => ok(&["alias", exact]),
             [] => no(&["5.1.1", "the address leads nowhere"]),
