@@ -11,6 +11,7 @@ use penny_tables::apps::Apps;
 use penny_tables::behind::{Behind, Question};
 use penny_tables::compile::{Compiled, SAMPLES, SECRET};
 use penny_tables::source::{self, From};
+use penny_tables::users::Users as Table;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -21,20 +22,17 @@ const FILE_MAX: u64 = 256 << 20;
 /// The tables of passwords.
 pub struct Users {
     table: Table,
+    /// Why the table could not tell, where it is compiled.
+    question: Question,
+    kind: Kind,
     apps: Apps,
 }
 
-enum Table {
-    Text {
-        text: String,
-        users: penny_tables::users::Users,
-    },
-    Compiled {
-        compiled: Rc<Compiled>,
-        users: penny_tables::users::Users,
-        question: Question,
-    },
-    /// Only lookup can ask it.
+/// What the table was made from.
+enum Kind {
+    Text(String),
+    Compiled(Rc<Compiled>),
+    /// Only lookup can ask it; the table is empty.
     Program,
 }
 
@@ -45,16 +43,16 @@ impl Users {
     /// Opens both tables; a missing file is an empty table.
     pub fn open(directory: &Path) -> Result<Users, Failure> {
         let at = |name: &'static str| move |e: io::Error| Failure::io(name, &e);
-        let table = match source::of(directory, "users").map_err(at("users"))? {
-            From::Program(_) => Table::Program,
+        let question = Question::default();
+        let (table, kind) = match source::of(directory, "users").map_err(at("users"))? {
+            From::Program(_) => (Table::default(), Kind::Program),
             From::Compiled(compiled) => {
-                let question = Question::default();
                 let behind = Behind::new("users", compiled.clone(), &question);
-                Table::Compiled { compiled, users: penny_tables::users::Users::behind(behind), question }
+                (Table::behind(behind), Kind::Compiled(compiled))
             }
             From::Nothing | From::Text => {
                 let text = contents(&directory.join("users"))?;
-                Table::Text { users: penny_tables::users::Users::parse(&text).0, text }
+                (Table::parse(&text).0, Kind::Text(text))
             }
         };
         let apps = match source::of(directory, "app-passwords").map_err(at("app-passwords"))? {
@@ -69,12 +67,12 @@ impl Users {
             }
             From::Nothing | From::Text => Apps::parse(&contents(&directory.join("app-passwords"))?).0,
         };
-        Ok(Users { table, apps })
+        Ok(Users { table, question, kind, apps })
     }
 
     /// lookup has to be asked for password fields.
     pub fn is_program(&self) -> bool {
-        matches!(self.table, Table::Program)
+        matches!(self.kind, Kind::Program)
     }
 
     /// The label of the app password that fits, for a login with this password field. A login that is locked has none;
@@ -91,13 +89,12 @@ impl Users {
 
     /// The password field of a user by its canonical login.
     pub fn field(&self, login: &str) -> Result<Option<String>, Failure> {
-        let (users, question) = match &self.table {
-            Table::Text { users, .. } => (users, None),
-            Table::Compiled { users, question, .. } => (users, Some(question)),
-            Table::Program => return Err(Failure::temporary("4.3.0", "a program has the passwords")),
-        };
-        let field = users.find(login, false).map(|u| if u.no_login { LOCKED.into() } else { u.password.clone() });
-        match question.and_then(Question::trouble) {
+        if self.is_program() {
+            return Err(Failure::temporary("4.3.0", "a program has the passwords"));
+        }
+        let found = self.table.find(login, false);
+        let field = found.map(|u| if u.no_login { LOCKED.into() } else { u.password.clone() });
+        match self.question.trouble() {
             Some(why) => Err(Failure::temporary("4.3.5", "users").with_detail(why)),
             None => Ok(field),
         }
@@ -106,12 +103,11 @@ impl Users {
     /// The passwords of those who can log in; of a compiled table one of each scheme.
     fn passwords(&self) -> Vec<Password> {
         let samples = |c: &Compiled| c.text(SAMPLES).ok().flatten().unwrap_or_default();
-        let fields: Vec<String> = match &self.table {
-            Table::Text { users, .. } => {
-                users.iter().filter(|user| !user.no_login).map(|user| user.password.clone()).collect()
+        let fields: Vec<String> = match &self.kind {
+            Kind::Compiled(compiled) => samples(compiled).lines().map(str::to_string).collect(),
+            Kind::Text(_) | Kind::Program => {
+                self.table.iter().filter(|user| !user.no_login).map(|user| user.password.clone()).collect()
             }
-            Table::Compiled { compiled, .. } => samples(compiled).lines().map(str::to_string).collect(),
-            Table::Program => Vec::new(),
         };
         fields.iter().filter_map(|f| Password::parse(f)).filter(|p| !matches!(p, Password::None)).collect()
     }
@@ -137,10 +133,10 @@ impl Users {
 
     /// What outsiders do not know.
     pub fn secret(&self) -> &[u8] {
-        match &self.table {
-            Table::Text { text, .. } => text.as_bytes(),
-            Table::Compiled { compiled, .. } => compiled.octets(SECRET).ok().flatten().unwrap_or_default(),
-            Table::Program => &[],
+        match &self.kind {
+            Kind::Text(text) => text.as_bytes(),
+            Kind::Compiled(compiled) => compiled.octets(SECRET).ok().flatten().unwrap_or_default(),
+            Kind::Program => &[],
         }
     }
 }
