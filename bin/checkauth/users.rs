@@ -100,30 +100,31 @@ impl Users {
         }
     }
 
-    /// The passwords of those who can log in; of a compiled table one of each scheme.
-    fn passwords(&self) -> Vec<Password> {
-        let samples = |c: &Compiled| c.text(SAMPLES).ok().flatten().unwrap_or_default();
-        let fields: Vec<String> = match &self.kind {
-            Kind::Compiled(compiled) => samples(compiled).lines().map(str::to_string).collect(),
-            Kind::Text(_) | Kind::Program => {
-                self.table.iter().filter(|user| !user.no_login).map(|user| user.password.clone()).collect()
-            }
+    /// The passwords of those who can log in; of a compiled table one of each scheme. Each is read when it is asked for:
+    /// there may be many.
+    fn passwords(&self) -> impl Iterator<Item = Password> {
+        let samples = match &self.kind {
+            Kind::Compiled(compiled) => compiled.text(SAMPLES).ok().flatten().unwrap_or_default(),
+            Kind::Text(_) | Kind::Program => String::new(),
         };
-        fields.iter().filter_map(|f| Password::parse(f)).filter(|p| !matches!(p, Password::None)).collect()
+        let samples: Vec<String> = samples.lines().map(str::to_string).collect();
+        // only a table of text has users to go through
+        let fields = self.table.iter().filter(|user| !user.no_login).map(|user| user.password.clone()).chain(samples);
+        fields.filter_map(|f| Password::parse(&f)).filter(|p| !matches!(p, Password::None))
     }
 
     /// Whether every user who can log in has SCRAM keys, or a password to make them from.
     pub fn all_have_scram(&self) -> bool {
         // a client that chose SCRAM could not log in with an app password: the server must name one salt
-        self.apps.is_empty() && {
-            let passwords = self.passwords();
-            !passwords.is_empty() && passwords.iter().all(|p| matches!(p, Password::Plain(_) | Password::Scram(_)))
-        }
+        let mut passwords = self.passwords().peekable();
+        self.apps.is_empty()
+            && passwords.peek().is_some()
+            && passwords.all(|p| matches!(p, Password::Plain(_) | Password::Scram(_)))
     }
 
     /// Spends the time a wrong password takes, for a user that does not exist.
     pub fn waste(&self, given: &Secret) {
-        match self.passwords().first() {
+        match self.passwords().next() {
             Some(sample) => drop(sample.verify(given)),
             // nothing is known of the schemes a program answers with; this is what new passwords have
             None if self.is_program() => drop(given.text().and_then(|t| penny_sasl::argon2id(t, b"sixteen octets.."))),
