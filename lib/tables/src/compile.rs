@@ -119,8 +119,7 @@ fn compile_locked(directory: &Path, name: &str) -> io::Result<usize> {
     let all = entries.iter().map(|(k, v)| (k.as_bytes(), v.as_bytes()));
     let octets = cdb::make(records.iter().map(|(k, v)| (k.as_slice(), v.as_slice())).chain(all))?;
     let (uid, gid, mode) = (Some(before.uid()), Some(before.gid()), before.mode() & 0o666);
-    let look = Look { uid, gid, mode, time: Some(before.modified()?) };
-    put(&path(directory, name), &octets, &look, (&source, Some(Stamp::of(&before))))?;
+    put(&path(directory, name), &octets, &Look { uid, gid, mode }, (&source, Some(Stamp::of(&before))))?;
     Ok(entries.len())
 }
 

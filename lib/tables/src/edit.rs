@@ -150,7 +150,7 @@ impl Edit {
             Err(e) if e.kind() == ErrorKind::NotFound => new,
             Err(e) => return Err(e),
         };
-        put(&self.path, text.as_bytes(), &Look { uid, gid, mode, time: None }, (&self.path, self.stamp))?;
+        put(&self.path, text.as_bytes(), &Look { uid, gid, mode }, (&self.path, self.stamp))?;
         compile::again_locked(&self.directory, &self.name)
             .map_err(|e| io::Error::new(e.kind(), format!("changed, but {}.cdb was not made again: {e}", self.name)))
     }

@@ -1,6 +1,6 @@
 //! Putting a file into the tables directory, whose lock the caller holds.
 //!
-//! Invariants  1. the file is complete, has its owner, mode and time and is on stable storage before it takes the name
+//! Invariants  1. the file is complete, has its owner and mode and is on stable storage before it takes the name
 //!             2. nothing is put where the file it was made from has changed meanwhile: `ResourceBusy`
 
 use penny_sys::files::{self, Stamp};
@@ -8,14 +8,12 @@ use std::fs::Permissions;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::SystemTime;
 
-/// How the file shall look; `None` leaves what a new file has.
+/// Whose the file shall be; `None` leaves what a new file has.
 pub(crate) struct Look {
     pub uid: Option<u32>,
     pub gid: Option<u32>,
     pub mode: u32,
-    pub time: Option<SystemTime>,
 }
 
 /// Puts `bytes` in place of `to`, made from the file `source` when it had this stamp.
@@ -44,8 +42,5 @@ fn write(beside: &Path, bytes: &[u8], look: &Look) -> io::Result<()> {
     }
     file.set_permissions(Permissions::from_mode(look.mode))?;
     file.write_all(bytes)?;
-    if let Some(time) = look.time {
-        file.set_modified(time)?;
-    }
     file.sync_all()
 }
