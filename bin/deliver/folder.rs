@@ -138,9 +138,7 @@ fn with_keywords(context: &Context, name: &str, filing: &Filing<'_>) -> Result<(
     write_message(context, &mut delivery, filing)?;
     let prepared = delivery.finish().map_err(fail)?;
     let size = prepared.size();
-    let (system, keywords): (Vec<_>, Vec<_>) = filing.flags.iter().cloned().partition(|f| f.starts_with('\\'));
-    let set = FlagSet { flags: system_flags(&system), keywords };
-    mailbox.append(vec![(prepared, set)]).map_err(fail)?;
+    mailbox.append(vec![(prepared, FlagSet::of(filing.flags))]).map_err(fail)?;
     log::info(
         "delivered",
         context.id(),
@@ -225,18 +223,6 @@ fn write_lf(content: &[u8], out: &mut impl Write) -> std::io::Result<()> {
 
 /// new/ unless a flag is to be set.
 fn place(flags: &[String]) -> Place {
-    let flags = system_flags(flags);
+    let flags = FlagSet::of(flags).flags;
     if flags == Flags::NONE { Place::New } else { Place::Cur(Info { flags, ..Info::default() }) }
-}
-
-fn system_flags(flags: &[String]) -> Flags {
-    let bit = |flag: &String| match flag.to_ascii_lowercase().as_str() {
-        "\\seen" => Flags::SEEN,
-        "\\answered" => Flags::ANSWERED,
-        "\\flagged" => Flags::FLAGGED,
-        "\\draft" => Flags::DRAFT,
-        "\\deleted" => Flags::DELETED,
-        _ => Flags::NONE,
-    };
-    flags.iter().fold(Flags::NONE, |all, flag| all.union(bit(flag)))
 }

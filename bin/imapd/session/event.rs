@@ -19,14 +19,6 @@ const EVENTS_MAX: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Where the name of the script is written.
 const ANNOTATION: &str = "/shared/imapsieve/script";
-/// System flags by name.
-const SYSTEM: [(&str, Flags); 5] = [
-    ("\\Answered", Flags::ANSWERED),
-    ("\\Deleted", Flags::DELETED),
-    ("\\Draft", Flags::DRAFT),
-    ("\\Flagged", Flags::FLAGGED),
-    ("\\Seen", Flags::SEEN),
-];
 
 /// What may start a script in this session.
 pub struct Events<'a> {
@@ -84,7 +76,7 @@ impl Events<'_> {
         let mut lines = answer.lines();
         let wanted = match lines.next() {
             Some("discard") => FlagSet { flags: before.flags.union(Flags::DELETED), keywords: before.keywords.clone() },
-            Some("keep") => lines.next().and_then(|l| l.strip_prefix("flags")).map_or_else(|| before.clone(), flag_set),
+            Some("keep") => lines.next().and_then(|l| l.strip_prefix("flags")).map_or_else(|| before.clone(), set_of),
             _ => return Err("no answer".into()),
         };
         let same = wanted.flags == before.flags && sorted(&wanted.keywords) == sorted(&before.keywords);
@@ -95,6 +87,10 @@ impl Events<'_> {
     }
 }
 
+fn set_of(words: &str) -> FlagSet {
+    FlagSet::of(words.split_ascii_whitespace())
+}
+
 fn sorted(words: &[String]) -> Vec<String> {
     let mut all: Vec<String> = words.iter().map(|w| w.to_lowercase()).collect();
     all.sort();
@@ -103,20 +99,8 @@ fn sorted(words: &[String]) -> Vec<String> {
 
 /// Flags as a script reads them.
 pub fn words(set: &FlagSet) -> String {
-    let system = SYSTEM.iter().filter(|(_, f)| set.flags.contains(*f)).map(|(n, _)| (*n).to_owned());
+    let system = Flags::NAMES.iter().filter(|(_, f)| set.flags.contains(*f)).map(|(n, _)| (*n).to_owned());
     system.chain(set.keywords.iter().cloned()).collect::<Vec<_>>().join(" ")
-}
-
-fn flag_set(words: &str) -> FlagSet {
-    let mut set = FlagSet::default();
-    for word in words.split_ascii_whitespace() {
-        match SYSTEM.iter().find(|(n, _)| n.eq_ignore_ascii_case(word)) {
-            Some((_, flag)) => set.flags = set.flags.union(*flag),
-            None if word.starts_with('\\') => {}
-            None => set.keywords.push(word.to_owned()),
-        }
-    }
-    set
 }
 
 /// Runs deliver to its end or the limit; its answer.
@@ -155,9 +139,9 @@ mod tests {
 
     #[test]
     fn flags_as_words_and_back() {
-        let set = flag_set(" \\seen \\Flagged Work \\Recent");
+        let set = set_of(" \\seen \\Flagged Work \\Recent");
         assert_eq!(words(&set), "\\Flagged \\Seen Work");
-        assert_eq!(flag_set(&words(&set)), set);
-        assert_eq!(flag_set(""), FlagSet::default());
+        assert_eq!(set_of(&words(&set)), set);
+        assert_eq!(set_of(""), FlagSet::default());
     }
 }

@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
-use penny_maildir::{FlagSet, Flags, FolderName, NameStyle};
+use penny_maildir::{FlagSet, FolderName, NameStyle};
 use url::Account;
 pub use url::is_url;
 use value::{Chunk, Value, pair, parse};
@@ -271,7 +271,7 @@ impl Session {
             let uid = pair(items, "UID").and_then(Value::text).and_then(|u| u.parse::<u32>().ok());
             let (Some(uid), Some(flags)) = (uid, pair(items, "FLAGS")) else { continue };
             let date = pair(items, "INTERNALDATE").and_then(Value::text);
-            known.insert(uid, Listed { uid, set: flag_set(flags.list()), date });
+            known.insert(uid, Listed { uid, set: FlagSet::of(flags.list().iter().filter_map(Value::text)), date });
         }
         Ok(uids.iter().filter_map(|uid| known.remove(uid)).collect())
     }
@@ -456,27 +456,6 @@ fn internal_date(text: &str) -> Option<u64> {
     penny_mime::DateTime::parse(spaced.as_bytes()).and_then(|d| u64::try_from(d.unix()).ok())
 }
 
-/// System flags and keywords; what no client may set (`\Recent`) is left out.
-fn flag_set(flags: &[Value]) -> FlagSet {
-    let mut set = FlagSet::default();
-    for flag in flags.iter().filter_map(Value::text) {
-        let bit = match flag.to_ascii_lowercase().as_str() {
-            "\\seen" => Flags::SEEN,
-            "\\answered" => Flags::ANSWERED,
-            "\\flagged" => Flags::FLAGGED,
-            "\\draft" => Flags::DRAFT,
-            "\\deleted" => Flags::DELETED,
-            other if other.starts_with('\\') => continue,
-            _ => {
-                set.keywords.push(flag);
-                continue;
-            }
-        };
-        set.flags = set.flags.union(bit);
-    }
-    set
-}
-
 /// The name here: without the personal prefix, levels as levels; characters a Maildir cannot hold become `_`.
 fn local_name(raw: &str, separator: Option<&str>, prefix: &str) -> anyhow::Result<FolderName> {
     if raw.eq_ignore_ascii_case("INBOX") {
@@ -505,6 +484,7 @@ pub fn named(folder: &Remote, names: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use penny_maildir::Flags;
 
     #[test]
     fn names_of_other_servers() {
@@ -522,7 +502,7 @@ mod tests {
         assert_eq!(internal_date(" 1-Jan-1970 00:00:10 +0000"), Some(10));
         assert_eq!(internal_date("rubbish"), None);
         let list = parse(&[Chunk::Line(b"(\\Seen \\Recent $Work \\X)".to_vec())]);
-        let set = flag_set(list[0].list());
+        let set = FlagSet::of(list[0].list().iter().filter_map(Value::text));
         assert_eq!((set.flags, set.keywords), (Flags::SEEN, vec!["$Work".to_string()]));
     }
 }

@@ -32,6 +32,20 @@ impl Flags {
     /// No flag.
     pub const NONE: Flags = Flags(0);
 
+    /// The flags by the names that IMAP and Sieve give them.
+    pub const NAMES: [(&str, Flags); 5] = [
+        ("\\Answered", Flags::ANSWERED),
+        ("\\Deleted", Flags::DELETED),
+        ("\\Draft", Flags::DRAFT),
+        ("\\Flagged", Flags::FLAGGED),
+        ("\\Seen", Flags::SEEN),
+    ];
+
+    /// The flag of a name, in any letter case.
+    pub fn named(name: &str) -> Option<Flags> {
+        Flags::NAMES.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, flag)| *flag)
+    }
+
     /// True if all of `other` are in the set.
     pub fn contains(self, other: Flags) -> bool {
         self.0 & other.0 == other.0

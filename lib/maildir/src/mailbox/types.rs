@@ -142,6 +142,22 @@ pub struct FlagSet {
     pub keywords: Vec<String>,
 }
 
+impl FlagSet {
+    /// From names as IMAP and Sieve write them; with a backslash, those no client may set (`\Recent`) are left out.
+    pub fn of(names: impl IntoIterator<Item = impl AsRef<str>>) -> FlagSet {
+        let mut set = FlagSet::default();
+        for name in names {
+            let name = name.as_ref();
+            match Flags::named(name) {
+                Some(flag) => set.flags = set.flags.union(flag),
+                None if name.starts_with('\\') => {}
+                None => set.keywords.push(name.to_owned()),
+            }
+        }
+        set
+    }
+}
+
 /// The result of `Mailbox::store`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
