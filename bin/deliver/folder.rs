@@ -144,8 +144,7 @@ fn with_keywords(context: &Context, name: &str, filing: &Filing<'_>) -> Result<(
         context.id(),
         &[("user", &context.owner.user), ("to", &context.recipient()), ("folder", &name)],
     );
-    report(context, store.quota());
-    crate::warn::passed(context, store.quota(), (size, 1));
+    tell(context, store.quota(), size);
     Ok(())
 }
 
@@ -167,8 +166,7 @@ fn store(context: &Context, root: &Maildir, dir: &Maildir, filing: &Filing<'_>) 
         // delivered all the same: the next recount finds it
         log::warning("quota", context.id(), &[("user", &context.owner.user), ("why", &e)]);
     }
-    report(context, &quota);
-    crate::warn::passed(context, &quota, (stored, 1));
+    tell(context, &quota, stored);
     Ok(())
 }
 
@@ -178,13 +176,15 @@ fn quota(context: &Context, root: &Maildir) -> Quota {
     Quota::new(root, (!limits.is_unlimited()).then_some(limits))
 }
 
-/// Tells lookup how full the mailbox is, so that smtpd can refuse at RCPT time; best effort.
-fn report(context: &Context, quota: &Quota) {
+/// After a delivery of `octets`: tells lookup how full the mailbox is, so that smtpd can refuse at RCPT time, and the user where
+/// it fills; best effort.
+fn tell(context: &Context, quota: &Quota, octets: u64) {
     if !quota.is_active() {
         return;
     }
-    if let Ok((usage, _)) = quota.usage() {
+    if let Ok((usage, limits)) = quota.usage() {
         lookup::report_usage(&context.config, &context.owner.user, usage.storage, usage.messages);
+        crate::warn::passed(context, usage, limits, (octets, 1));
     }
 }
 

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use penny_base::log;
-use penny_maildir::{Limits, Quota, Usage};
+use penny_maildir::{Limits, Usage};
 
 use crate::context::Context;
 use crate::program;
@@ -18,15 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Kept of what it prints.
 const OUTPUT_MAX: usize = 1024;
 
-/// Warns if a delivery of that many octets and messages passed a percentage.
-pub fn passed(context: &Context, quota: &Quota, added: (u64, u64)) {
+/// Warns if a delivery of that many octets and messages, after which `usage` is used, passed a percentage.
+pub fn passed(context: &Context, usage: Usage, limits: Limits, added: (u64, u64)) {
     let mail = &context.config.mail;
-    if !mail.quota_warning.is_absolute() || !quota.is_active() {
+    if !mail.quota_warning.is_absolute() {
         return;
     }
-    let Ok((usage, limits)) = quota.usage() else { return };
-    let Some(percent) = crossed(&mail.quota_warning_at, usage, limits, added) else { return };
-    run(context, percent);
+    if let Some(percent) = crossed(&mail.quota_warning_at, usage, limits, added) {
+        run(context, percent);
+    }
 }
 
 /// The highest percentage that lies between usage before and after.
