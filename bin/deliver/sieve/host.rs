@@ -90,10 +90,6 @@ impl Host for World<'_> {
         self.memory.has(&format!("d/{key}"), now())
     }
 
-    fn in_list(&self, list: &str, value: &str) -> Option<bool> {
-        in_list(self.context, list, value)
-    }
-
     fn list_members(&self, list: &str) -> Option<Vec<String>> {
         list_members(self.context, list)
     }
@@ -148,10 +144,6 @@ pub fn mailbox_by_id(context: &Context, id: &str) -> Option<String> {
     let mut folders = store.list().ok()?.into_iter().filter(|f| f.selectable);
     let found = folders.find(|f| store.status(&f.name).is_ok_and(|s| s.guid.to_string() == id))?;
     Some(found.name.to_utf8(style))
-}
-
-fn in_list(context: &Context, list: &str, value: &str) -> Option<bool> {
-    Some(list_members(context, list)?.iter().any(|l| l.eq_ignore_ascii_case(value)))
 }
 
 /// RFC 6134: `~/sieve/lists/NAME`, one entry a line; NAME is what follows the last colon.

@@ -256,16 +256,15 @@ pub trait Host {
         false
     }
 
-    /// Is the value in an external list? `None`: no such list.
-    fn in_list(&self, list: &str, value: &str) -> Option<bool> {
-        let _ = (list, value);
-        None
-    }
-
     /// All entries of an external list; `None`: no such list.
     fn list_members(&self, list: &str) -> Option<Vec<String>> {
         let _ = list;
         None
+    }
+
+    /// Is the value in an external list? `None`: no such list.
+    fn in_list(&self, list: &str, value: &str) -> Option<bool> {
+        Some(self.list_members(list)?.iter().any(|member| member.eq_ignore_ascii_case(value)))
     }
 
     /// Runs a program of the administrator's directory.

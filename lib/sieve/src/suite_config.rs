@@ -104,26 +104,14 @@ fn protected(config: &Config) -> Vec<(String, bool, bool)> {
     names.split_whitespace().map(|n| (n.to_owned(), is(n, "forbid_add"), is(n, "forbid_delete"))).collect()
 }
 
-/// An external list of `dict file` form: key and value on lines in turn.
-pub(crate) fn in_list(
-    config: &Config,
-    list: &str,
-    value: &str,
-    read: &dyn Fn(&str) -> Option<Vec<u8>>,
-) -> Option<bool> {
+/// An external list of `dict file` form: key and value on lines in turn; the keys.
+pub(crate) fn list_members(config: &Config, list: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<Vec<String>> {
     let short = list.strip_prefix("urn:ietf:params:sieve:addrbook:").unwrap_or(list);
     let candidates = [list.to_owned(), format!(":addrbook:{short}"), format!("addrbook:{short}")];
     let name = candidates.iter().find(|c| config.contains_key(&format!("sieve_extlists_list/{c}/name")))?;
-    let Some(path) = config.get(&format!("sieve_extlists_list/{name}/dict/file/path")) else { return Some(false) };
+    let Some(path) = config.get(&format!("sieve_extlists_list/{name}/dict/file/path")) else { return Some(Vec::new()) };
     let content = read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&content);
-    let mut lines = text.lines();
-    while let Some(key) = lines.next() {
-        lines.next();
-        let key = key.rsplit('/').next().unwrap_or(key);
-        if key.eq_ignore_ascii_case(value) {
-            return Some(true);
-        }
-    }
-    Some(false)
+    let keys = text.lines().step_by(2);
+    Some(keys.map(|key| key.rsplit('/').next().unwrap_or(key).to_owned()).collect())
 }

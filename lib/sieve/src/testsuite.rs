@@ -129,8 +129,8 @@ impl Host for SuiteHost<'_> {
         self.world.borrow().duplicates.contains(key)
     }
 
-    fn in_list(&self, list: &str, value: &str) -> Option<bool> {
-        suite_config::in_list(&self.world.borrow().config, list, value, &|path| self.outer.suite_script(path))
+    fn list_members(&self, list: &str) -> Option<Vec<String>> {
+        suite_config::list_members(&self.world.borrow().config, list, &|path| self.outer.suite_script(path))
     }
 
     fn run_program(
