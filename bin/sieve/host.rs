@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use penny_sieve::Ran;
+use penny_sieve::{Ran, SuiteProgram};
 
 /// Longest output of a program, octets.
 const OUTPUT_MAX: usize = 1 << 20;
@@ -28,21 +28,17 @@ pub fn user_name() -> String {
 }
 
 /// Runs a program with input and collects what it prints, until the limit.
-pub fn run_file(
-    path: &Path,
-    args: &[String],
-    input: Option<&[u8]>,
-    variables: &[(String, String)],
-    limit: Duration,
-) -> Result<Ran, String> {
+pub fn run_program(program: &SuiteProgram<'_>, home: &Path) -> Result<Ran, String> {
+    let SuiteProgram { path, args, input, variables, seconds } = *program;
     let mut command = Command::new(path);
-    command.envs(variables.iter().cloned());
+    command.envs(variables.iter().copied()).env("USER", user_name()).env("HOME", home);
     command.args(args).stdout(Stdio::piped()).stderr(Stdio::null());
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-    let mut child = command.spawn().map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut child = command.spawn().map_err(|e| format!("{path}: {e}"))?;
     let writer = child.stdin.take().zip(input.map(<[u8]>::to_vec));
     let writer = writer.map(|(mut pipe, bytes)| std::thread::spawn(move || drop(pipe.write_all(&bytes))));
-    let output = wait(child, limit).map_err(|e| format!("{}: {e}", path.display()))?;
+    let limit = Duration::from_secs(if seconds == 0 { 600 } else { seconds });
+    let output = wait(child, limit).map_err(|e| format!("{path}: {e}"))?;
     if let Some(writer) = writer {
         let _ = writer.join();
     }

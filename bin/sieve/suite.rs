@@ -2,11 +2,10 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use penny_base::{Failure, Kind, Outcome};
 use penny_sieve::testsuite::{self, Report};
-use penny_sieve::{Host, Location, Ran, Settings};
+use penny_sieve::{Host, Location, Ran, Settings, SuiteProgram};
 
 use crate::host;
 
@@ -30,18 +29,8 @@ impl Host for Files {
         (name == "vnd.dovecot.username").then(host::user_name)
     }
 
-    fn suite_program(
-        &mut self,
-        path: &str,
-        args: &[String],
-        input: Option<&[u8]>,
-        variables: &[(String, String)],
-        seconds: u64,
-    ) -> Result<Ran, String> {
-        let limit = Duration::from_secs(if seconds == 0 { 600 } else { seconds });
-        let own = [("USER".to_owned(), host::user_name()), ("HOME".to_owned(), self.directory.display().to_string())];
-        let variables: Vec<_> = variables.iter().cloned().chain(own).collect();
-        host::run_file(Path::new(path), args, input, &variables, limit)
+    fn suite_program(&mut self, program: &SuiteProgram<'_>) -> Result<Ran, String> {
+        host::run_program(program, &self.directory)
     }
 
     fn log(&mut self, text: &str) {

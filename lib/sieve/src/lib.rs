@@ -33,7 +33,7 @@ pub use error::{Error, Pos};
 pub use ext::{EXTENSIONS, Extension};
 pub use machine::{Envelope, Machine};
 pub use message::Message;
-pub use settings::{EnvelopeFrom, Host, Limits, ProgramKind, Ran, ScanField, ScanStyle, Settings};
+pub use settings::{EnvelopeFrom, Host, Limits, ProgramKind, Ran, ScanField, ScanStyle, Settings, SuiteProgram};
 
 /// Name and version in fields of mail the engine makes.
 pub const PRODUCT: &str = concat!("Pennypost Sieve ", env!("CARGO_PKG_VERSION"));

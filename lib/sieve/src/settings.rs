@@ -209,6 +209,21 @@ pub struct Ran {
     pub output: Vec<u8>,
 }
 
+/// A program of a test suite, and how it is to run.
+#[derive(Debug, Clone, Copy)]
+pub struct SuiteProgram<'a> {
+    /// The file.
+    pub path: &'a str,
+    /// Its arguments.
+    pub args: &'a [String],
+    /// Its standard input.
+    pub input: Option<&'a [u8]>,
+    /// Its environment.
+    pub variables: &'a [(&'a str, &'a str)],
+    /// Time limit in seconds; 0 for none that matters.
+    pub seconds: u64,
+}
+
 /// What the engine asks of the world while a script runs. The defaults are those of an empty world.
 pub trait Host {
     /// Seconds since 1970 UTC.
@@ -302,20 +317,12 @@ pub trait Host {
         false
     }
 
-    /// Runs a program of a test suite: path, arguments, input, variables, seconds.
+    /// Runs a program of a test suite.
     ///
     /// # Errors
     /// A text when it cannot be run, or takes too long.
-    fn suite_program(
-        &mut self,
-        path: &str,
-        args: &[String],
-        input: Option<&[u8]>,
-        variables: &[(String, String)],
-        seconds: u64,
-    ) -> Result<Ran, String> {
-        let _ = (args, input, variables, seconds);
-        Err(format!("program '{path}' is not available"))
+    fn suite_program(&mut self, program: &SuiteProgram<'_>) -> Result<Ran, String> {
+        Err(format!("program '{}' is not available", program.path))
     }
 
     /// A script by name, for commands of a test suite.

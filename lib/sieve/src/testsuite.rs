@@ -13,7 +13,7 @@ use crate::check::{self, Call, Library, Location, Script};
 use crate::exec::{Failed, Flow, matches};
 use crate::machine::{Envelope, Machine};
 use crate::message::Message;
-use crate::settings::{Host, ProgramKind, Ran, Settings};
+use crate::settings::{Host, ProgramKind, Ran, Settings, SuiteProgram};
 use crate::suite_config;
 
 /// What a test file came to.
@@ -154,9 +154,11 @@ impl Host for SuiteHost<'_> {
         let seconds = option("exec_timeout").and_then(suite_config::parse_time).unwrap_or(10);
         let e = &world.envelope;
         let original = e.original_to.as_ref().unwrap_or(&e.to);
-        let variables = [("SENDER", &e.from), ("RECIPIENT", &e.to), ("ORIG_RECIPIENT", original), ("HOST", &self.host)]
-            .map(|(name, value)| (name.to_owned(), value.clone()));
-        self.outer.suite_program(&format!("{directory}/{name}"), args, input.as_deref(), &variables, seconds)
+        let variables: [(&str, &str); 4] =
+            [("SENDER", &e.from), ("RECIPIENT", &e.to), ("ORIG_RECIPIENT", original), ("HOST", &self.host)];
+        let path = format!("{directory}/{name}");
+        let input = input.as_deref();
+        self.outer.suite_program(&SuiteProgram { path: &path, args, input, variables: &variables, seconds })
     }
 
     fn log(&mut self, text: &str) {
