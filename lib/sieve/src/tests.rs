@@ -129,6 +129,21 @@ fn rfc6134_redirect_to_a_list() {
 }
 
 #[test]
+fn rfc2045_text_is_read_as_the_decoder_reads_its_encoding() {
+    let reads = |encoding: &str, text: &str| {
+        let message = format!("Content-Type: text/plain\nContent-Transfer-Encoding: {encoding}\n\n{text}\n");
+        let script = compile("t", b"require \"body\"; if body :text :contains \"found\" { discard; }", &NoLibrary);
+        let mut world = World;
+        let mut machine = Machine::new(&mut world, &Settings::default(), Envelope::default(), Message::new(message));
+        machine.run(&script.expect("compiles")).expect("runs");
+        !machine.outcome().implicit_keep
+    };
+    assert!(reads("8bit", "found") && reads("base64", "Zm91bmQ=") && reads("Base64;", "Zm91bmQ="));
+    assert!(reads("(by hand) base64", "Zm91bmQ="), "a comment says nothing");
+    assert!(!reads("x-own", "found") && !reads("base64 x", "found"), "what is not decoded is not read");
+}
+
+#[test]
 fn rfc5703_loops_are_bounded() {
     let nested =
         |n: usize| format!("require \"foreverypart\"; {} discard; {}", "foreverypart {".repeat(n), "}".repeat(n));

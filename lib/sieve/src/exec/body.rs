@@ -36,7 +36,8 @@ fn text(m: &Machine<'_>) -> Vec<String> {
     let is_html =
         |p: &penny_mime::Part| p.content_type.is("text", "html") || p.content_type.is("application", "xhtml+xml");
     // a type with a second slash is none (RFC 2045 5.1), an unknown encoding makes octets of unknown meaning (RFC 2045 6.4)
-    let readable = |p: &penny_mime::Part| !p.content_type.sub.contains(&b'/') && known_encoding(m, p);
+    let readable =
+        |p: &penny_mime::Part| !p.content_type.sub.contains(&b'/') && p.encoding != penny_mime::Encoding::Unknown;
     let texts =
         all.filter(|(_, p)| p.children.is_empty() && (p.content_type.is_kind("text") || is_html(p)) && readable(p));
     texts
@@ -45,16 +46,6 @@ fn text(m: &Machine<'_>) -> Vec<String> {
             lines(&if is_html(p) { without_markup(&text) } else { text })
         })
         .collect()
-}
-
-fn known_encoding(m: &Machine<'_>, part: &penny_mime::Part) -> bool {
-    let header = m.message.bytes().get(part.header.start..part.header.end).unwrap_or_default();
-    let Some(field) = penny_mime::find_field(header, "content-transfer-encoding") else { return true };
-    let value = String::from_utf8_lossy(&field.unfolded()).trim().to_ascii_lowercase();
-    value.is_empty()
-        || ["7bit", "8bit", "binary", "quoted-printable", "base64"]
-            .iter()
-            .any(|k| value.split([';', ' ']).next() == Some(k))
 }
 
 /// Drops tags and decodes the commonest entities.
