@@ -7,13 +7,11 @@
 
 use crate::decide::Decision;
 use penny_report::aggregate::{Published, Record};
-pub use penny_report::day::{day_begin, day_name};
+use penny_report::job;
 use penny_verify::assess::Assessment;
 use penny_verify::{dmarc, spf};
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// A day's file beyond this takes no more lines.
@@ -49,12 +47,7 @@ pub struct Line {
 /// Appends a message's line when its domain wants reports.
 pub fn record(dir: &Path, seen: &Seen<'_>) -> io::Result<()> {
     let Some(line) = line(seen) else { return Ok(()) };
-    let path = dir.join(day_name(seen.now));
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    if file.metadata()?.len() > DAY_MAX {
-        return Err(io::Error::other("too many results for one day"));
-    }
-    file.write_all(line.as_bytes())
+    job::append(dir, seen.now, &line, DAY_MAX)
 }
 
 fn line(seen: &Seen<'_>) -> Option<String> {

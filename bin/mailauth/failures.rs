@@ -7,8 +7,8 @@
 //! Privacy     header fields only, never a body
 
 use crate::collect::Seen;
-use crate::mail::mailto;
 use penny_mime::date::DateTime;
+use penny_report::mail::mailto;
 use penny_verify::dmarc::Outcome;
 use penny_verify::message::Message;
 use std::io;

@@ -9,7 +9,6 @@ mod decide;
 mod failures;
 mod input;
 mod json;
-mod mail;
 mod rewrite;
 mod send;
 mod work;

@@ -5,20 +5,19 @@
 //!             2. two jobs never run over one directory   3. nothing is sent to a mailbox that did not agree
 
 use crate::args::Options;
-use crate::collect::{Line, day_begin, day_name, parse};
+use crate::collect::{Line, parse};
 use crate::failures;
-use crate::mail::{Mail, Part, deliver, mailto};
 use penny_base::{Config, Failure, Outcome, log};
 use penny_dns::{Name, Resolver, Settings};
 use penny_report::aggregate::{Published, Record, Report};
-use penny_sys::fs::{Locked, replace_file};
+use penny_report::job::{days, deliver, names};
+use penny_report::mail::{Mail, Part, mailto};
+use penny_sys::fs::Locked;
 use penny_verify::dmarc::takes_reports;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Days after which unsent results are given up.
-const AGE_MAX: u64 = 7 * 86_400;
 /// Failure reports about one domain in one run.
 const FAILURES_MAX: usize = 100;
 /// Rows of one report; further ones are added up as others' would be cut anyway.
@@ -53,7 +52,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         now: options.time.unwrap_or_else(now),
         config: &config,
     };
-    let left = job.days(&dir)? + job.failures(&dir.join("failures"))?;
+    let names = names(&dir).unwrap_or_default();
+    let days = days(&dir, &names, job.now, |text, begin| job.day(text, begin))?;
+    let left = days + job.failures(&dir.join("failures"))?;
     drop(lock);
     if left == 0 { Ok(Outcome::Done) } else { Err(Failure::temporary("4.3.0", format!("{left} reports wait"))) }
 }
@@ -62,35 +63,9 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// The files of a directory, by name.
-fn names(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
-    names.sort();
-    names
-}
-
 type Group = (Published, Vec<String>);
 
 impl Job<'_> {
-    /// All finished days; the result counts reports that could not be sent now.
-    fn days(&self, dir: &Path) -> Result<usize, Failure> {
-        let mut left = 0;
-        for name in names(dir) {
-            let Some(begin) = day_begin(&name).filter(|_| name < day_name(self.now)) else { continue };
-            let path = dir.join(&name);
-            let text = std::fs::read_to_string(&path).map_err(|e| Failure::io(path.display(), &e))?;
-            let unsent = self.day(&text, begin);
-            left += unsent.0;
-            let result = match unsent.1.is_empty() || self.now > begin + AGE_MAX {
-                true => std::fs::remove_file(&path),
-                false => replace_file(&path, unsent.1.as_bytes(), 0o600),
-            };
-            result.map_err(|e| Failure::io(path.display(), &e))?;
-        }
-        Ok(left)
-    }
-
     /// One day: how many reports wait, and the lines they are made of.
     fn day(&self, text: &str, begin: u64) -> (usize, String) {
         let mut groups: BTreeMap<String, Vec<(&str, Line)>> = BTreeMap::new();
@@ -179,7 +154,7 @@ impl Job<'_> {
     fn failures(&self, dir: &Path) -> Result<usize, Failure> {
         let mut left = 0;
         let mut sent: BTreeMap<String, usize> = BTreeMap::new();
-        for name in names(dir) {
+        for name in names(dir).unwrap_or_default() {
             let path = dir.join(&name);
             let Ok(text) = std::fs::read_to_string(&path) else { continue };
             if let Some(failure) = failures::parse(&text) {

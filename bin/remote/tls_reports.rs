@@ -9,18 +9,17 @@ use crate::dialogue::Sender;
 use crate::tlsrpt::{Event, wanted};
 use crate::wire::Wire;
 use penny_base::{Config, Failure, Outcome, log};
-use penny_mime::date::civil_from_days;
+use penny_mime::DateTime;
 use penny_queue::json::Object;
-use penny_report::day::{day_begin, day_name};
+use penny_report::day::day_name;
+use penny_report::job::{days, deliver, names};
 use penny_report::mail::{Mail, Part, mailto};
-use penny_sys::fs::{Locked, replace_file};
+use penny_sys::fs::Locked;
 use penny_tls::client::Verify;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// Seconds after which unsent results are given up.
-const AGE_MAX: u64 = 7 * 86_400;
 /// Time for one exchange with a web server.
 const POST_LIMIT: Duration = Duration::from_secs(30);
 
@@ -45,31 +44,13 @@ pub fn run(config: &Config, sender: &Sender, into: Option<PathBuf>) -> Result<Ou
     let from = Some(config.remote.report_from.clone()).filter(|f| !f.is_empty());
     let from = from.unwrap_or_else(|| format!("postmaster@{host}"));
     let job = Job { config, sender, from, host, into, now: sender.settings().now() };
-    let left = job.days(&dir)?;
+    let names = names(&dir).map_err(|e| Failure::io(dir.display(), &e))?;
+    let left = days(&dir, &names, job.now, |text, begin| job.day(text, begin))?;
     drop(lock);
     if left == 0 { Ok(Outcome::Done) } else { Err(Failure::temporary("4.3.0", format!("{left} reports wait"))) }
 }
 
 impl Job<'_> {
-    /// All finished days; how many reports could not be sent.
-    fn days(&self, dir: &Path) -> Result<usize, Failure> {
-        let mut left = 0;
-        let entries = std::fs::read_dir(dir).map_err(|e| Failure::io(dir.display(), &e))?;
-        let mut names: Vec<String> = entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
-        names.sort();
-        for name in names {
-            let Some(begin) = day_begin(&name).filter(|_| name < day_name(self.now)) else { continue };
-            let path = dir.join(&name);
-            let text = std::fs::read_to_string(&path).map_err(|e| Failure::io(path.display(), &e))?;
-            let (waiting, unsent) = self.day(&text, begin);
-            left += waiting;
-            let done = unsent.is_empty() || self.now > begin + AGE_MAX;
-            let result = if done { std::fs::remove_file(&path) } else { replace_file(&path, unsent.as_bytes(), 0o600) };
-            result.map_err(|e| Failure::io(path.display(), &e))?;
-        }
-        Ok(left)
-    }
-
     /// One day: how many reports wait, and the lines they are made of.
     fn day(&self, text: &str, begin: u64) -> (usize, String) {
         let mut domains: BTreeMap<String, Vec<(&str, Event)>> = BTreeMap::new();
@@ -139,15 +120,7 @@ impl Job<'_> {
             Part { kind: "text/plain; charset=us-ascii".into(), name: None, data: text.into_bytes() },
             Part { kind: "application/tlsrpt+gzip".into(), name: Some(name), data },
         ];
-        let boundary = format!("=_{:016x}{:016x}", penny_sys::random::u64(), penny_sys::random::u64());
-        let bytes = mail.write(&parts, &boundary);
-        match &self.into {
-            Some(dir) => {
-                let path = dir.join(format!("{}.eml", id.replace(['/', '@'], "_")));
-                std::fs::write(&path, bytes).map_err(|e| Failure::io(path.display(), &e))
-            }
-            None => penny_base::services::submit(self.config, &self.from, to, &bytes),
-        }
+        deliver(self.config, &mail, &parts, self.into.as_deref())
     }
 
     /// RFC 8460 5.4: POST; 200 and 201 are success. The certificate counts (3: the URI says whom to trust).
@@ -223,9 +196,8 @@ fn policy(kind: &str, text: &[String], hosts: &[String], events: &[&Event]) -> O
 
 /// RFC 3339.
 fn stamp(seconds: u64) -> String {
-    let (year, month, day) = civil_from_days(i64::try_from(seconds / 86_400).unwrap_or(0));
-    let s = seconds % 86_400;
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", s / 3600, s / 60 % 60, s % 60)
+    let t = DateTime::from_unix(i64::try_from(seconds).unwrap_or(0), 0);
+    format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", t.year, t.month, t.day, t.hour, t.minute, t.second)
 }
 
 #[cfg(test)]

@@ -13,10 +13,7 @@ use crate::sts::Policy;
 use penny_base::log;
 use penny_base::services::escape::{join, split};
 use penny_dns::{Name, Resolve, txt};
-use penny_report::day::day_name;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use penny_report::job::append;
 use std::path::Path;
 
 /// A day's file beyond this takes no more lines.
@@ -116,20 +113,9 @@ pub fn record(dir: &Path, dns: &dyn Resolve, events: &[Event], now: u64) {
     if lines.is_empty() {
         return;
     }
-    if let Err(e) = append(&dir.join(day_name(now)), lines.as_bytes()) {
+    if let Err(e) = std::fs::create_dir_all(dir).and_then(|()| append(dir, now, &lines, DAY_MAX)) {
         log::warning("tls-results-lost", None, &[("error", &e)]);
     }
-}
-
-fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
-    }
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    if file.metadata()?.len() > DAY_MAX {
-        return Err(io::Error::other("too many results for one day"));
-    }
-    file.write_all(bytes)
 }
 
 #[cfg(test)]
