@@ -141,7 +141,7 @@ pub struct Report {
 
 impl Sender {
     /// Reads settings, loads the trusted roots.
-    pub fn new(config: Config) -> Result<Sender, Failure> {
+    pub fn new(config: &Config) -> Result<Sender, Failure> {
         let r = &config.remote;
         let resolver = Some(r.resolver.as_str()).filter(|t| !t.is_empty());
         let dns = DnsSettings::choose(resolver).map_err(Failure::config)?;
@@ -292,11 +292,11 @@ impl Sender {
     }
 
     /// Keeps what came of TLS: for the domain's report, and for the next time.
-    fn note(&mut self, target: &Target<'_>, host: &Host, level: &Level, sts: Option<&Policy>, seen: Option<&Seen>) {
+    fn note(&mut self, target: &Target<'_>, mx: &str, level: &Level, sts: Option<&Policy>, seen: Option<&Seen>) {
         let Some(seen) = seen else { return };
         let reported = self.settings.tls_reports && matches!(target.route, Route::Mx(_));
         if reported && self.events.len() < EVENTS_MAX {
-            self.events.push(Event::of(target.domain, &host.name, level, sts, seen));
+            self.events.push(Event::of(target.domain, mx, level, sts, seen));
         }
     }
 
@@ -333,9 +333,8 @@ impl Sender {
             _ => sts::Found::default(),
         };
         if let Some(result) = sts.trouble {
-            let seen = Seen { result: Some(result), reason: String::new(), peer: None, own: None };
-            let host = Host { name: String::new(), port: 0, authentic: false };
-            self.note(target, &host, &Level::Opportunistic, sts.policy.as_ref(), Some(&seen));
+            let seen = Seen { result: Some(result), ..Seen::default() };
+            self.note(target, "", &Level::Opportunistic, sts.policy.as_ref(), Some(&seen));
         }
         let mut transactions = 0;
         for host in target.found.iter().flat_map(|f| &f.hosts) {
@@ -376,8 +375,8 @@ impl Sender {
             Ok(level) => level,
             Err(refusal) => {
                 let reason = refusal.trouble.text.clone();
-                let seen = Seen { result: Some(refusal.result), reason, peer: None, own: None };
-                self.note(target, host, &Level::Opportunistic, sts, Some(&seen));
+                let seen = Seen { result: Some(refusal.result), reason, ..Seen::default() };
+                self.note(target, &host.name, &Level::Opportunistic, sts, Some(&seen));
                 return Err(refusal.trouble);
             }
         };
@@ -386,7 +385,7 @@ impl Sender {
             Ok(session) => session.seen.as_deref(),
             Err(not) => not.seen.as_deref(),
         };
-        self.note(target, host, &level, sts, seen);
+        self.note(target, &host.name, &level, sts, seen);
         match opened {
             Ok(session) => {
                 if session.wire.tls().is_some() {

@@ -43,7 +43,7 @@ fn work() -> Result<Outcome, Failure> {
     if options.has("verify") {
         return verify::run(&config, &options.operands);
     }
-    let sender = dialogue::Sender::new(config.clone())?;
+    let sender = dialogue::Sender::new(&config)?;
     if options.has("send-reports") {
         return tls_reports::run(&config, &sender, options.value("o").map(Into::into));
     }

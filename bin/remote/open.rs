@@ -42,7 +42,7 @@ pub struct Session {
 }
 
 /// How TLS with a host went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Result type of a TLS report (RFC 8460 4.3); `None` when all went well.
     pub result: Option<&'static str>,

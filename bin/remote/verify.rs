@@ -25,7 +25,7 @@ pub fn run(config: &Config, operands: &[OsString]) -> Result<End, Failure> {
     let address = Address::new(&*address.to_string_lossy()).filter(|a| !a.is_empty()).ok_or_else(usage)?;
     let mut lookup = Lookup::connect(config, None).map_err(|e| Failure::io("lookup", &e))?;
     let route = route(&mut lookup, &address)?;
-    let mut sender = Sender::new(config.clone())?.probing(Duration::from_secs(config.smtpd.callout_timeout.0.max(1)));
+    let mut sender = Sender::new(config)?.probing(Duration::from_secs(config.smtpd.callout_timeout.0.max(1)));
     let letter = probe(&address)?;
     crate::confine(config)?;
     let report = sender.send(&route, &letter, &mut |_| {});
