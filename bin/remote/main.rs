@@ -20,6 +20,7 @@ mod memory;
 mod open;
 mod outcome;
 mod policy;
+mod state;
 mod sts;
 mod tls_reports;
 mod tlsrpt;

@@ -8,13 +8,15 @@
 //! Failures    no policy where none can be had; where the cache cannot be written, each process asks again
 
 use crate::dialogue::Settings;
+use crate::state;
 use crate::wire::Wire;
 use penny_dns::{Name, Resolve, addresses, txt};
 use penny_tls::client::Verify;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
+/// Where policies are kept.
+const FOLDER: &str = "sts";
 /// Largest policy read (RFC 8461 3.2 leaves it to us; 64 KiB is what others take).
 const POLICY_MAX: usize = 64 << 10;
 /// Longest time a policy may ask for, RFC 8461 3.2: a year.
@@ -146,7 +148,7 @@ fn search(dns: &dyn Resolve, settings: &Settings, domain: &str) -> Option<Found>
     });
     match fetched {
         Ok(kept) => {
-            write_cache(settings, &ascii, &kept);
+            state::write(settings, FOLDER, &ascii, &kept.write());
             Some(only(kept.policy))
         }
         // RFC 8461 3.3: when the new one cannot be had, the old one holds
@@ -154,23 +156,8 @@ fn search(dns: &dyn Resolve, settings: &Settings, domain: &str) -> Option<Found>
     }
 }
 
-fn cache_file(settings: &Settings, domain: &str) -> Option<PathBuf> {
-    // a domain that went through the DNS grammar holds no slash; the dot rule keeps `..` out
-    let safe = !domain.starts_with('.') && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    safe.then(|| settings.state.join("out").join("sts").join(domain))
-}
-
 fn read_cache(settings: &Settings, domain: &str) -> Option<Kept> {
-    let bytes = penny_sys::fs::read_limited(&cache_file(settings, domain)?, 2 * POLICY_MAX as u64).ok()?;
-    Kept::parse(std::str::from_utf8(&bytes).ok()?)
-}
-
-fn write_cache(settings: &Settings, domain: &str, kept: &Kept) {
-    let Some(file) = cache_file(settings, domain) else { return };
-    if let Some(dir) = file.parent() {
-        let _ = std::fs::create_dir_all(dir); // without a place to keep it the policy is asked for again
-    }
-    let _ = penny_sys::fs::replace_file(&file, kept.write().as_bytes(), 0o600);
+    Kept::parse(&state::read(settings, FOLDER, domain, 2 * POLICY_MAX as u64)?)
 }
 
 /// GET https://mta-sts.<domain>/.well-known/mta-sts.txt
