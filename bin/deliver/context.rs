@@ -79,17 +79,9 @@ pub fn prepare(options: Options) -> Result<Context, Failure> {
     let limit = options.limit.unwrap_or_else(|| options.config.queue.delivery_timeout.0.saturating_sub(10).max(5));
     watchdog::start(limit)?;
     let maildir_tmp = owner.maildir.join("tmp");
-    let (mail, envelope) = if options.job {
-        (Mail::at_offset()?, job_envelope()?)
-    } else if options.event.is_some() {
-        let mail = Mail::at_offset()?;
-        let envelope = hand_envelope(&options, &owner, &mail)?;
-        (mail, envelope)
-    } else {
-        let mail = Mail::from_stream(&maildir_tmp)?;
-        let envelope = hand_envelope(&options, &owner, &mail)?;
-        (mail, envelope)
-    };
+    let is_file = options.job || options.event.is_some();
+    let mail = if is_file { Mail::at_offset()? } else { Mail::from_stream(&maildir_tmp)? };
+    let envelope = if options.job { job_envelope()? } else { hand_envelope(&options, &owner, &mail)? };
     let context = Context {
         envelope,
         mail,
