@@ -258,6 +258,21 @@ fn annotations_of_folders_decide() {
 }
 
 #[test]
+fn annotations_of_a_folder_with_a_name_in_utf8_on_disk() {
+    let h = Home::new(
+        "require [\"fileinto\", \"mboxmetadata\"];\n\
+         if metadata :is \"Entwürfe\" \"/private/Filing\" \"yes\" { fileinto \"Entwürfe\"; }",
+    );
+    h.dir.maildir("home/Maildir");
+    h.dir.maildir("home/Maildir/.Entwürfe");
+    h.dir.write("home/Maildir/.Entwürfe/pennypost-metadata", "/private/filing\tyes\n");
+    if h.root {
+        own(&h.dir.join("home"));
+    }
+    h.deliver(MESSAGE).expect_code(0).expect_out("delivered to Entwürfe");
+}
+
+#[test]
 fn a_list_of_the_users_is_redirected_to() {
     let h = Home::new("require [\"extlists\", \"copy\"]; redirect :copy :list \"friends\";");
     h.dir.write("home/sieve/lists/friends", "b@example.org\n\na@example.org\n");

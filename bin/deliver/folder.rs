@@ -72,8 +72,7 @@ pub fn named(context: &Context, name: &str) -> Option<String> {
     if exists(context, name) {
         return Some(name.to_owned());
     }
-    let options = StoreOptions { encoding: encoding(context), ..StoreOptions::default() };
-    let store = Store::open(&context.owner.maildir, options).ok()?;
+    let store = all(context).ok()?;
     let wanted = folder_name(context, name).ok()?;
     let same = |a: &FolderName| {
         let (a, b) = (a.parts(), wanted.parts());
@@ -83,6 +82,12 @@ pub fn named(context: &Context, name: &str) -> Option<String> {
     let first = found.next().filter(|_| found.next().is_none())?;
     let separator = context.config.imapd.separator.chars().next().unwrap_or('/');
     Some(first.to_utf8(&NameStyle { separator, prefix: String::new() }))
+}
+
+/// The folders, to look at.
+pub fn all(context: &Context) -> Result<Store, Error> {
+    let options = StoreOptions { encoding: encoding(context), ..StoreOptions::default() };
+    Store::open(&context.owner.maildir, options)
 }
 
 /// How folder names stand on disk: UTF-8 where such a name is there already (Courier 5, Dovecot with mailbox_list_utf8).

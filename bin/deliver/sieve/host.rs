@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use penny_base::log;
-use penny_maildir::{Store, StoreOptions};
 use penny_sieve::{Host, ProgramKind, Ran};
 use penny_sys::process::Ended;
 
@@ -66,7 +65,7 @@ impl Host for World<'_> {
 
     /// RFC 5490 3.2 and 4: an empty annotation is one.
     fn metadata(&self, mailbox: Option<&str>, name: &str) -> Option<String> {
-        let store = Store::open(&self.context.owner.maildir, StoreOptions::default()).ok()?;
+        let store = folder::all(self.context).ok()?;
         let annotations = match mailbox {
             None => store.server_annotations(),
             Some(mailbox) => {
@@ -139,7 +138,7 @@ pub fn special_folder(context: &Context, flag: &str) -> Option<String> {
 
 /// RFC 9042: the folder with that MAILBOXID.
 pub fn mailbox_by_id(context: &Context, id: &str) -> Option<String> {
-    let store = Store::open(&context.owner.maildir, StoreOptions::default()).ok()?;
+    let store = folder::all(context).ok()?;
     let style = &store.options().style;
     let mut folders = store.list().ok()?.into_iter().filter(|f| f.selectable);
     let found = folders.find(|f| store.status(&f.name).is_ok_and(|s| s.guid.to_string() == id))?;
