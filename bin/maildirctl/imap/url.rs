@@ -33,25 +33,10 @@ impl Account {
             None => place.split_once(':').map_or((place, None), |(h, p)| (h, Some(p))),
         };
         let port = port.map_or(Some(if implicit { 993 } else { 143 }), |p| p.parse().ok())?;
-        let user = decode(user)?;
+        let user = String::from_utf8(penny_imap::url::decode(user)?).ok()?;
         let named = !host.is_empty() && user.chars().all(|c| !c.is_control());
         named.then(|| Account { implicit, user, host: host.to_owned(), port })
     }
-}
-
-/// RFC 3986 2.1.
-fn decode(text: &str) -> Option<String> {
-    let mut out = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(b) = bytes.next() {
-        if b != b'%' {
-            out.push(b);
-            continue;
-        }
-        let pair = [bytes.next()?, bytes.next()?];
-        out.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]
@@ -66,6 +51,7 @@ mod tests {
         assert_eq!(url("imap://joe@example.org@10.0.0.1"), Some("false joe@example.org 10.0.0.1 143".into()));
         assert_eq!(url("imap://joe@h:99999/"), None);
         assert_eq!(url("imap://jo%0ae@h/"), None);
+        assert_eq!(url("imap://jo%+9@h/"), None);
         assert_eq!(url("imap://joe@/"), None);
     }
 }

@@ -77,12 +77,13 @@ fn strip_ignore_case<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
 }
 
 /// Percent-decoding (RFC 3986 2.1).
-fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     let (mut out, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((&b, tail)) = rest.split_first() {
         if b == b'%' {
-            let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
-            out.push(u8::from_str_radix(hex, 16).ok()?);
+            // two digits: a sign is none
+            let hex = tail.get(..2).filter(|h| h.iter().all(u8::is_ascii_hexdigit))?;
+            out.push(u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()?);
             rest = &tail[2..];
         } else {
             out.push(b);
@@ -105,6 +106,7 @@ mod tests {
         assert_eq!((u.mailbox, u.partial, u.section.unwrap().path), (None, Some((5, 10)), vec![1, 2]));
         assert_eq!(MessageUrl::parse(b"/a%20b/;uid=1").unwrap().mailbox.as_deref(), Some("a b"));
         for bad in [
+            "/a%+0b/;uid=1",
             "imap://host/x/;UID=1",
             "//host/x;UID=1",
             "/x",
