@@ -6,6 +6,7 @@
 //! Notes       a signature over a converted field breaks; better than mail given back for its Subject
 
 use penny_mime::address::{Address, Entry, parse_addresses};
+use penny_mime::build::{fold, mailbox};
 use penny_mime::header::{Field, Fields, body_offset};
 use penny_mime::word::encode_words;
 
@@ -40,31 +41,25 @@ fn ascii_field(field: &Field<'_>) -> Option<Vec<u8>> {
     let value = if ADDRESSES.contains(&lower.as_str()) {
         list(&value)?
     } else if TEXTS.contains(&lower.as_str()) || lower.starts_with("x-") {
-        encode_words(text).replace(' ', "\n ")
+        encode_words(text)
     } else {
         return None;
     };
-    Some(format!("{name}: {value}\n").into_bytes())
+    Some(fold(name, value.as_bytes(), "\n"))
 }
 
-/// An address list, one a line.
+/// An address list.
 fn list(value: &[u8]) -> Option<String> {
-    let mut out = String::new();
-    let mut first = true;
-    for entry in parse_addresses(value) {
-        if matches!(entry, Entry::Mailbox(_)) && !std::mem::replace(&mut first, false) {
-            out.push_str(",\n ");
-        }
-        match entry {
-            Entry::Mailbox(address) => out.push_str(&mailbox(&address)?),
-            // rare enough to be given back when it needs more than ASCII
-            Entry::GroupStart(_) | Entry::GroupEnd => return None,
-        }
-    }
-    (!first).then_some(out)
+    let one = |entry| match entry {
+        Entry::Mailbox(address) => in_ascii(&address),
+        // rare enough to be given back when it needs more than ASCII
+        Entry::GroupStart(_) | Entry::GroupEnd => None,
+    };
+    let all: Vec<String> = parse_addresses(value).into_iter().map(one).collect::<Option<_>>()?;
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
-fn mailbox(address: &Address) -> Option<String> {
+fn in_ascii(address: &Address) -> Option<String> {
     let local = std::str::from_utf8(&address.local).ok()?;
     let atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
     let plain = !local.is_empty() && local.chars().all(atext) && !local.starts_with('.') && !local.ends_with('.');
@@ -73,13 +68,7 @@ fn mailbox(address: &Address) -> Option<String> {
     if !plain || !route {
         return None;
     }
-    Some(match &address.name {
-        None => format!("{local}@{domain}"),
-        Some(_) => {
-            let name = address.display_name()?;
-            format!("{} <{local}@{domain}>", encode_words(&name).replace(' ', "\n "))
-        }
-    })
+    Some(mailbox(address.display_name().as_deref(), &format!("{local}@{domain}")))
 }
 
 #[cfg(test)]
