@@ -171,7 +171,10 @@ fn the_configuration_lies_below_the_options() {
     filter(&keeping).stdin([mail("").into_bytes(), eicar()].concat()).run().expect_code(100);
     assert_eq!(by_hand(&keeping).arg("--list").run().out().lines().count(), 1);
     let check = |file: &Path| Run::new(program!("pennypost")).arg("check").arg("-c").arg(file).run();
-    check(&config("policy = [\"extension=eat\"]")).expect_code(78).expect_out("virusscan.policy: `eat` is not");
+    let bad = config("policy = [\"extension=eat\"]");
+    check(&bad).expect_code(78).expect_out("virusscan.policy: `eat` is not");
+    let all = Run::new(program!("pennypost")).args(["check", "--all", "--no-dns", "-c"]).arg(&bad).run();
+    all.expect_code(2).expect_out("virusscan.policy: `eat` is not");
 }
 
 #[test]

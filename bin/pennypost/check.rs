@@ -14,8 +14,7 @@ pub fn all(file: &Path, options: &machine::Options<'_>) -> Result<Outcome, Failu
         Err(m) => (Config::default(), m.to_string().lines().map(str::to_string).collect()),
     };
     let mut text = Vec::new();
-    let done = tables(&config, &mut text).and_then(|_| programs(&config, &mut text));
-    done.map_err(|e| Failure::io("tables", &e))?;
+    inside(&config, &mut text).map_err(|e| Failure::io("tables", &e))?;
     mistakes.extend(String::from_utf8_lossy(&text).lines().map(str::to_string));
     machine::run(&config, options, mistakes)
 }
@@ -30,9 +29,7 @@ pub fn run(file: &Path, write: bool, show: bool) -> Result<Outcome, Failure> {
             return Ok(Outcome::Code(78));
         }
     };
-    let mut wrong = tables(&config, &mut out).map_err(io)?;
-    wrong += programs(&config, &mut out).map_err(io)?;
-    wrong += filters(&config, &mut out).map_err(io)?;
+    let wrong = inside(&config, &mut out).map_err(io)?;
     if show {
         show_all(&config, &mut out).map_err(io)?;
     }
@@ -44,6 +41,11 @@ pub fn run(file: &Path, write: bool, show: bool) -> Result<Outcome, Failure> {
     }
     writeln!(out, "{}: no mistakes", file.display()).map_err(io)?;
     Ok(Outcome::Done)
+}
+
+/// The mistakes of a configuration that can be read.
+fn inside(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
+    Ok(tables(config, out)? + programs(config, out)? + filters(config, out)?)
 }
 
 fn tables(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
