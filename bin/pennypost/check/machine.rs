@@ -213,7 +213,7 @@ fn dns(config: &Config, resolver: Option<&str>) -> Vec<Finding> {
         };
         let before = out.len();
         for f in compared.iter().filter(|f| !f.state.is_ok()) {
-            let unknown = f.state.word() == "unknown";
+            let unknown = matches!(f.state, compare::State::Unknown(_));
             let state = if f.record.must && !unknown { State::Error } else { State::Warning };
             let kind = f.record.data.kind();
             out.push(found("dns", state, format!("{} {kind} {}: {}", f.record.name, f.state.word(), f.state.detail())));
@@ -241,19 +241,12 @@ fn mail(config: &Config, address: &str) -> Finding {
 }
 
 fn try_mail(config: &Config, address: &str, id: &str) -> Result<Option<f64>, String> {
-    use std::io::Write;
     let user = crate::route::connect(config).and_then(|mut l| l.user(address)).map_err(|e| e.line())?;
     let maildir = user.ok_or("no mailbox here")?.maildir;
     let start = Instant::now();
-    let mut command = std::process::Command::new(config.program("sendmail"));
-    command.env("PENNYPOST_CONFIG", &config.file).args(["-f", "", "--", address]);
-    let mut child = command.stdin(std::process::Stdio::piped()).spawn().map_err(|e| e.to_string())?;
     let text =
         format!("From: pennypost check <>\nSubject: pennypost check\nMessage-ID: {id}\n\nThis may be deleted.\n");
-    child.stdin.take().ok_or("no pipe")?.write_all(text.as_bytes()).map_err(|e| e.to_string())?;
-    if !child.wait().is_ok_and(|s| s.success()) {
-        return Err("sendmail failed".into());
-    }
+    penny_base::services::submit(config, "", &[address.to_owned()], text.as_bytes()).map_err(|e| e.to_string())?;
     while start.elapsed() < MAIL_TIME {
         for file in maildir.join("new").read_dir().into_iter().flatten().flatten().map(|e| e.path()) {
             if std::fs::read(&file).is_ok_and(|b| b.windows(id.len()).any(|w| w == id.as_bytes())) {
