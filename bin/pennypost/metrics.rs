@@ -5,15 +5,13 @@
 //!             want it; nothing else of HTTP is needed: every scraper sends GET /metrics
 
 use crate::logs::Source;
-use crate::status::{services, waiting};
-use crate::summary::Stats;
+use crate::status::{last_hour, services, waiting};
 use crate::table::say;
 use clap::Args;
 use penny_base::{Config, Failure, Outcome};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where they go.
 #[derive(Debug, Args)]
@@ -105,11 +103,7 @@ fn text(config: &Config, source: &Source) -> String {
 
 /// Gauges over the last hour: a log that is rotated cannot feed counters that only rise.
 fn counters(out: &mut String, config: &Config, source: &Source) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-    let mut s = Stats::new(now - 3600.0, now + 60.0);
-    if source.clone().or_beside(config).each(&mut |line| s.take(&line)).is_err() {
-        return;
-    }
+    let Some(s) = last_hour(config, source) else { return };
     let by = |name: &str, counts: &crate::summary::Counts| -> Vec<(String, f64)> {
         counts.iter().map(|(k, v)| (label(name, k), *v as f64)).collect()
     };

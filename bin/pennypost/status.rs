@@ -131,7 +131,8 @@ pub fn run(file: &Path, options: &Options) -> Result<Outcome, Failure> {
     Ok(if services.iter().all(|s| s.wrong.is_none()) { Outcome::Done } else { Outcome::Code(69) })
 }
 
-fn last_hour(config: &Config, source: &Source) -> Option<Stats> {
+/// Counts of the last hour; `None` where there is no log.
+pub fn last_hour(config: &Config, source: &Source) -> Option<Stats> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
     let mut stats = Stats::new(now - 3600.0, now + 60.0);
     let done = source.clone().or_beside(config).each(&mut |line| stats.take(&line));
