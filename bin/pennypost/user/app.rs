@@ -7,7 +7,7 @@ use super::secret;
 use crate::table::{self, say};
 use clap::Subcommand;
 use penny_base::{Config, Failure, Kind, Outcome};
-use penny_tables::apps::Apps;
+use penny_tables::apps::{App, Apps};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -49,7 +49,7 @@ pub fn run(config: &Config, action: &Action) -> Result<Outcome, Failure> {
         }
         Action::List { login } => {
             for app in of(config, login)? {
-                say(&format!("{}  {}", app.1, app.0))?;
+                say(&format!("{}  {}", app.date, app.label))?;
             }
             Ok(Outcome::Done)
         }
@@ -76,27 +76,29 @@ fn add(config: &Config, login: &str, label: &str) -> Result<Outcome, Failure> {
 }
 
 fn today() -> String {
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let (year, month, day) = penny_mime::date::civil_from_days(i64::try_from(seconds / 86400).unwrap_or(0));
-    format!("{year:04}-{month:02}-{day:02}")
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+    crate::logs::day(now)
 }
 
-/// Label and date of each of a user's.
-pub fn of(config: &Config, login: &str) -> Result<Vec<(String, String)>, Failure> {
-    let (apps, _) = Apps::parse(&table::text(config, TABLE)?);
-    let apps = apps.of(login).map_err(|e| Failure::io(TABLE, &e))?;
-    Ok(apps.into_iter().map(|a| (a.label, a.date)).collect())
+/// The table.
+pub fn all(config: &Config) -> Result<Apps, Failure> {
+    Ok(Apps::parse(&table::text(config, TABLE)?).0)
+}
+
+/// Each of a user's.
+fn of(config: &Config, login: &str) -> Result<Vec<App>, Failure> {
+    all(config)?.of(login).map_err(|e| Failure::io(TABLE, &e))
 }
 
 /// Withdraws all of a user's.
 pub fn remove_all(config: &Config, login: &str) -> Result<(), Failure> {
-    let labels = of(config, login)?;
-    if labels.is_empty() {
+    let apps = of(config, login)?;
+    if apps.is_empty() {
         return Ok(());
     }
     let mut edit = table::open(config, TABLE)?;
-    for (label, _) in labels {
-        edit.remove(&format!("{login}:{label}"));
+    for app in apps {
+        edit.remove(&format!("{login}:{}", app.label));
     }
     table::save(config, edit, TABLE)
 }

@@ -20,11 +20,12 @@ pub fn run(config: &Config, which: &[String], json: bool) -> Result<Outcome, Fai
     drop(edit);
     let wanted = |e: &Entry| which.is_empty() || which.iter().any(|w| e.login == *w || domain(w, &e.login));
     let mut lookup = crate::route::connect(config).ok();
+    let apps = super::app::all(config).ok();
     let mut rows = Vec::new();
     for entry in entries.into_iter().filter(wanted) {
         let user = lookup.as_mut().and_then(|l| l.user(&entry.login).ok().flatten());
         let used = user.as_ref().and_then(|u| used(&u.maildir));
-        let apps = super::app::of(config, &entry.login).map_or(0, |a| a.len());
+        let apps = apps.as_ref().and_then(|a| a.of(&entry.login).ok()).map_or(0, |a| a.len());
         rows.push(Row { entry, user, used, apps });
     }
     rows.sort_by_cached_key(|r| {
