@@ -69,6 +69,7 @@ pub fn search(lines: &[Line], what: &[String]) -> Found {
     let mut by_transaction: BTreeMap<String, String> = BTreeMap::new();
     loop {
         let before = ids.len() + by_transaction.len();
+        let mut more = Vec::new();
         for line in lines {
             let Some(id) = line.id.as_ref() else { continue };
             if !ids.contains(id) {
@@ -77,15 +78,9 @@ pub fn search(lines: &[Line], what: &[String]) -> Found {
             if let (true, Some(transaction)) = (line.event == "accepted", line.get("id")) {
                 by_transaction.insert(transaction.into(), id.clone());
             }
-            ids_of(line).for_each(|child| {
-                if !ids.contains(&child) {
-                    by_transaction.entry(format!("child {child}")).or_insert_with(|| id.clone());
-                }
-            });
+            more.extend(ids_of(line));
         }
-        let children: Vec<String> =
-            by_transaction.keys().filter_map(|k| k.strip_prefix("child ").map(str::to_string)).collect();
-        ids.extend(children);
+        ids.extend(more);
         // a report is named after what it is about
         let about: Vec<String> = ids.iter().filter_map(|id| report_about(id)).collect();
         ids.extend(about);
