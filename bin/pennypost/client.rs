@@ -91,9 +91,8 @@ fn mobileconfig(f: &Facts) -> String {
     let boolean = |key: &str, value: bool| format!("      <key>{key}</key>\n      <{value}/>\n");
     let number = |key: &str, value: u16| format!("      <key>{key}</key>\n      <integer>{value}</integer>\n");
     let mut account = string("EmailAccountType", "EmailTypeIMAP") + &string("EmailAccountDescription", &domain);
-    let best = |name: &str| f.port(name, true).map(|p| (p, true)).or_else(|| f.port(name, false).map(|p| (p, false)));
     for (side, name) in [("Incoming", "imap"), ("Outgoing", "submission")] {
-        let Some((port, _)) = best(name) else { continue };
+        let Some(port) = f.port(name, true).or_else(|| f.port(name, false)) else { continue };
         account += &string(&format!("{side}MailServerAuthentication"), "EmailAuthPassword");
         account += &string(&format!("{side}MailServerHostName"), &host);
         account += &number(&format!("{side}MailServerPortNumber"), port);

@@ -72,10 +72,9 @@ fn bash(paths: &Paths) -> String {
 fn zsh(paths: &Paths) -> String {
     let mut out = String::from(
         "#compdef pennypost\n# zsh completion of pennypost(1); made by pennypost completion zsh\nlocal -a next\nlocal path= w\n\
-         for w in ${words[2,CURRENT-1]}; do\n  case \" $known \" in *) ;; esac\n  [[ $w == -* ]] || path=${path:+$path }$w\ndone\n\
+         for w in ${words[2,CURRENT-1]}; do\n  [[ $w == -* ]] || path=${path:+$path }$w\ndone\n\
          while true; do\n  case $path in\n",
     );
-    out = out.replace("  case \" $known \" in *) ;; esac\n", "");
     for (path, next) in paths {
         let words: Vec<String> = next.iter().map(|(w, help)| format!("'{w}:{help}'")).collect();
         let _ = writeln!(out, "    '{path}') next=({}); break ;;", words.join(" "));
