@@ -48,7 +48,8 @@ pub fn run(file: &Path, action: &Action) -> Result<Outcome, Failure> {
     }
 }
 
-fn name(text: &str) -> Result<String, Failure> {
+/// A domain as tables and records have it.
+pub fn name(text: &str) -> Result<String, Failure> {
     let domain = penny_addr::Domain::parse(text, penny_addr::Charset::Utf8);
     domain.map(|d| d.ascii().to_lowercase()).map_err(|_| Failure::usage(format!("{text:?} is no domain")))
 }

@@ -35,9 +35,7 @@ pub struct Facts {
 impl Facts {
     /// Gathers them from the configuration and the machine.
     pub fn gather(config: &Config, domain: &str, ips: &[IpAddr]) -> Result<Facts, Failure> {
-        let name = penny_addr::Domain::parse(domain, penny_addr::Charset::Utf8)
-            .map_err(|_| Failure::usage(format!("{domain:?} is no domain")))?;
-        let domain = name.ascii().to_lowercase();
+        let domain = crate::domain::name(domain)?;
         Ok(Facts {
             host: config.hostname().to_lowercase(),
             ips: if ips.is_empty() { own_addresses() } else { ips.to_vec() },
@@ -61,6 +59,18 @@ impl Facts {
     }
 }
 
+/// What the shipped files start: name, port, TLS from the first octet.
+const USUAL: [(&str, u16, bool); 8] = [
+    ("smtp", 25, false),
+    ("submission", 465, true),
+    ("submission", 587, false),
+    ("imap", 993, true),
+    ("imap", 143, false),
+    ("pop3", 995, true),
+    ("pop3", 110, false),
+    ("sieve", 4190, false),
+];
+
 /// Services by their `[[listen]]` entries; without any (inetd, systemd sockets) all that the shipped files start.
 fn services(config: &Config) -> Vec<Service> {
     let mut out = Vec::new();
@@ -76,33 +86,13 @@ fn services(config: &Config) -> Vec<Service> {
         };
         let port = entry.address.rsplit(':').next().and_then(|p| p.parse().ok());
         let implicit = entry.tls == TlsMode::Implicit;
-        let usual = [
-            ("submission", true, 465),
-            ("submission", false, 587),
-            ("imap", true, 993),
-            ("imap", false, 143),
-            ("pop3", true, 995),
-            ("pop3", false, 110),
-            ("sieve", false, 4190),
-            ("smtp", false, 25),
-        ];
-        let usual = usual.iter().find(|u| (u.0, u.1) == (name, implicit)).map(|u| u.2);
+        let usual = USUAL.iter().find(|u| (u.0, u.2) == (name, implicit)).map(|u| u.1);
         if let Some(port) = port.or(usual) {
             out.push(Service { name, port, implicit });
         }
     }
     if out.is_empty() {
-        let all = [
-            ("smtp", 25, false),
-            ("submission", 465, true),
-            ("submission", 587, false),
-            ("imap", 993, true),
-            ("imap", 143, false),
-            ("pop3", 995, true),
-            ("pop3", 110, false),
-            ("sieve", 4190, false),
-        ];
-        out = all.into_iter().map(|(name, port, implicit)| Service { name, port, implicit }).collect();
+        out = USUAL.into_iter().map(|(name, port, implicit)| Service { name, port, implicit }).collect();
     }
     out
 }
