@@ -104,7 +104,7 @@ fn real(config: &Config, path: &str) -> Option<PathBuf> {
 }
 
 /// The part of mail.home above the first component that differs between users.
-fn mail(config: &Config) -> PathBuf {
+pub fn mail(config: &Config) -> PathBuf {
     let whole = PathBuf::from(&config.mail.home);
     whole.ancestors().find(|p| !p.to_string_lossy().contains('%')).unwrap_or(Path::new("/")).to_path_buf()
 }

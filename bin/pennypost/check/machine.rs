@@ -173,7 +173,8 @@ fn queue(config: &Config) -> Vec<Finding> {
 }
 
 fn disks(config: &Config) -> Vec<Finding> {
-    let mail = Path::new(&config.mail.home).ancestors().find(|p| !p.to_string_lossy().contains('%') && p.exists());
+    let mail = hier::mail(config);
+    let mail = mail.ancestors().find(|p| p.exists());
     let places = [Some(config.paths.queue.as_path()), Some(config.paths.state.as_path()), mail];
     let mut seen = BTreeSet::new();
     let mut out = Vec::new();

@@ -1,11 +1,9 @@
 //! TLS and DKIM keys.
 
 use super::Options;
-use super::plan::Plan;
+use super::plan::{Plan, put};
 use penny_base::{Config, Failure};
 use penny_tls::certificate;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 /// Life of a certificate that vouches for itself.
 const DAYS: u32 = 825;
@@ -31,12 +29,6 @@ pub fn tls(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), Fa
         put(key, &private, 0o600)?;
         put(chain, &pem, 0o644)
     })
-}
-
-fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    let done = penny_sys::fs::replace_file(path, bytes, mode);
-    let done = done.and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)));
-    done.map_err(|e| Failure::io(path.display(), &e))
 }
 
 /// An RSA key that every receiver understands and an Ed25519 one (RFC 8463).

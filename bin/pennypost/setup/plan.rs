@@ -42,12 +42,16 @@ impl Plan {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(|e| Failure::io(parent.display(), &e))?;
             }
-            penny_sys::fs::replace_file(path, text.as_bytes(), mode).map_err(|e| Failure::io(path.display(), &e))?;
-            // whatever the caller's umask
-            let mode = std::fs::Permissions::from_mode(mode);
-            std::fs::set_permissions(path, mode).map_err(|e| Failure::io(path.display(), &e))
+            put(path, text.as_bytes(), mode)
         })
     }
+}
+
+/// Writes a file with this mode, whatever the caller's umask.
+pub fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let done = penny_sys::fs::replace_file(path, bytes, mode);
+    let done = done.and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)));
+    done.map_err(|e| Failure::io(path.display(), &e))
 }
 
 /// Whether a place exists with its owner and mode.
