@@ -16,21 +16,11 @@ const DEPTH_MAX: usize = 5;
 impl Session {
     /// The search with the saved ones put in their places.
     pub(super) fn with_filters(&self, key: &Key) -> Result<Key, Answer> {
-        if !names_filter(key) {
+        if !key.any(|k| matches!(k, Key::Filter(_))) {
             return Ok(key.clone());
         }
         let values = self.store.server_annotations().all().map_err(|e| Answer::of(&e))?;
         expand(key, &values, 0)
-    }
-}
-
-fn names_filter(key: &Key) -> bool {
-    match key {
-        Key::Filter(_) => true,
-        Key::And(keys) => keys.iter().any(names_filter),
-        Key::Or(a, b) => names_filter(a) || names_filter(b),
-        Key::Not(k) => names_filter(k),
-        _ => false,
     }
 }
 

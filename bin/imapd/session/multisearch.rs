@@ -123,11 +123,5 @@ impl Session {
 }
 
 fn names_saved(key: &Key) -> bool {
-    match key {
-        Key::Set(SequenceSet::Saved) | Key::Uid(SequenceSet::Saved) => true,
-        Key::And(keys) => keys.iter().any(names_saved),
-        Key::Or(a, b) => names_saved(a) || names_saved(b),
-        Key::Not(k) => names_saved(k),
-        _ => false,
-    }
+    key.any(|k| matches!(k, Key::Set(SequenceSet::Saved) | Key::Uid(SequenceSet::Saved)))
 }

@@ -29,11 +29,5 @@ pub fn has_numbers(command: &Command) -> bool {
 
 /// A saved result (`$`) is no set of numbers.
 pub fn key_has_numbers(key: &Key) -> bool {
-    match key {
-        Key::Set(SequenceSet::Ranges(_)) => true,
-        Key::And(keys) => keys.iter().any(key_has_numbers),
-        Key::Or(a, b) => key_has_numbers(a) || key_has_numbers(b),
-        Key::Not(k) => key_has_numbers(k),
-        _ => false,
-    }
+    key.any(|k| matches!(k, Key::Set(SequenceSet::Ranges(_))))
 }

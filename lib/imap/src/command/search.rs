@@ -49,6 +49,18 @@ pub enum Key {
     Filter(String),
 }
 
+impl Key {
+    /// Whether one of the keys it is made of is such a key.
+    pub fn any(&self, is: fn(&Key) -> bool) -> bool {
+        match self {
+            Key::And(keys) => keys.iter().any(|k| k.any(is)),
+            Key::Or(a, b) => a.any(is) || b.any(is),
+            Key::Not(k) => k.any(is),
+            one => is(one),
+        }
+    }
+}
+
 /// Which date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of the RFCs")]

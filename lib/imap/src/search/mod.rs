@@ -95,13 +95,7 @@ impl Program {
 
     /// Whether MODSEQ was searched for (RFC 7162 3.1.5: the answer then carries one).
     pub fn uses_modseq(key: &Key) -> bool {
-        match key {
-            Key::ModSeq(_) => true,
-            Key::And(keys) => keys.iter().any(Self::uses_modseq),
-            Key::Or(a, b) => Self::uses_modseq(a) || Self::uses_modseq(b),
-            Key::Not(k) => Self::uses_modseq(k),
-            _ => false,
-        }
+        key.any(|k| matches!(k, Key::ModSeq(_)))
     }
 
     /// Whether a body may have to be read.
