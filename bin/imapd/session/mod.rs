@@ -20,6 +20,7 @@ mod idle;
 mod learn;
 mod list;
 mod loaded;
+mod mailboxes;
 mod metadata;
 mod multisearch;
 mod notify;

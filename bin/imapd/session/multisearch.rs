@@ -10,7 +10,7 @@ use super::search::{esearch, find_in, highest_modseq, saved};
 use super::selected::Selected;
 use super::uidonly::key_has_numbers;
 use penny_imap::command::sources::Source;
-use penny_imap::command::{Key, Name, SearchArgs, SearchReturn};
+use penny_imap::command::{Key, SearchArgs, SearchReturn};
 use penny_imap::{Code, SequenceSet, write};
 use penny_maildir::{FolderName, Mode};
 
@@ -42,35 +42,15 @@ impl Session {
     }
 
     /// The folders that filters name, each once, in the order of names.
-    pub(super) fn source_folders(&self, sources: &[Source]) -> Result<Vec<FolderName>, Answer> {
+    fn source_folders(&self, sources: &[Source]) -> Result<Vec<FolderName>, Answer> {
         let listed = self.store.list().map_err(|e| Answer::of(&e))?;
-        let all: Vec<FolderName> = listed.into_iter().filter(|f| f.selectable).map(|f| f.name).collect();
-        let mut wanted = Vec::new();
-        for source in sources {
-            self.add_source(source, &all, &mut wanted)?;
-        }
-        Ok(all.into_iter().filter(|f| wanted.contains(f)).collect())
-    }
-
-    fn add_source(&self, source: &Source, all: &[FolderName], wanted: &mut Vec<FolderName>) -> Result<(), Answer> {
-        let folders = |names: &[Name]| names.iter().map(|n| self.folder(n)).collect::<Result<Vec<_>, _>>();
-        match source {
-            Source::Selected | Source::SelectedDelayed => wanted.extend(self.selected.as_ref().map(|s| s.name.clone())),
-            // RFC 5465 6.3: where rules may deliver anywhere, "inboxes" is the same as "personal"
-            Source::Inboxes | Source::Personal => wanted.extend_from_slice(all),
-            Source::Subscribed => wanted.extend(self.store.subscriptions().map_err(|e| Answer::of(&e))?),
-            Source::Mailboxes(names) => wanted.extend(folders(names)?),
-            Source::Subtree(names) | Source::SubtreeOne(names) => {
-                let one = matches!(source, Source::SubtreeOne(_));
-                for root in folders(names)? {
-                    let depth = root.parts().len() + 1;
-                    let fits =
-                        |f: &&FolderName| **f == root || (f.is_below(&root) && (!one || f.parts().len() == depth));
-                    wanted.extend(all.iter().filter(fits).cloned());
-                }
-            }
-        }
-        Ok(())
+        let filters = sources.iter().map(|s| self.filter(s)).collect::<Result<Vec<_>, _>>()?;
+        let subscribed = match sources.contains(&Source::Subscribed) {
+            true => self.store.subscriptions().map_err(|e| Answer::of(&e))?,
+            false => Vec::new(),
+        };
+        let named = |f: &FolderName| filters.iter().any(|filter| filter.fits(f, &subscribed));
+        Ok(listed.into_iter().filter(|f| f.selectable).map(|f| f.name).filter(named).collect())
     }
 
     fn search_one(&mut self, tag: &str, folder: &FolderName, key: &Key, ret: &SearchReturn) {

@@ -5,6 +5,7 @@
 //!             3. the kernel's watches only wake; what is told comes from comparing with what was told last
 //! Failures    where watches are used up, or on a network file system, mailboxes are looked at every [`LOOK_EVERY`]
 use super::answer::Answer;
+use super::mailboxes::Filter;
 use super::{Flow, Next, Session, io};
 use crate::conn::Got;
 use penny_imap::command::StatusItem;
@@ -28,28 +29,6 @@ const FOLDERS_MAX: usize = 5000;
 /// Events that can be asked for.
 const EVENTS: &str =
     "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange";
-
-/// Which mailboxes a group is about, names resolved.
-enum Filter {
-    All,
-    Subscribed,
-    These(Vec<FolderName>),
-    Below(Vec<FolderName>, bool),
-}
-
-impl Filter {
-    fn fits(&self, folder: &FolderName, subscribed: &[FolderName]) -> bool {
-        match self {
-            Filter::All => true,
-            Filter::Subscribed => subscribed.contains(folder),
-            Filter::These(names) => names.contains(folder),
-            Filter::Below(roots, one) => roots.iter().any(|root| {
-                let near = !*one || folder.parts().len() == root.parts().len() + 1;
-                folder == root || (folder.is_below(root) && near)
-            }),
-        }
-    }
-}
 
 /// What was told last of a mailbox.
 #[derive(Clone, Default)]
@@ -112,21 +91,12 @@ impl Session {
             looked: Instant::now(),
         };
         for (source, events) in &set.groups {
-            let names = |names: &[_]| names.iter().map(|n| self.folder(n)).collect::<Result<Vec<_>, _>>();
-            let filter = match source {
-                Source::Selected | Source::SelectedDelayed => {
-                    notify.selected = Some(events.clone());
-                    notify.delayed = *source == Source::SelectedDelayed;
-                    continue;
-                }
-                // RFC 5465 6.3: where rules may deliver anywhere, "inboxes" is the same as "personal"
-                Source::Inboxes | Source::Personal => Filter::All,
-                Source::Subscribed => Filter::Subscribed,
-                Source::Mailboxes(list) => Filter::These(names(list)?),
-                Source::Subtree(list) => Filter::Below(names(list)?, false),
-                Source::SubtreeOne(list) => Filter::Below(names(list)?, true),
-            };
-            notify.groups.push((filter, events.clone()));
+            if matches!(source, Source::Selected | Source::SelectedDelayed) {
+                notify.selected = Some(events.clone());
+                notify.delayed = *source == Source::SelectedDelayed;
+                continue;
+            }
+            notify.groups.push((self.filter(source)?, events.clone()));
         }
         Ok(notify)
     }
