@@ -11,7 +11,7 @@ use penny_maildir::{FlagOp, FlagSet, Flags, FolderName, Mailbox, NameStyle, Stor
 use std::fs::File;
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Most messages of one command.
 const EVENTS_MAX: usize = 100;
@@ -107,18 +107,8 @@ pub fn words(set: &FlagSet) -> String {
 fn run(mut command: Command, message: File) -> Result<String, String> {
     command.stdin(Stdio::from(message)).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.spawn().map_err(|e| e.to_string())?;
-    let end = Instant::now() + PATIENCE;
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(2)),
-            other => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(other.map_or_else(|e| e.to_string(), |_| "the script took too long".into()));
-            }
-        }
-    };
+    let status = super::child::wait(&mut child, PATIENCE).map_err(|e| e.to_string())?;
+    let status = status.ok_or("the script took too long")?;
     let mut text = String::new();
     // an answer is far shorter than a pipe holds, so deliver never waits for us
     if let Some(pipe) = child.stdout.take() {

@@ -9,7 +9,7 @@ use penny_base::{Config, log};
 use penny_maildir::{FolderName, Mailbox};
 use std::fs::File;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Most messages one command teaches: a client that moves a whole archive must not hold its session.
 const LESSONS_MAX: usize = 100;
@@ -45,18 +45,11 @@ fn teach(program: &str, word: &str, message: File) -> Result<(), String> {
     let mut command = Command::new(program);
     command.arg(word).stdin(Stdio::from(message)).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|e| format!("{program}: {e}"))?;
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("{program}: {status}")),
-            Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(2)),
-            other => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(other.map_or_else(|e| e.to_string(), |_| format!("{program} took too long")));
-            }
-        }
+    match super::child::wait(&mut child, PATIENCE) {
+        Ok(Some(status)) if status.success() => Ok(()),
+        Ok(Some(status)) => Err(format!("{program}: {status}")),
+        Ok(None) => Err(format!("{program} took too long")),
+        Err(e) => Err(e.to_string()),
     }
 }
 

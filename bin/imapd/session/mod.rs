@@ -9,6 +9,7 @@ mod acl;
 mod answer;
 mod append;
 mod cache;
+mod child;
 mod context;
 mod copy;
 mod enable;
