@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::cache::{field_of, is_kept, made};
 use super::loaded::{Part, read_part};
 use super::selected::Selected;
-use super::{Enabled, Session, io};
+use super::{Session, io};
 use penny_base::Failure;
 use penny_imap::command::{FetchArgs, Item, Section, SectionText};
 use penny_imap::render::{BinaryError, View, crlf_len};
@@ -40,7 +40,6 @@ impl Session {
         if args.vanished && !self.enabled.qresync {
             return Ok(Answer::bad("ENABLE QRESYNC first"));
         }
-        let condstore = self.enabled.condstore;
         let Some(selected) = &mut self.selected else { return Ok(Answer::bad("Select a mailbox first")) };
         if !args.uid && selected.has_bad_number(&args.set) {
             return Ok(Answer::bad("No such message"));
@@ -59,12 +58,12 @@ impl Session {
             Ok(seen) => seen,
             Err(e) => return Ok(Answer::of(&e)),
         };
-        let items = wanted_items(args, selected.enabled);
+        let items = wanted_items(args, selected.enabled.uidonly);
         let mut job = Job::new(&items, args.uid);
         let mut fault = None;
         for uid in uids {
             let extra = seen.binary_search(&uid).is_ok();
-            if let Err(f) = job.one(selected, &mut self.conn.out, uid, extra, condstore) {
+            if let Err(f) = job.one(selected, &mut self.conn.out, uid, extra) {
                 fault.get_or_insert(f);
             }
             self.conn.flush_if_large().map_err(io)?;
@@ -76,17 +75,14 @@ impl Session {
             Some(Fault::Store(e)) => Answer::of(&e),
         })
     }
-}
 
-impl Session {
     /// Tells items of messages that nobody has fetched (RFC 5465 5.1); `\Seen` stays as it is.
     pub(super) fn tell_items(&mut self, uids: &[u32], items: &[Item]) {
-        let condstore = self.enabled.condstore;
         let Some(selected) = &mut self.selected else { return };
         let mut job = Job::new(items, false);
         for &uid in uids {
             // one that has gone already is told by its EXPUNGE
-            let _ = job.one(selected, &mut self.conn.out, uid, false, condstore);
+            let _ = job.one(selected, &mut self.conn.out, uid, false);
         }
     }
 }
@@ -126,20 +122,18 @@ fn mark_seen(selected: &mut Selected, args: &FetchArgs, uids: &[u32]) -> Result<
 }
 
 /// The items to send: UID in a UID FETCH (RFC 3501 6.4.8) unless the answer is named by it (RFC 9586 3.3), MODSEQ where it is due (RFC 7162 3.1.4).
-fn wanted_items(args: &FetchArgs, enabled: Enabled) -> Vec<Item> {
+fn wanted_items(args: &FetchArgs, uidonly: bool) -> Vec<Item> {
     let mut items = Vec::new();
     let add = |items: &mut Vec<Item>, item: Item| {
         if !items.contains(&item) {
             items.push(item);
         }
     };
-    if args.uid && !enabled.uidonly {
+    if args.uid && !uidonly {
         items.push(Item::Uid);
     }
     args.items.iter().for_each(|i| add(&mut items, i.clone()));
-    if args.changed_since.is_some()
-        || (enabled.condstore && items.contains(&Item::Flags) && args.changed_since.is_some())
-    {
+    if args.changed_since.is_some() {
         add(&mut items, Item::ModSeq);
     }
     items
@@ -181,14 +175,7 @@ impl<'a> Job<'a> {
 
 impl Job<'_> {
     /// `* n FETCH (...)`; nothing is written of a message that cannot be read.
-    fn one(
-        &mut self,
-        selected: &mut Selected,
-        out: &mut Vec<u8>,
-        uid: u32,
-        seen: bool,
-        condstore: bool,
-    ) -> Result<(), Fault> {
+    fn one(&mut self, selected: &mut Selected, out: &mut Vec<u8>, uid: u32, seen: bool) -> Result<(), Fault> {
         let (Some(number), Some(message)) = (selected.number(uid), selected.mailbox.get(uid)) else {
             return Err(Fault::Gone);
         };
@@ -208,7 +195,7 @@ impl Job<'_> {
         if seen && !self.items.contains(&Item::Flags) {
             out.extend_from_slice(b" FLAGS ");
             selected.write_flags(out, &message);
-            if condstore && !self.items.contains(&Item::ModSeq) {
+            if selected.enabled.condstore && !self.items.contains(&Item::ModSeq) {
                 put(out, format_args!(" MODSEQ ({})", message.modseq));
             }
             if !self.uid && !self.items.contains(&Item::Uid) {

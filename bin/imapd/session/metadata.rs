@@ -108,15 +108,14 @@ impl Session {
         };
         let names: Vec<Vec<u8>> = entries.iter().map(|e| e.0.clone()).collect();
         let Some(names) = entry_names(&names) else { return Answer::bad("Invalid entry name") };
-        if folder.is_none() && names.iter().any(|n| n.to_ascii_lowercase().starts_with("/shared/")) {
-            return Answer::no(Code::NoPerm, "Entries of the server are set by the administrator");
-        }
-        // RFC 5464 3.3: shared entries need the right to write
-        let shared = names.iter().any(|n| n.to_ascii_lowercase().starts_with("/shared/"));
-        if let (Some(folder), true) = (&folder, shared)
-            && let Err(no) = self.demand(folder, "w")
-        {
-            return no;
+        if names.iter().any(|n| n.to_ascii_lowercase().starts_with("/shared/")) {
+            let Some(folder) = &folder else {
+                return Answer::no(Code::NoPerm, "Entries of the server are set by the administrator");
+            };
+            // RFC 5464 3.3: shared entries need the right to write
+            if let Err(no) = self.demand(folder, "w") {
+                return no;
+            }
         }
         let mut changes: Vec<(String, Option<Vec<u8>>)> =
             names.into_iter().zip(entries.iter().map(|e| e.1.clone())).collect();
