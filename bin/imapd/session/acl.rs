@@ -36,10 +36,15 @@ impl Session {
 
     /// CREATE below an existing folder needs `k` there (RFC 4314 4).
     pub(super) fn demand_create(&self, folder: &FolderName) -> Result<(), Answer> {
-        match folder.parent().filter(|p| self.store.exists(p)) {
-            Some(parent) => self.demand(&parent, "k").map(drop),
+        match folder.parent() {
+            Some(parent) => self.demand_if_there(&parent, "k").map(drop),
             None => Ok(()),
         }
+    }
+
+    /// As `demand`; on a folder that is not there all is allowed, for it has no rights of its own.
+    pub(super) fn demand_if_there(&self, folder: &FolderName, letters: &str) -> Result<Rights, Answer> {
+        if self.store.exists(folder) { self.demand(folder, letters) } else { Ok(Rights::ALL) }
     }
 
     fn acl(&self, folder: &FolderName) -> Result<Acl, Answer> {

@@ -13,7 +13,6 @@ use penny_imap::command::{AppendMessage, CatPart, Name, Section, SectionText};
 use penny_imap::parse::Data;
 use penny_imap::render::View;
 use penny_imap::{Code, NumberSet, SequenceSet, command};
-use penny_maildir::acl::Rights;
 use penny_maildir::mailbox::Mailbox;
 use penny_maildir::{Appended, FlagSet, Flags, FolderName, Mode, Prepared};
 use std::io::Write;
@@ -51,7 +50,7 @@ impl Session {
 
     fn append_all(&mut self, name: &Name, messages: Vec<AppendMessage>) -> Result<Appended, Answer> {
         let folder = self.folder(name)?;
-        let rights = if self.store.exists(&folder) { self.demand(&folder, "i")? } else { Rights::ALL };
+        let rights = self.demand_if_there(&folder, "i")?;
         let mut target = self.store.mailbox(&folder, Mode::Target).map_err(|e| Answer::of_target(&e))?;
         let mut spools: Vec<Option<Spool>> = std::mem::take(&mut self.spools).into_iter().map(Some).collect();
         let mut prepared = Vec::new();

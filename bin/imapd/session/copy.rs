@@ -14,9 +14,7 @@ impl Session {
             Ok(folder) => folder,
             Err(no) => return no,
         };
-        if self.store.exists(&folder)
-            && let Err(no) = self.demand(&folder, "i")
-        {
+        if let Err(no) = self.demand_if_there(&folder, "i") {
             return no;
         }
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
@@ -52,8 +50,8 @@ impl Session {
                 Answer::no(Code::ExpungeIssued, "The messages have been expunged")
             };
         }
-        super::learn::learn(&self.config, &selected.name, &mut target, copied.pairs.iter().map(|p| p.1));
         let new: Vec<u32> = copied.pairs.iter().map(|p| p.1).collect();
+        super::learn::learn(&self.config, &selected.name, &mut target, &new);
         let events = super::event::Events { config: &self.config, store: &self.store, style: &self.style };
         events.happened(&mut target, &new, "COPY", "");
         if !is_move {

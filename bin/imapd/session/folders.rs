@@ -78,9 +78,8 @@ impl Session {
             (Ok(from), Ok(to)) => (from, to),
             (Err(no), _) | (_, Err(no)) => return no,
         };
-        // a level above folders that does not exist itself has no rights of its own
-        let allowed = if self.store.exists(&from) { self.demand(&from, "x").map(drop) } else { Ok(()) };
-        if let Err(no) = allowed.and_then(|()| self.demand_create(&to)) {
+        // a level above folders need not exist itself
+        if let Err(no) = self.demand_if_there(&from, "x").and_then(|_| self.demand_create(&to)) {
             return no;
         }
         if let Err(e) = self.store.rename(&from, &to) {

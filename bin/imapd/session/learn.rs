@@ -28,12 +28,12 @@ fn lesson(from: &FolderName, to: &FolderName, junk: &str) -> Option<&'static str
 }
 
 /// Teaches the messages that came into `target` as `uids`.
-pub fn learn(config: &Config, from: &FolderName, target: &mut Mailbox, uids: impl Iterator<Item = u32>) {
+pub fn learn(config: &Config, from: &FolderName, target: &mut Mailbox, uids: &[u32]) {
     if config.imapd.learn.is_empty() {
         return;
     }
     let Some(word) = lesson(from, target.name(), &config.mail.junk_folder) else { return };
-    for uid in uids.take(LESSONS_MAX) {
+    for &uid in uids.iter().take(LESSONS_MAX) {
         let taught = target.open_message(uid).map_err(|e| e.to_string());
         if let Err(why) = taught.and_then(|file| teach(&config.imapd.learn, word, file)) {
             return log::warning("learn", None, &[("lesson", &word), ("why", &why)]);
