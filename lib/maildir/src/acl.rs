@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dir::{FILE_MODE, Maildir};
 use crate::dotlock::{Dotlock, STALE_SHORT};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, if_there};
 
 /// Name of the file.
 pub const FILE: &str = "dovecot-acl";
@@ -238,11 +238,7 @@ impl Acl {
 }
 
 fn read(path: &Path) -> Result<Vec<Line>> {
-    let bytes = match penny_sys::fs::read_limited(path, FILE_MAX) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io("read", path)(e)),
-    };
+    let bytes = if_there(path, penny_sys::fs::read_limited(path, FILE_MAX))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let line = |l: &str| parse_line(l).map_or_else(|| Line::Other(l.to_owned()), Line::Entry);
     Ok(text.lines().map(line).collect())

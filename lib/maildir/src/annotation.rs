@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dir::{FILE_MODE, Maildir};
 use crate::dotlock::{Dotlock, STALE_SHORT};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, if_there};
 
 /// Name of a folder's file.
 pub const FILE: &str = "pennypost-metadata";
@@ -50,11 +50,7 @@ impl Annotations {
 
     /// Everything, by name.
     pub fn all(&self) -> Result<Values> {
-        let bytes = match penny_sys::fs::read_limited(&self.path, FILE_MAX) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Values::new()),
-            Err(e) => return Err(Error::io("read", &self.path)(e)),
-        };
+        let bytes = if_there(&self.path, penny_sys::fs::read_limited(&self.path, FILE_MAX))?.unwrap_or_default();
         Ok(bytes.split(|&b| b == b'\n').filter_map(parse_line).collect())
     }
 

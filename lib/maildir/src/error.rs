@@ -89,6 +89,15 @@ impl Error {
     }
 }
 
+/// What reading a file gave that need not be there: `None` where it is not.
+pub(crate) fn if_there<T>(path: &Path, read: io::Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", path)(e)),
+    }
+}
+
 /// Whether a name leads nowhere, or no longer to the file that was opened by it (NFS).
 pub(crate) fn is_gone(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle)

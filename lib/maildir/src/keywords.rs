@@ -17,7 +17,7 @@ use penny_sys::files::{self, Stamp};
 
 use crate::dir::FILE_MODE;
 use crate::dotlock::{Dotlock, STALE_UIDLIST};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, if_there};
 use crate::mailbox::Keywords;
 use crate::name::LETTER_KEYWORDS;
 
@@ -214,11 +214,7 @@ fn member_line(base: &[u8], bits: u64) -> Vec<u8> {
 pub fn read_more(folder: &Path) -> Result<MoreKeywords> {
     let mut out = MoreKeywords::new();
     let path = folder.join(MORE_FILE);
-    let bytes = match files::while_stale(|| std::fs::read(&path)) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(out),
-        Err(e) => return Err(Error::io("read", &path)(e)),
-    };
+    let Some(bytes) = if_there(&path, files::while_stale(|| std::fs::read(&path)))? else { return Ok(out) };
     // A last line without LF is a torn append.
     let complete = memchr::memrchr(b'\n', &bytes).map_or(0, |i| i);
     for line in bytes.get(..complete).unwrap_or_default().split(|c| *c == b'\n') {
@@ -244,11 +240,8 @@ fn stamps(folder: &Path) -> Result<(Option<Stamp>, Option<Stamp>)> {
 }
 
 fn read_lines(path: &Path) -> Result<Vec<String>> {
-    match files::while_stale(|| std::fs::read(path)) {
-        Ok(bytes) => Ok(bytes.split(|c| *c == b'\n').map(|l| String::from_utf8_lossy(l).into_owned()).collect()),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(e) => Err(Error::io("read", path)(e)),
-    }
+    let Some(bytes) = if_there(path, files::while_stale(|| std::fs::read(path)))? else { return Ok(Vec::new()) };
+    Ok(bytes.split(|c| *c == b'\n').map(|l| String::from_utf8_lossy(l).into_owned()).collect())
 }
 
 /// An IMAP flag-keyword is an atom (RFC 9051 9); names are kept within what a line of the files can hold.

@@ -12,7 +12,7 @@ use penny_sys::files;
 
 use crate::dir::FILE_MODE;
 use crate::dotlock::{Dotlock, STALE_SHORT};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, if_there};
 use crate::folder::{DiskEncoding, FolderName};
 
 /// Name of the file.
@@ -69,11 +69,8 @@ impl<'a> Subscriptions<'a> {
 
     fn read(&self) -> Result<(bool, Vec<String>)> {
         let path = self.path();
-        let bytes = match files::while_stale(|| std::fs::read(&path)) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((true, Vec::new())),
-            Err(e) => return Err(Error::io("read", &path)(e)),
-        };
+        let bytes = if_there(&path, files::while_stale(|| std::fs::read(&path)))?;
+        let Some(bytes) = bytes else { return Ok((true, Vec::new())) };
         let text = String::from_utf8_lossy(&bytes);
         let mut lines = text.split('\n').peekable();
         let v2 = lines.peek() == Some(&V2);

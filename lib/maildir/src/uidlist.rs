@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use penny_sys::files::{self, Stamp};
 
 use crate::dir::FILE_MODE;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, if_there};
 use crate::mailbox::Guid;
 use crate::name::decimal;
 
@@ -175,11 +175,7 @@ impl Contents {
             file.read_to_end(&mut bytes)?;
             Ok((Stamp::of(&file.metadata()?), bytes))
         };
-        let (mut stamp, bytes) = match files::while_stale(read) {
-            Ok(read) => read,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::io("read", path)(e)),
-        };
+        let Some((mut stamp, bytes)) = if_there(path, files::while_stale(read))? else { return Ok(None) };
         stamp.size = bytes.len() as u64;
         Ok(Some(Contents::of(bytes, stamp)))
     }
