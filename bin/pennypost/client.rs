@@ -6,6 +6,7 @@
 
 use crate::dns::facts::Facts;
 use crate::setup::plan::Plan;
+use crate::summary::escape as xml;
 use penny_base::{Config, Failure};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -122,8 +123,4 @@ fn uuid(name: &str) -> String {
     b[8] = b[8] & 0x3f | 0x80;
     let hex: String = b.iter().take(16).map(|b| format!("{b:02X}")).collect();
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-")
-}
-
-fn xml(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -7,6 +7,7 @@ mod text;
 
 use crate::logs::Source;
 use crate::table::say;
+pub use chart::escape;
 use clap::Args;
 use penny_base::{Config, Failure, Outcome};
 pub use stats::{Counts, Stats, largest};
