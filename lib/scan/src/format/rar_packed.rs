@@ -86,10 +86,9 @@ impl Run<'_> {
         }
         self.packed += usize::from(!m.is_stored);
         let name = crate::mime::params::text(member.meta.name_bytes());
-        let sizes = (Some(m.packed_size), Some(m.unpacked_size));
         let meta = Meta {
-            packed: sizes.0,
-            size: sizes.1,
+            packed: Some(m.packed_size),
+            size: Some(m.unpacked_size),
             position: self.count,
             guess: self.guess,
             ..Meta::named("RAR", name)
