@@ -27,6 +27,11 @@ impl Judge {
         Judge { engine, table, trouble: table_trouble.or(rules_trouble) }
     }
 
+    /// The score from which a message is spam.
+    pub fn spam_cut(&self) -> f64 {
+        self.engine.cuts.spam
+    }
+
     /// Judges one message. With a damaged table nobody is called ham: the rules alone speak.
     pub fn judge(&mut self, bytes: &[u8]) -> Verdict {
         self.engine.examine(bytes, self.table.as_ref())

@@ -13,7 +13,7 @@ use crate::{learn, output, pass};
 use flate2::read::ZlibDecoder;
 use penny_spam::engine::Engine;
 use penny_spam::model::Outcome;
-use penny_spam::verdict::{Class, Cuts, Verdict};
+use penny_spam::verdict::{Class, Verdict};
 use penny_spam::view::is_own_field;
 use std::io::{self, BufRead, Read, Write};
 
@@ -143,12 +143,12 @@ fn judged(o: &Options, request: &Request, message: &[u8]) -> Reply {
     let mut judge = Judge::new(o);
     let verdict = judge.judge(message);
     let spam = verdict.class == Class::Spam;
-    let points = points(&verdict, cut(o));
+    let points = points(&verdict, judge.spam_cut());
     let failed = |e: io::Error| (TEMPORARY, e.to_string());
     let body = match request.verb.as_str() {
         "SYMBOLS" => format!("{}\r\n", symbols(&verdict)).into_bytes(),
-        "REPORT" => output::explanation(&verdict, &judge.words(message)).into_bytes(),
-        "REPORT_IFSPAM" if spam => output::explanation(&verdict, &judge.words(message)).into_bytes(),
+        "REPORT_IFSPAM" if !spam => Vec::new(),
+        "REPORT" | "REPORT_IFSPAM" => output::explanation(&verdict, &judge.words(message)).into_bytes(),
         "PROCESS" | "HEADERS" => {
             let fields = fields(&verdict, points) + &output::field(&verdict, judge.trouble.as_deref());
             let whole = if request.verb == "HEADERS" { header_of(message) } else { message };
@@ -167,10 +167,6 @@ fn framed(request: &Request, fields: &str, body: &[u8]) -> Vec<u8> {
         false => format!("SPAMD/1.1 0 EX_OK\r\nContent-length: {}\r\n{fields}\r\n", body.len()),
     };
     [head.as_bytes(), body].concat()
-}
-
-fn cut(o: &Options) -> f64 {
-    o.spam_cut.unwrap_or(Cuts::default().spam)
 }
 
 /// The verdict on the protocol's scale. What we call spam has at least the limit, all else is below it.
@@ -234,7 +230,7 @@ fn tell(o: &Options, request: &Request, message: &[u8]) -> anyhow::Result<Vec<u8
 #[cfg(test)]
 mod tests {
     use super::*;
-    use penny_spam::verdict::judge;
+    use penny_spam::verdict::{Cuts, judge};
 
     #[test]
     fn requests() {
