@@ -53,6 +53,7 @@ fn put(out: &mut String, section: &str, key: &str, value: &Raw) {
     let value = match value {
         Raw::Text(t) => format!("T{}", escape(t)),
         Raw::Int(n) => format!("I{n}"),
+        Raw::Float(f) => format!("F{f}"),
         Raw::Bool(b) => format!("B{b}"),
         Raw::List(l) => format!("L{}", escape(&l.iter().map(|i| format!("{i}{UNIT}")).collect::<String>())),
     };
@@ -64,6 +65,7 @@ fn take(value: &str) -> Option<Raw> {
     Some(match value.as_bytes().first()? {
         b'T' => Raw::Text(rest),
         b'I' => Raw::Int(rest.parse().ok()?),
+        b'F' => Raw::Float(rest),
         b'B' => Raw::Bool(rest == "true"),
         b'L' => Raw::List(rest.split_terminator(UNIT).map(String::from).collect()),
         _ => return None,

@@ -33,7 +33,7 @@ fn raw(value: &DeValue<'_>) -> Option<Raw> {
         DeValue::String(s) => Raw::Text(s.to_string()),
         DeValue::Integer(n) => Raw::Int(i64::from_str_radix(&n.as_str().replace('_', ""), n.radix()).ok()?),
         DeValue::Boolean(b) => Raw::Bool(*b),
-        DeValue::Float(f) => Raw::Text(f.as_str().to_string()),
+        DeValue::Float(f) => Raw::Float(f.as_str().to_string()),
         DeValue::Array(items) => Raw::List(items.iter().map(|i| list_item(i.get_ref())).collect::<Option<_>>()?),
         _ => return None,
     })

@@ -63,4 +63,6 @@ fn fractions_with_and_without_quotes() {
     assert_eq!((config.spamcheck.spam_cut, config.spamcheck.ham_cut), (Chance(0.95), Chance(0.2)));
     let wrong = Config::parse(Path::new("f"), "[spamcheck]\nspam_cut = 1.5\n").unwrap_err().to_string();
     assert_eq!(wrong, "f:2:12: spamcheck.spam_cut: expected a number from 0 to 1, such as 0.95");
+    let wrong = Config::parse(Path::new("f"), "hostname = 1.5\n").unwrap_err().to_string();
+    assert!(wrong.contains("hostname: expected a string"), "{wrong}");
 }

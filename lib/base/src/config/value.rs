@@ -11,6 +11,8 @@ pub enum Raw {
     Text(String),
     /// An integer.
     Int(i64),
+    /// A number with a fraction, as it is written.
+    Float(String),
     /// A boolean.
     Bool(bool),
     /// An array of strings or integers.
@@ -48,6 +50,7 @@ impl Raw {
         match self {
             Raw::Text(t) => quote(t),
             Raw::Int(n) => n.to_string(),
+            Raw::Float(f) => f.clone(),
             Raw::Bool(b) => b.to_string(),
             Raw::List(l) => format!("[{}]", l.iter().map(|s| quote(s)).collect::<Vec<_>>().join(", ")),
         }
@@ -200,7 +203,8 @@ pub struct Chance(pub f64);
 
 impl Setting for Chance {
     fn read(raw: &Raw) -> Result<Chance, String> {
-        let chance = raw.text().ok().and_then(|t| t.parse().ok()).filter(|p| (0.0..=1.0).contains(p));
+        let text = if let Raw::Float(f) = raw { Some(f.as_str()) } else { raw.text().ok() };
+        let chance = text.and_then(|t| t.parse().ok()).filter(|p| (0.0..=1.0).contains(p));
         chance.map(Chance).ok_or_else(|| "expected a number from 0 to 1, such as 0.95".into())
     }
     fn raw(&self) -> Raw {
