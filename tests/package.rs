@@ -4,6 +4,7 @@
 //! and the real ports, without a mirror to bootstrap from and without a trace outside.
 
 use penny_testkit::{Run, TempDir, have, programs, skip};
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -49,6 +50,20 @@ fn packages_install_work_and_purge() {
     }
     assert!(!text.contains("not ok ") && text.contains("\n1.."), "{}", out.describe());
     out.expect_code(0);
+}
+
+/// `make install`, and so the tarball: an example that is a program can be run where it lies, as its own remarks have it.
+#[test]
+fn installed_examples_keep_their_modes() {
+    let dir = TempDir::new();
+    let run = Run::new(format!("{ROOT}/scripts/install")).arg(dir.path()).args(["/usr", "/usr/bin", "/usr/libexec"]);
+    let run = run.args(["/usr/share/man", "/etc"]).arg(programs!()).args(["qctl", "qctl"]);
+    run.run().expect_code(0);
+    let mode = |example: &str| {
+        let file = dir.join("usr/share/doc/pennypost/examples").join(example);
+        std::fs::metadata(file).expect(example).permissions().mode() & 0o777
+    };
+    assert_eq!((mode("acme/deploy-hook"), mode("tables/sqlite-users"), mode("pennypost.toml")), (0o755, 0o755, 0o644));
 }
 
 /// No errors; warnings are read by whoever releases.
