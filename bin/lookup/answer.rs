@@ -12,6 +12,7 @@ use penny_base::Config;
 use penny_base::services::escape::{join, split};
 use penny_tables::cidr::Network;
 use penny_tables::domains::Kind;
+use penny_tables::policy::{Filters, SendAs};
 use penny_tables::resolve::{End, Resolver, mailbox_of};
 use penny_tables::routes::Hop;
 use penny_tables::srs::Srs;
@@ -170,9 +171,26 @@ impl Knowledge {
         ok(&pairs)
     }
 
-    /// What RCPT is told. `local` is a single mailbox and nothing else; `alias` is accepted from everybody and resolved
-    /// by the queue; `relay` is a foreign address.
+    /// What RCPT is told, and behind it what the domain has of its own that smtpd must see to.
     fn rcpt(&self, address: &str, size: u64) -> Fields {
+        let mut answer = self.recipient(address, size);
+        let domain = penny_addr::Mailbox::parse_any(address).map(|m| m.domain().ascii().to_string());
+        let policy = self.tables.domains.policy(domain.as_deref().unwrap_or(""));
+        let plain = policy.max_size == 0 && policy.filters == Filters::All;
+        if plain || answer.first().is_none_or(|word| word != "OK") {
+            return answer;
+        }
+        if policy.max_size > 0 && size > policy.max_size {
+            return no(&["5.3.4", "the message is too large for this domain"]);
+        }
+        answer.resize(3, String::new());
+        answer.extend([format!("filters={}", policy.filters.text()), format!("max_size={}", policy.max_size)]);
+        answer
+    }
+
+    /// What a recipient is. `local` is a single mailbox and nothing else; `alias` is accepted from everybody and resolved
+    /// by the queue; `relay` is a foreign address.
+    fn recipient(&self, address: &str, size: u64) -> Fields {
         match self.back(address) {
             Some(Ok(_)) => return ok(&["alias"]),
             Some(Err(text)) => return refused(text),
@@ -272,8 +290,30 @@ impl Knowledge {
 
     fn may_send(&self, login: &str, address: &str) -> Fields {
         let own = mailbox_of(&self.tables, &self.config, address).is_some_and(|u| u.name.eq_ignore_ascii_case(login));
-        let yes = own || self.listed(&self.tables.senders, login, address) || self.alias_of(login, address);
+        let yes = own
+            || self.domain_lets(login, address)
+            || self.listed(&self.tables.senders, login, address)
+            || self.alias_of(login, address);
         if yes { ok(&[]) } else { no(&["5.7.1", "the address does not belong to the login"]) }
+    }
+
+    fn domain_lets(&self, login: &str, address: &str) -> bool {
+        let domain = self.domain_of(login);
+        match self.tables.domains.policy(&domain).send_as {
+            SendAs::Own => false,
+            SendAs::Domain => !domain.is_empty() && self.domain_of(address) == domain,
+            SendAs::Any => true,
+        }
+    }
+
+    /// The domain of a login or address, other names of it taken back to it.
+    fn domain_of(&self, name: &str) -> String {
+        let Ok(mailbox) = penny_addr::Mailbox::parse_any(name) else { return String::new() };
+        let domain = mailbox.domain().ascii().to_string();
+        match self.tables.domains.find(&domain).as_deref() {
+            Some(Kind::Alias(real)) => real.clone(),
+            _ => domain,
+        }
     }
 
     fn listed(&self, senders: &Virtual, login: &str, address: &str) -> bool {
@@ -297,8 +337,23 @@ impl Knowledge {
         let (Some(limit), Some(window), Some(cost)) = (number(limit), number(window), number(cost)) else {
             return temp("rate needs numbers");
         };
+        let limit = self.own_limit(key).unwrap_or(limit);
+        if limit == 0 {
+            return ok(&["0"]);
+        }
         let (within, count) = self.counters.add(key, cost, limit, window.max(1));
         if within { ok(&[&count.to_string()]) } else { no(&[&count.to_string()]) }
+    }
+
+    /// The limit that the domain of a login has of its own: `messages/login/NAME`, `recipients/login/NAME`.
+    fn own_limit(&self, key: &str) -> Option<u64> {
+        let (what, login) = key.split_once("/login/")?;
+        let policy = self.tables.domains.policy(&self.domain_of(login));
+        match what {
+            "messages" => policy.rate_messages,
+            "recipients" => policy.rate_recipients,
+            _ => None,
+        }
     }
 
     fn greylist(&mut self, ip: &str, sender: &str, recipient: &str) -> Fields {

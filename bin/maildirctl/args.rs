@@ -123,9 +123,12 @@ pub enum Command {
 pub struct Expire {
     /// The Maildir
     pub dir: PathBuf,
-    /// Folders (all that are named; none means nothing)
+    /// Folders (all that are named; * is every folder; none means nothing)
     #[arg(short, long = "folder", required = true)]
     pub folders: Vec<String>,
+    /// Not these folders
+    #[arg(long = "except", value_name = "FOLDER")]
+    pub except: Vec<String>,
     /// Messages that came into the folder more than this many days ago
     #[arg(short, long, value_name = "DAYS")]
     pub older: u32,

@@ -14,8 +14,16 @@ pub fn run(args: &Args, options: &Expire) -> anyhow::Result<()> {
     let store = args.store(&options.dir)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
     let limit = now - i64::from(options.older) * 86_400;
+    let except = options.except.iter().map(|f| folder(f)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut names = Vec::new();
     for name in &options.folders {
-        let name = folder(name)?;
+        match name.as_str() {
+            // no folder is called so: it is a wildcard of IMAP
+            "*" => names.extend(args.folders(&store, &[])?),
+            name => names.push(folder(name)?),
+        }
+    }
+    for name in names.into_iter().filter(|n| !except.contains(n)) {
         let mut mailbox = store.mailbox(&name, Mode::Target)?;
         let old: Vec<u32> = mailbox
             .messages()

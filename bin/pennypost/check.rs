@@ -3,6 +3,7 @@
 pub mod machine;
 
 use penny_base::{Config, Failure, Outcome};
+use penny_tables::domains::Domains;
 use penny_tables::set::{NAMES, Tables};
 use std::io::{self, Write};
 use std::path::Path;
@@ -45,7 +46,23 @@ pub fn run(file: &Path, write: bool, show: bool) -> Result<Outcome, Failure> {
 
 /// The mistakes of a configuration that can be read.
 fn inside(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
-    Ok(tables(config, out)? + programs(config, out)? + filters(config, out)?)
+    Ok(tables(config, out)? + programs(config, out)? + filters(config, out)? + domains(config, out)?)
+}
+
+/// Filters that a domain names must be there.
+fn domains(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
+    let text = crate::table::text(config, "domains").unwrap_or_default(); // a program's answers are not known
+    let (all, _) = Domains::parse(&text);
+    let mut wrong = 0;
+    for line in penny_tables::lines::logical(&text) {
+        let policy = all.policy(&line.text.split_whitespace().next().unwrap_or("").to_lowercase());
+        for name in policy.filters.names().iter().filter(|n| !config.filter.iter().any(|f| f.name == **n)) {
+            wrong += 1;
+            let path = config.paths.tables.join("domains");
+            writeln!(out, "{}:{}: filters: no filter {name} in the configuration", path.display(), line.number)?;
+        }
+    }
+    Ok(wrong)
 }
 
 fn tables(config: &Config, out: &mut dyn Write) -> io::Result<usize> {

@@ -8,6 +8,7 @@ mod defaults;
 mod dkim;
 mod dns;
 mod domain;
+mod expire;
 mod hier;
 mod import;
 mod logs;
@@ -124,6 +125,12 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Remove mail that is older than its domain lets it stay (option retention of domains); for a daily job.
+    Expire {
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show the status again and again.
     Top(status::Top),
     /// Sum up a day from the log: text, or one HTML page with charts.
@@ -174,6 +181,7 @@ fn work() -> Result<Outcome, Failure> {
         Command::Check { write, show, .. } => check::run(&file, write, show),
         Command::ImportPostfix { directory, dry_run } => import::postfix(&file, &directory, dry_run),
         Command::ImportDovecot { file: passwd, dry_run } => import::dovecot(&file, &passwd, dry_run),
+        Command::Expire { dry_run } => expire::run(&file, dry_run),
         Command::Metrics(options) => metrics::run(&file, &options),
         Command::Defaults { man } => defaults::run(man),
         Command::Report { file } => report::run(&file),

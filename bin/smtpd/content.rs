@@ -4,6 +4,7 @@
 //! Invariants  1. 250 only after enqueue said that the entry is on stable storage (or, in LMTP, that deliver did)
 //!             2. what is wrong with a message is told once, after its end; nothing of it stays
 
+use crate::filter::all;
 use crate::fixup::{Facts, fix};
 use crate::header::{HeaderBuffer, hops};
 use crate::mail::Mail;
@@ -125,7 +126,9 @@ impl Session {
             return Ok(());
         };
         let count = mail.recipients.len();
+        let too_large = || all(mail.recipients.iter().map(|r| r.too_large(facts.wire_size))).map(|r| ("size", r));
         let trouble = facts.problem.map(|p| ("content", Machine::problem_reply(p))).or(incoming.trouble.take());
+        let trouble = trouble.or_else(too_large);
         if let Some((rule, reply)) = trouble {
             self.mail = Some(mail); // for the log line
             self.log_refusal(rule, &reply);
@@ -181,7 +184,7 @@ impl Session {
         }
         let fields = format!("{}{}{}", mail.prepend, verdicts.fields, self.received(&mail, unix_now()));
         if self.role == Role::Lmtp {
-            let replies = self.deliver_all(mail, &mut incoming.spool, &fields, &verdicts, facts.eight_bit);
+            let replies = self.deliver_all(mail, &mut incoming.spool, &fields, &verdicts, &facts);
             self.machine.answer_each(&replies);
         } else {
             let reply = self.commit(&mail, &incoming.spool, &fields, verdicts.junk(&mail), facts.eight_bit);

@@ -18,6 +18,7 @@ use penny_mime::header::Fields;
 use penny_queue::client::Spool;
 use penny_smtp::server::Reply;
 use penny_sys::process::Ended;
+use penny_tables::policy::Filters;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -68,13 +69,14 @@ impl Verdicts {
 }
 
 impl Session {
-    /// The filters that judge mail to a recipient. Postmaster has none (RFC 5321 4.5.1).
-    pub fn filters_for(&self, path: &ForwardPath, address: &str) -> Vec<usize> {
+    /// The filters that judge mail to a recipient whose domain wants these. Postmaster has none (RFC 5321 4.5.1).
+    pub fn filters_for(&self, path: &ForwardPath, address: &str, wanted: &Filters) -> Vec<usize> {
         if path.is_postmaster() {
             return Vec::new();
         }
         let service = self.service();
-        let serves = |f: &Filter| f.services.iter().any(|s| s == service) && !opted_out(f, path, address);
+        let serves =
+            |f: &Filter| f.services.iter().any(|s| s == service) && wanted.has(&f.name) && !opted_out(f, path, address);
         self.config.filter.iter().enumerate().filter(|(_, f)| serves(f)).map(|(index, _)| index).collect()
     }
 
@@ -204,7 +206,7 @@ fn opted_out(filter: &Filter, path: &ForwardPath, address: &str) -> bool {
 }
 
 /// The first reply when every recipient has one.
-fn all(mut replies: impl Iterator<Item = Option<Reply>>) -> Option<Reply> {
+pub fn all(mut replies: impl Iterator<Item = Option<Reply>>) -> Option<Reply> {
     let first = replies.next()??;
     replies.all(|r| r.is_some()).then_some(first)
 }

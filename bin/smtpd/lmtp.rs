@@ -13,7 +13,7 @@ use crate::session::Session;
 use penny_base::services::delivery;
 use penny_base::{Failure, Outcome, log};
 use penny_queue::client::Spool;
-use penny_smtp::server::Reply;
+use penny_smtp::server::{Content, Reply};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -29,7 +29,7 @@ impl Session {
         spool: &mut Spool,
         fields: &str,
         verdicts: &Verdicts,
-        eight_bit: bool,
+        facts: &Content,
     ) -> Vec<Reply> {
         let message = match whole_message(spool, fields) {
             Ok(file) => file,
@@ -42,14 +42,15 @@ impl Session {
         let Mail { id, sender, params, recipients, .. } = mail;
         let mut replies = Vec::with_capacity(recipients.len());
         for recipient in recipients {
-            if let Some(reply) = verdicts.reject_for(&recipient.filters) {
+            let refusal = recipient.too_large(facts.wire_size).or_else(|| verdicts.reject_for(&recipient.filters));
+            if let Some(reply) = refusal {
                 replies.push(reply);
                 continue;
             }
             let junk = verdicts.junk_for(&recipient.filters).map(str::to_owned);
             let mut one = Mail::new(id.clone(), sender.clone(), params.clone());
             one.recipients.push(recipient);
-            replies.push(self.deliver_one(&one, spool, &message, fields, junk.as_deref(), eight_bit));
+            replies.push(self.deliver_one(&one, spool, &message, fields, junk.as_deref(), facts.eight_bit));
         }
         replies
     }

@@ -18,6 +18,16 @@ pub struct Recipient {
     pub local: Option<String>,
     /// Indices of the filters that judge mail to it.
     pub filters: Vec<usize>,
+    /// Largest message its domain takes, octets with CRLF; 0 is no limit but the server's.
+    pub max_size: u64,
+}
+
+impl Recipient {
+    /// The refusal of a message that its domain does not take for its size (RFC 1870 6.2).
+    pub fn too_large(&self, octets: u64) -> Option<Reply> {
+        let over = self.max_size > 0 && octets > self.max_size;
+        over.then(|| Reply::new(552, "5.3.4", "the message is too large for this domain"))
+    }
 }
 
 /// A mail transaction.

@@ -306,11 +306,11 @@ fn make(changes: &Changes, mail: &mut Mail, spool: &mut Spool) -> io::Result<()>
         mail.sender = sender;
     }
     mail.recipients.retain(|r| !changes.delete.iter().any(|d| d.eq_ignore_ascii_case(&r.address)));
-    let filters = mail.recipients.first().map(|r| r.filters.clone()).unwrap_or_default();
+    let (filters, max_size) = mail.recipients.first().map(|r| (r.filters.clone(), r.max_size)).unwrap_or_default();
     for address in &changes.add {
         let Ok(mailbox) = Mailbox::parse_any(address) else { continue };
         let (params, filters) = (RcptParams::default(), filters.clone());
-        mail.recipients.push(Recipient { address: mailbox.to_string(), params, local: None, filters });
+        mail.recipients.push(Recipient { address: mailbox.to_string(), params, local: None, filters, max_size });
     }
     mail.discard |= mail.recipients.is_empty();
     Ok(())

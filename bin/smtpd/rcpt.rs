@@ -3,7 +3,7 @@
 //! Standards   RFC 5321 3.3, 3.6.1, 4.1.1.3, 4.5.1 (postmaster), 4.5.3.1.10; RFC 3463 statuses
 //! Invariants  1. no open relay: a foreign domain needs a login or a client listed in smtpd.relay_clients
 //!             2. an unknown recipient is refused here, so that no bounce is owed
-//!             3. all recipients of one message have the same filters (LMTP excepted)
+//!             3. all recipients of one message have the same filters and limit of size (LMTP excepted)
 
 use crate::mail::Recipient;
 use crate::network::in_any;
@@ -12,6 +12,7 @@ use penny_addr::{ForwardPath, RcptParams};
 use penny_base::services::lookup::Answer;
 use penny_base::{Failure, log};
 use penny_smtp::server::{Reply, Role};
+use penny_tables::policy::Filters;
 
 /// What lookup says of an address.
 enum Kind {
@@ -22,11 +23,21 @@ enum Kind {
     Relay,
 }
 
+/// A recipient that may receive.
+struct Judged {
+    /// The mailbox for delivery at once, or nothing when the queue takes it.
+    local: Option<String>,
+    /// Which filters its domain wants.
+    filters: Filters,
+    /// Largest message its domain takes.
+    max_size: u64,
+}
+
 impl Session {
     /// RCPT TO.
     pub fn rcpt_to(&mut self, path: ForwardPath, params: RcptParams) {
         match self.judge_recipient(&path) {
-            Ok(local) => self.accept_recipient(&path, params, local),
+            Ok(judged) => self.accept_recipient(&path, params, judged),
             Err((rule, reply)) => {
                 self.log_refusal(rule, &reply);
                 log::debug("recipient", None, &[("to", &path)]);
@@ -35,42 +46,43 @@ impl Session {
         }
     }
 
-    fn accept_recipient(&mut self, path: &ForwardPath, params: RcptParams, local: Option<String>) {
+    fn accept_recipient(&mut self, path: &ForwardPath, params: RcptParams, judged: Judged) {
         let address = address_text(path);
         if let Some(reply) = self.milters_rcpt(path, &address, &params) {
             return self.refuse("milter-rcpt", reply);
         }
-        let filters = self.filters_for(path, &address);
+        let (filters, max_size) = (self.filters_for(path, &address, &judged.filters), judged.max_size);
         let Some(mail) = self.mail.as_mut() else {
             return self.answer(Reply::new(503, "5.5.1", "MAIL first"));
         };
-        let first = mail.recipients.first().map(|r| &r.filters);
-        if self.role != Role::Lmtp && first.is_some_and(|first| *first != filters) {
+        let first = mail.recipients.first();
+        if self.role != Role::Lmtp && first.is_some_and(|r| (&r.filters, r.max_size) != (&filters, max_size)) {
             return self.answer(Reply::new(452, "4.5.3", "send this recipient in a message of its own"));
         }
-        mail.recipients.push(Recipient { address, params, local, filters });
+        mail.recipients.push(Recipient { address, params, local: judged.local, filters, max_size });
         self.answer(Reply::new(250, "2.1.5", "recipient OK"));
     }
 
-    /// The mailbox for delivery at once, or nothing when the queue takes it.
-    fn judge_recipient(&mut self, path: &ForwardPath) -> Result<Option<String>, (&'static str, Reply)> {
+    fn judge_recipient(&mut self, path: &ForwardPath) -> Result<Judged, (&'static str, Reply)> {
         self.guard(path, &address_text(path))?;
-        let kind = match self.recipient_kind(path) {
+        let (kind, filters, max_size) = match self.recipient_kind(path) {
             // RFC 5321 4.5.1: postmaster is always accepted here
-            Err(("unknown-recipient", _)) if matches!(path, ForwardPath::Postmaster) => Kind::Alias,
+            Err(("unknown-recipient", _)) if matches!(path, ForwardPath::Postmaster) => (Kind::Alias, Filters::All, 0),
             other => other?,
         };
-        match kind {
-            Kind::Local(mailbox) if self.role == Role::Lmtp => Ok(Some(mailbox)),
-            Kind::Local(_) | Kind::Alias => Ok(None),
-            Kind::Behind(_) if path.is_postmaster() => Ok(None),
-            Kind::Behind(address) => self.check_callout(&address).map(|()| None),
-            Kind::Relay if self.may_relay() => Ok(None),
-            Kind::Relay => Err(("relay", Reply::new(550, "5.7.1", "relaying denied"))),
-        }
+        let local = match kind {
+            Kind::Local(mailbox) => (self.role == Role::Lmtp).then_some(mailbox),
+            Kind::Alias => None,
+            Kind::Behind(_) if path.is_postmaster() => None,
+            Kind::Behind(address) => self.check_callout(&address).map(|()| None)?,
+            Kind::Relay if self.may_relay() => None,
+            Kind::Relay => return Err(("relay", Reply::new(550, "5.7.1", "relaying denied"))),
+        };
+        Ok(Judged { local, filters, max_size })
     }
 
-    fn recipient_kind(&mut self, path: &ForwardPath) -> Result<Kind, (&'static str, Reply)> {
+    /// What lookup says: the kind, then the filters and the limit of size that the domain has of its own.
+    fn recipient_kind(&mut self, path: &ForwardPath) -> Result<(Kind, Filters, u64), (&'static str, Reply)> {
         let address = address_text(path);
         let (service, ip) = (self.service(), self.peer.ip.clone());
         let login = self.client.login.clone().unwrap_or_else(|| "-".into());
@@ -78,12 +90,21 @@ impl Session {
         let size = self.mail.as_ref().and_then(|m| m.params.size).unwrap_or(0).to_string();
         let answer = self.services.lookup.ask(&["rcpt", &address, service, &ip, &login, &size]);
         match answer {
-            Ok(Answer::Ok(fields)) => match fields.first().map(String::as_str) {
-                Some("local") => Ok(Kind::Local(fields.get(1).cloned().unwrap_or(address))),
-                Some("alias") => Ok(fields.get(1).cloned().map_or(Kind::Alias, Kind::Behind)),
-                Some("relay") => Ok(Kind::Relay),
-                _ => Err(lookup_failed(&Failure::temporary("4.3.0", "odd answer"))),
-            },
+            Ok(Answer::Ok(fields)) => {
+                let exact = fields.get(1).filter(|f| !f.is_empty()).cloned();
+                let kind = match fields.first().map(String::as_str) {
+                    Some("local") => Kind::Local(exact.unwrap_or(address)),
+                    Some("alias") => exact.map_or(Kind::Alias, Kind::Behind),
+                    Some("relay") => Kind::Relay,
+                    _ => return Err(lookup_failed(&Failure::temporary("4.3.0", "odd answer"))),
+                };
+                let own = |name: &str| fields.iter().skip(2).find_map(|f| f.strip_prefix(name));
+                let filters = own("filters=").and_then(|f| Filters::parse(f).ok()).unwrap_or_default();
+                Ok((kind, filters, own("max_size=").and_then(|n| n.parse().ok()).unwrap_or(0)))
+            }
+            Ok(Answer::No(fields)) if fields.first().is_some_and(|status| status == "5.3.4") => {
+                Err(("size", Reply::from_text(&status_text(&fields, ""), 552, 452)))
+            }
             Ok(Answer::No(fields)) => {
                 Err(("unknown-recipient", Reply::from_text(&status_text(&fields, "5.1.1 no such user"), 550, 450)))
             }

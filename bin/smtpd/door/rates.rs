@@ -21,7 +21,8 @@ impl Session {
     }
 
     fn count(&mut self, what: &'static str, limit: u32) -> Result<(), Refusal> {
-        if limit == 0 || (self.peer.ip == "unknown" && self.client.login.is_none()) {
+        // the domain of a login may have a limit of its own, which lookup knows
+        if self.client.login.is_none() && (limit == 0 || self.peer.ip == "unknown") {
             return Ok(());
         }
         let who = match &self.client.login {

@@ -1,11 +1,13 @@
 //! The domains table: which domains are ours, and how.
 //!
-//! Format      `example.org local`, `example.net alias example.org`, `example.com relay`, one a line; domains that
-//!             logins of the users table have, the host name and localhost are local without a line.
+//! Format      `example.org local`, `example.net alias example.org`, `example.com relay`, one a line; behind local and
+//!             relay the options of [`crate::policy`]. Domains that logins of the users table have, the host name and
+//!             localhost are local without a line.
 
 use crate::behind::Behind;
 use crate::key;
 use crate::lines::{Mistake, logical};
+use crate::policy::Policy;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -23,7 +25,7 @@ pub enum Kind {
 /// The whole table.
 #[derive(Debug, Clone, Default)]
 pub struct Domains {
-    map: HashMap<String, Kind>,
+    map: HashMap<String, (Kind, Policy)>,
     behind: Behind,
 }
 
@@ -34,8 +36,8 @@ impl Domains {
         let mut mistakes = Vec::new();
         for line in logical(text) {
             let (domain, right) = line.text.split_once(char::is_whitespace).unwrap_or((&line.text, ""));
-            match kind(right) {
-                Ok(kind) => drop(map.insert(key::domain(domain), kind)),
+            match read(right) {
+                Ok(read) => drop(map.insert(key::domain(domain), read)),
                 Err(text) => mistakes.push(Mistake { line: line.number, text }),
             }
         }
@@ -44,7 +46,7 @@ impl Domains {
 
     /// Adds a local domain that another table implies.
     pub fn imply_local(&mut self, domain: &str) {
-        self.map.entry(key::domain(domain)).or_insert(Kind::Local);
+        self.map.entry(key::domain(domain)).or_insert((Kind::Local, Policy::default()));
     }
 
     /// The table a source tells; other tables may still imply domains.
@@ -54,17 +56,33 @@ impl Domains {
 
     /// How a domain (lower-case A-labels) is ours.
     pub fn find(&self, domain: &str) -> Option<Cow<'_, Kind>> {
-        let told = if domain.is_empty() { None } else { self.behind.find(domain, kind) };
-        told.map(Cow::Owned).or_else(|| self.map.get(domain).map(Cow::Borrowed))
+        let told = self.told(domain).map(|(kind, _)| Cow::Owned(kind));
+        told.or_else(|| self.map.get(domain).map(|(kind, _)| Cow::Borrowed(kind)))
+    }
+
+    /// What a domain (lower-case A-labels) has of its own; another name of a domain has what that one has.
+    pub fn policy(&self, domain: &str) -> Cow<'_, Policy> {
+        let real = match self.find(domain).as_deref() {
+            Some(Kind::Alias(real)) => real.clone(),
+            _ => domain.to_owned(),
+        };
+        let told = self.told(&real).map(|(_, policy)| Cow::Owned(policy));
+        told.or_else(|| self.map.get(&real).map(|(_, policy)| Cow::Borrowed(policy))).unwrap_or_default()
+    }
+
+    fn told(&self, domain: &str) -> Option<(Kind, Policy)> {
+        if domain.is_empty() { None } else { self.behind.find(domain, read) }
     }
 }
 
 /// The right-hand side.
-fn kind(right: &str) -> Result<Kind, String> {
-    match right.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [] | ["local"] => Ok(Kind::Local),
-        ["alias", other] => Ok(Kind::Alias(key::domain(other))),
-        ["relay"] => Ok(Kind::Relay),
+fn read(right: &str) -> Result<(Kind, Policy), String> {
+    let words: Vec<&str> = right.split_whitespace().collect();
+    match words.as_slice() {
+        [] => Ok((Kind::Local, Policy::default())),
+        ["local", options @ ..] => Ok((Kind::Local, Policy::parse(options.iter().copied())?)),
+        ["alias", other] => Ok((Kind::Alias(key::domain(other)), Policy::default())),
+        ["relay", options @ ..] => Ok((Kind::Relay, Policy::parse(options.iter().copied())?)),
         _ => Err("expected local, relay or alias DOMAIN".into()),
     }
 }
@@ -81,5 +99,17 @@ mod tests {
         assert_eq!(d.find("b.example").as_deref(), Some(&Kind::Alias("a.example".into())));
         assert_eq!(d.find("c.example").as_deref(), Some(&Kind::Relay));
         assert_eq!(d.find("d.example"), None);
+    }
+
+    #[test]
+    fn options() {
+        let text =
+            "a.example local quota=1M\nb.example alias a.example\nc.example relay max_size=7\nd.example local x=1\n";
+        let (d, m) = Domains::parse(text);
+        assert_eq!(m.iter().map(|m| m.line).collect::<Vec<_>>(), [4]);
+        assert_eq!(d.policy("a.example").quota_kb, Some(1024));
+        assert_eq!(d.policy("b.example").quota_kb, Some(1024));
+        assert_eq!(d.policy("c.example").max_size, 7);
+        assert_eq!(*d.policy("other.example"), Policy::default());
     }
 }

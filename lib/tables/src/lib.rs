@@ -31,6 +31,7 @@ pub mod domains;
 pub mod edit;
 mod key;
 pub mod lines;
+pub mod policy;
 pub mod program;
 mod put;
 pub mod resolve;

@@ -10,6 +10,7 @@ use crate::Tables;
 use crate::aliases::{self, Target};
 use crate::domains::Kind;
 use crate::key;
+use crate::policy::Policy;
 use penny_addr::Mailbox;
 use penny_base::Config;
 use penny_base::services::lookup::User;
@@ -219,7 +220,8 @@ pub fn mailbox_of(tables: &Tables, config: &Config, name: &str) -> Option<User> 
     let fold = config.mail.fold_case;
     let found = tables.users.find(&at(local), fold).or_else(|| tables.users.find(&at(base), fold));
     if let Some(user) = found {
-        return Some(complete(config, &user));
+        let policy = tables.domains.policy(&domain);
+        return Some(complete(config, &policy, &user));
     }
     let is_system = config.mail.system_users && (domain.is_empty() || is_host_domain(tables, config, &domain));
     if is_system { system_user(config, local).or_else(|| system_user(config, base)) } else { None }
@@ -239,7 +241,7 @@ fn is_host_domain(tables: &Tables, config: &Config, domain: &str) -> bool {
         || tables.domains.find(domain).as_deref() == Some(&Kind::Local)
 }
 
-fn complete(config: &Config, user: &crate::users::User) -> User {
+fn complete(config: &Config, policy: &Policy, user: &crate::users::User) -> User {
     let (local, domain) = user.login.rsplit_once('@').unwrap_or((&user.login, ""));
     let home = user.home.clone().unwrap_or_else(|| {
         config.mail.home.replace("%u", local).replace("%d", domain).replace("%n", &user.login).into()
@@ -253,8 +255,8 @@ fn complete(config: &Config, user: &crate::users::User) -> User {
         maildir: maildir(config, &home, user.maildir.as_deref()),
         home,
         shell_ok: (!user.shell.is_empty() && shell_allowed(&user.shell)) || domain_allows_pipes(config, domain),
-        quota_kb: user.quota_kb.unwrap_or(config.mail.quota.0.div_ceil(1024)),
-        quota_messages: user.quota_messages.unwrap_or(config.mail.quota_messages.into()),
+        quota_kb: user.quota_kb.or(policy.quota_kb).unwrap_or(config.mail.quota.0.div_ceil(1024)),
+        quota_messages: user.quota_messages.or(policy.quota_messages).unwrap_or(config.mail.quota_messages.into()),
     }
 }
 
