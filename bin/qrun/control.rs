@@ -191,7 +191,7 @@ impl Runner {
 
     /// Numbers for `qctl top`.
     fn status(&self) -> String {
-        let time = crate::runner::now();
+        let time = self.steady();
         let parked: usize = self.parked_names.len();
         let dests = self.plan.overview(time).into_iter().map(|(key, waiting, running, allowed, pause)| {
             let kind = match key {

@@ -174,7 +174,8 @@ impl Runner {
             // a pause ends where a try is asked for
             let domain = request.domain.clone();
             let sites: Vec<&str> = domain.as_deref().map(|d| self.sites.of_domain(d).collect()).unwrap_or_default();
-            self.plan.retry_now(|text| domain.as_deref().is_none_or(|d| text == d || sites.contains(&text)));
+            let matches = |text: &str| domain.as_deref().is_none_or(|d| text == d || sites.contains(&text));
+            self.plan.retry_now(matches, self.steady());
         }
         Ok(Sweep {
             request,
@@ -315,7 +316,7 @@ impl Runner {
 
     /// Asks for something that has to wait for running deliveries; those not yet started are called off.
     fn want(&mut self, slot: u64, wanted: Wanted, awaited: &mut Vec<u64>) -> io::Result<()> {
-        let called_off = self.plan.remove_entry(slot).len();
+        let called_off = self.plan.remove_entry(slot, self.steady()).len();
         if let Some(entry) = self.entries.get_mut(&slot) {
             entry.jobs = entry.jobs.saturating_sub(called_off);
             entry.wanted = wanted;

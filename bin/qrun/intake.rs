@@ -12,7 +12,7 @@ use penny_queue::entry::{EntryError, Found, Opened, parse_cur};
 use penny_queue::envelope::{Address, FORWARDED_BY, Line};
 use penny_queue::job::{RECIPIENTS_MAX, Route};
 use penny_queue::journal::{Kind, Resolved, Target};
-use penny_queue::schedule::{DestKey, FairQueue};
+use penny_queue::schedule::{self, DestKey, FairQueue, Turn};
 use penny_queue::{Name, Recipient};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -25,7 +25,7 @@ const ACTIVE_MAX: usize = 2000;
 const ACTIVE_OLD_MAX: usize = 1400;
 /// Entries loaded before the loop looks at everything else again.
 const LOAD_PORTION: usize = 100;
-/// Jobs that may wait for one destination; more entries for it are parked.
+/// Entries that may wait for one destination, twice as many while their senders have few there; more are parked.
 const DEST_QUEUE_MAX: usize = 200;
 /// Octets of recipient lines in one job: it has to fit a packet with everything else.
 const JOB_OCTETS_MAX: usize = 40 << 10;
@@ -430,11 +430,11 @@ impl Runner {
 
     /// Everything is known: jobs, or outcomes where no job is needed.
     fn plan_entry(&mut self, slot: u64) {
+        let (time, steady) = (now(), self.steady());
         let Some(entry) = self.entries.get_mut(&slot) else { return };
         if entry.wanted != Wanted::Nothing {
             return self.round_over(slot);
         }
-        let time = now();
         type Key = (String, String, Option<String>);
         let mut remote: BTreeMap<Key, (Route, Option<Address>, Vec<Target>)> = BTreeMap::new();
         let rewrites = !self.config.queue.srs_domain.is_empty();
@@ -474,7 +474,7 @@ impl Runner {
         for ((dest, ..), (route, sender, targets)) in remote {
             let key = DestKey::Remote(self.sites.of(&dest));
             if let Some(hop) = route.hop().filter(|h| h.connections > 0 || h.rate.is_some()) {
-                self.plan.shape(&key, hop.connections, hop.rate, time);
+                self.plan.shape(&key, hop.connections, hop.rate, steady);
             }
             for chunk in chunks(entry, &targets) {
                 let how = How::Remote(route.clone(), dest.clone());
@@ -486,25 +486,28 @@ impl Runner {
     }
 
     fn queue_jobs(&mut self, slot: u64, jobs: Vec<(DestKey, Job)>) {
-        if let Some(dest) = self.crowded(&jobs) {
+        if let Some(dest) = self.crowded(slot, &jobs) {
             return self.park(slot, &dest);
         }
-        let time = now();
+        let time = self.steady();
         for (dest, job) in jobs {
-            if let Some(until) = self.plan.paused(&dest, time) {
+            if let Some(until) = self.paused(&dest) {
                 self.left_alone(&job, until);
                 continue;
             }
             let Some(entry) = self.entries.get_mut(&slot) else { return };
             entry.jobs += 1;
-            self.plan.push(&dest, entry.priority, &entry.sender, slot, job);
+            let cost = schedule::cost(job.targets.len());
+            let (priority, sender) = (entry.priority, entry.sender.clone());
+            self.plan.push(&dest, Turn { priority, sender, entry: slot, cost, job }, time);
         }
         self.round_over(slot);
     }
 
     /// An entry all of whose jobs go to destinations that have enough waiting.
-    fn crowded(&self, jobs: &[(DestKey, Job)]) -> Option<DestKey> {
-        let full = |dest: &DestKey| self.plan.waiting(dest) >= DEST_QUEUE_MAX;
+    fn crowded(&self, slot: u64, jobs: &[(DestKey, Job)]) -> Option<DestKey> {
+        let sender = &self.entries.get(&slot)?.sender;
+        let full = |dest: &DestKey| self.plan.is_crowded(dest, sender, DEST_QUEUE_MAX);
         let all = !jobs.is_empty() && jobs.iter().all(|(dest, _)| full(dest));
         all.then(|| jobs.first().map(|(dest, _)| dest.clone())).flatten()
     }
@@ -515,7 +518,8 @@ impl Runner {
         let Some(entry) = self.forget(slot) else { return };
         let name = entry.active.name().clone();
         self.parked_names.insert(name.clone());
-        self.parked.entry(dest.clone()).or_default().push(entry.priority, &entry.sender, slot, name);
+        let turn = Turn { priority: entry.priority, sender: entry.sender, entry: slot, cost: 1, job: name };
+        self.parked.entry(dest.clone()).or_default().push(turn);
     }
 
     fn unpark(&mut self) {
@@ -523,10 +527,10 @@ impl Runner {
         let room = ACTIVE_MAX.saturating_sub(self.entries.len());
         let plan = &self.plan;
         self.parked.retain(|dest, queue| {
-            let free = DEST_QUEUE_MAX.saturating_sub(plan.waiting(dest));
+            let free = DEST_QUEUE_MAX.saturating_sub(plan.entries(dest));
             // in batches, so that a busy destination does not cost a look for every single job
             if free >= DEST_QUEUE_MAX / 2 {
-                names.extend((0..free.min(room.saturating_sub(names.len()))).map_while(|_| queue.pop()));
+                names.extend((0..free.min(room.saturating_sub(names.len()))).map_while(|_| queue.pop()).map(|t| t.job));
             }
             !FairQueue::is_empty(queue)
         });

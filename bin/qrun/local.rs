@@ -27,7 +27,7 @@ impl Runner {
         if self.spawn.is_none() {
             return;
         }
-        while let Some(Next { dest, job }) = self.plan.next(now()) {
+        while let Some(Next { dest, job }) = self.plan.next(self.steady()) {
             match dest {
                 DestKey::Local(_) => self.start_local(Running { job, dest }),
                 DestKey::Remote(_) => self.start_remote(Running { job, dest }),

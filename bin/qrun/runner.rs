@@ -67,6 +67,7 @@ pub struct Runner {
     pub turn: u32,
     pub last_scan: Instant,
     pub(crate) clock: (u64, Instant),
+    started: Instant,
     stop: Signals,
     hangup: Signals,
     stopping: Option<Instant>,
@@ -141,6 +142,7 @@ impl Runner {
             turn: 0,
             last_scan: Instant::now(),
             clock: (now(), Instant::now()),
+            started: Instant::now(),
             stop,
             hangup,
             stopping: None,
@@ -251,7 +253,7 @@ impl Runner {
         if self.stopping.is_none() {
             if let Some(at) = self.plan.wake() {
                 // a whole second at least: it may be another limit that holds the job back
-                least = least.min(Duration::from_secs(at.saturating_sub(now()).max(1)));
+                least = least.min(Duration::from_secs(at.saturating_sub(self.steady()).max(1)));
             }
             let until_due = |due: u64| Duration::from_secs(due.saturating_sub(now()));
             if let Some(due) = self.waiting.next_due().filter(|_| self.has_room()) {
@@ -271,7 +273,7 @@ impl Runner {
             }
             Wake::Hangup => {
                 self.hangup.came();
-                self.plan.retry_now(|_| true);
+                self.plan.retry_now(|_| true, self.steady());
                 if let Err(e) = self.scan_all(false) {
                     log::error("scan-failed", None, &[("error", &e)]);
                 }
@@ -344,7 +346,7 @@ impl Runner {
     fn rescan(&mut self) {
         if self.last_scan.elapsed() >= RESCAN {
             self.last_scan = Instant::now();
-            self.plan.forget_idle(now());
+            self.plan.forget_idle(self.steady());
             if let Err(e) = self.scan_new() {
                 log::error("scan-failed", None, &[("error", &e)]);
             }
@@ -354,6 +356,17 @@ impl Runner {
         {
             log::error("scan-failed", None, &[("error", &e)]);
         }
+    }
+
+    /// Seconds of a clock that nobody sets: the plan's time.
+    pub fn steady(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Until when, by the wall clock, a destination is left alone.
+    pub fn paused(&self, dest: &DestKey) -> Option<u64> {
+        let steady = self.steady();
+        self.plan.paused(dest, steady).map(|until| now() + until.saturating_sub(steady))
     }
 
     /// The name of an entry in memory, for the log.

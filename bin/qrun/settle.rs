@@ -19,7 +19,7 @@ impl Runner {
     /// A job ended: outcomes for its targets, and whether its destination could be reached.
     pub fn finish(&mut self, running: Running, outcomes: Vec<(Target, Outcome)>, reached: Option<bool>) {
         let slot = running.job.slot;
-        let paused = self.plan.finished(&running.dest, reached, now());
+        let paused = self.plan.finished(&running.dest, reached, self.steady());
         if let Some(entry) = self.entries.get_mut(&slot) {
             entry.jobs = entry.jobs.saturating_sub(1);
             entry.tried = true;
@@ -41,7 +41,7 @@ impl Runner {
 
     /// The destination could not be reached by a whole round of tries: what waits for it is put off.
     fn leave_alone(&mut self, dest: &DestKey) {
-        let Some(until) = self.plan.paused(dest, now()) else { return };
+        let Some(until) = self.paused(dest) else { return };
         let jobs = self.plan.drain(dest);
         log::info("left-alone", None, &[("dest", &dest.text()), ("until", &until), ("jobs", &jobs.len())]);
         for job in jobs {

@@ -60,7 +60,7 @@ impl Runner {
             log::debug("site", None, &[("dest", &destination), ("site", &site)]);
         }
         let to = DestKey::Remote(site.to_owned());
-        self.plan.moved(running, &to);
+        self.plan.moved(running, &to, self.steady());
         to
     }
 }

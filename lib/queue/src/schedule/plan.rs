@@ -1,7 +1,14 @@
 //! All destinations with their queues: which job starts next.
+//!
+//! A destination that may start something shows the job whose turn it is; among those jobs senders and entries take turns
+//! again. So a message to ten thousand destinations delays nobody more than one to ten thousand recipients of one.
+//!
+//! Invariants  1. a destination shows one job at most, and only while its limit, its pause and its pace allow a start
+//!             2. time is that of the caller and must not jump: seconds of a steady clock
 
+use super::fair::Turn;
 use super::{FairQueue, Limits, Pace, Rate, Window};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 /// What makes two jobs share a limit and a connection: a mailbox here, or a route and domain elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,16 +35,53 @@ impl DestKey {
 #[derive(Debug)]
 struct Dest<T> {
     queue: FairQueue<T>,
+    /// The job it shows.
+    shown: Option<Turn<T>>,
     window: Window,
     pace: Option<Pace>,
     running: u32,
-    in_ring: bool,
+}
+
+/// What a destination lacks to start another job.
+enum Lacks {
+    /// Nothing.
+    Nothing,
+    /// A job that ends.
+    Room,
+    /// Time, until then.
+    Time(u64),
 }
 
 impl<T> Dest<T> {
-    fn may_start(&mut self, now: u64) -> bool {
-        self.running < self.window.allowed(now) && self.pace.as_mut().is_none_or(|p| p.ready(now))
+    fn lacks(&mut self, now: u64) -> Lacks {
+        if let Some(until) = self.window.paused(now) {
+            return Lacks::Time(until);
+        }
+        if self.running >= self.window.allowed(now) {
+            return Lacks::Room;
+        }
+        match self.pace.as_mut().map(|pace| (pace.ready(now), pace.next())) {
+            Some((false, at)) => Lacks::Time(at),
+            _ => Lacks::Nothing,
+        }
     }
+
+    fn waiting(&self) -> usize {
+        self.queue.len() + usize::from(self.shown.is_some())
+    }
+}
+
+/// Local or remote destinations; apart, so that one kind cannot use up the other's processes.
+#[derive(Debug)]
+struct Side {
+    /// Destinations that show a job.
+    ready: FairQueue<DestKey>,
+    /// Destinations that only time holds back.
+    timed: BTreeSet<(u64, DestKey)>,
+    running: u32,
+    /// Most jobs at a time.
+    total: u32,
+    limits: Limits,
 }
 
 /// A job that may start.
@@ -53,12 +97,7 @@ pub struct Next<T> {
 #[derive(Debug)]
 pub struct Plan<T> {
     dests: HashMap<DestKey, Dest<T>>,
-    /// Destinations that have jobs, local and remote apart so that one kind cannot use up the other's processes.
-    rings: [VecDeque<DestKey>; 2],
-    running: [u32; 2],
-    /// Most jobs at a time: local, remote.
-    totals: [u32; 2],
-    limits: [Limits; 2],
+    sides: [Side; 2],
 }
 
 fn side(dest: &DestKey) -> usize {
@@ -68,45 +107,83 @@ fn side(dest: &DestKey) -> usize {
 impl<T> Plan<T> {
     /// A plan with most jobs at a time and limits a destination, each for local and remote ones.
     pub fn new(totals: [u32; 2], limits: [Limits; 2]) -> Plan<T> {
-        Plan { dests: HashMap::new(), rings: [VecDeque::new(), VecDeque::new()], running: [0, 0], totals, limits }
+        let side = |n: usize| Side {
+            ready: FairQueue::default(),
+            timed: BTreeSet::new(),
+            running: 0,
+            total: totals[n],
+            limits: limits[n],
+        };
+        Plan { dests: HashMap::new(), sides: [side(0), side(1)] }
     }
 
     fn dest(&mut self, key: &DestKey) -> &mut Dest<T> {
-        let limits = self.limits[side(key)];
+        let limits = self.sides[side(key)].limits;
         self.dests.entry(key.clone()).or_insert_with(|| Dest {
             queue: FairQueue::default(),
+            shown: None,
             window: Window::new(limits),
             pace: None,
             running: 0,
-            in_ring: false,
         })
     }
 
-    /// Queues a job.
-    pub fn push(&mut self, key: &DestKey, priority: i8, sender: &str, entry: u64, job: T) {
-        let dest = self.dest(key);
-        dest.queue.push(priority, sender, entry, job);
-        if !std::mem::replace(&mut dest.in_ring, true) {
-            self.rings[side(key)].push_back(key.clone());
+    /// Lets a destination show a job, if it may.
+    fn show(&mut self, key: &DestKey, now: u64) {
+        let idle = |d: &&mut Dest<T>| d.shown.is_none() && !d.queue.is_empty();
+        let Some(dest) = self.dests.get_mut(key).filter(idle) else { return };
+        let side = &mut self.sides[side(key)];
+        match dest.lacks(now) {
+            Lacks::Nothing => {}
+            Lacks::Room => return,
+            Lacks::Time(at) => {
+                side.timed.insert((at, key.clone()));
+                return;
+            }
         }
+        let Some(turn) = dest.queue.pop() else { return };
+        side.ready.push(turn.with(key.clone()));
+        dest.shown = Some(turn);
+    }
+
+    /// Takes the job a destination shows back.
+    fn hide(&mut self, key: &DestKey) -> Option<Turn<T>> {
+        let turn = self.dests.get_mut(key)?.shown.take()?;
+        self.sides[side(key)].ready.remove(turn.entry, |shown| shown == key);
+        Some(turn)
+    }
+
+    /// The same, and it waits again with the others.
+    fn withdraw(&mut self, key: &DestKey) {
+        if let Some(turn) = self.hide(key) {
+            self.dest(key).queue.push(turn);
+        }
+    }
+
+    /// Queues a job.
+    pub fn push(&mut self, key: &DestKey, turn: Turn<T>, now: u64) {
+        self.dest(key).queue.push(turn);
+        self.show(key, now);
     }
 
     /// What a route says of a destination: most jobs at a time (0: as configured) and how many may start in a time.
     pub fn shape(&mut self, key: &DestKey, most: u32, rate: Option<Rate>, now: u64) {
-        let configured = self.limits[side(key)].max;
+        let configured = self.sides[side(key)].limits.max;
         let dest = self.dest(key);
         dest.window.set_max(if most > 0 { most } else { configured });
         if dest.pace.as_ref().map(Pace::rate) != rate {
             dest.pace = rate.map(|r| Pace::new(r, now));
+            self.show(key, now);
         }
     }
 
     /// One destination turned out to be another (a domain whose hosts are those of other domains): what waits for it, and
     /// one job that runs, belong to that one.
-    pub fn moved(&mut self, from: &DestKey, to: &DestKey) {
+    pub fn moved(&mut self, from: &DestKey, to: &DestKey, now: u64) {
         if from == to || side(from) != side(to) {
             return;
         }
+        self.withdraw(from);
         let Some(old) = self.dests.get_mut(from) else { return };
         old.running = old.running.saturating_sub(1);
         let (queue, pace, max) = (std::mem::take(&mut old.queue), old.pace.take(), old.window.max());
@@ -115,15 +192,15 @@ impl<T> Plan<T> {
         dest.window.set_max(max.min(dest.window.max()));
         dest.pace = pace.or(dest.pace.take());
         dest.queue.append(queue);
-        if !dest.queue.is_empty() && !std::mem::replace(&mut dest.in_ring, true) {
-            self.rings[side(to)].push_back(to.clone());
+        if dest.running >= dest.window.allowed(now) {
+            self.withdraw(to);
         }
+        self.show(to, now);
     }
 
-    /// When a job that only a rate holds back may start.
+    /// When a job that only time holds back may start.
     pub fn wake(&self) -> Option<u64> {
-        let paced = self.dests.values().filter(|d| !d.queue.is_empty());
-        paced.filter_map(|d| d.pace.as_ref()).map(Pace::next).min()
+        self.sides.iter().filter_map(|s| s.timed.first()).map(|(at, _)| *at).min()
     }
 
     /// Takes the next job that may start now; it counts as running until [`Plan::finished`].
@@ -132,41 +209,53 @@ impl<T> Plan<T> {
     }
 
     fn next_of(&mut self, side: usize, now: u64) -> Option<Next<T>> {
-        if self.running[side] >= self.totals[side] {
+        self.show_due(side, now);
+        let of = &mut self.sides[side];
+        if of.running >= of.total {
             return None;
         }
-        // each destination with jobs is looked at once at most
-        for _ in 0..self.rings[side].len() {
-            let key = self.rings[side].pop_front()?;
-            let Some(dest) = self.dests.get_mut(&key) else { continue };
-            let job = if dest.may_start(now) { dest.queue.pop() } else { None };
-            if dest.queue.is_empty() {
-                dest.in_ring = false;
-            } else {
-                self.rings[side].push_back(key.clone());
-            }
-            if let Some(job) = job {
-                dest.running += 1;
-                dest.pace.iter_mut().for_each(Pace::started);
-                self.running[side] += 1;
-                return Some(Next { dest: key, job });
-            }
+        let key = of.ready.pop()?.job;
+        let dest = self.dests.get_mut(&key)?;
+        let job = dest.shown.take()?.job;
+        dest.running += 1;
+        dest.pace.iter_mut().for_each(Pace::started);
+        of.running += 1;
+        self.show(&key, now);
+        Some(Next { dest: key, job })
+    }
+
+    /// Destinations whose time has come.
+    fn show_due(&mut self, side: usize, now: u64) {
+        let timed = &mut self.sides[side].timed;
+        if timed.first().is_none_or(|(at, _)| *at > now) {
+            return;
         }
-        None
+        let later = timed.split_off(&(now + 1, DestKey::Local(String::new())));
+        for (_, key) in std::mem::replace(timed, later) {
+            self.show(&key, now);
+        }
     }
 
     /// A job ended. `reached`: `Some(true)` when the destination did its part, `Some(false)` when it could not be
     /// reached or sent us away, `None` when the end says nothing about it. True when it is now left alone.
     pub fn finished(&mut self, key: &DestKey, reached: Option<bool>, now: u64) -> bool {
         let Some(dest) = self.dests.get_mut(key) else { return false };
+        let side = &mut self.sides[side(key)];
         dest.running = dest.running.saturating_sub(1);
-        self.running[side(key)] = self.running[side(key)].saturating_sub(1);
-        match reached {
-            Some(true) => dest.window.success(),
-            Some(false) => return dest.window.failure(now),
-            None => {}
+        side.running = side.running.saturating_sub(1);
+        let alone = match reached {
+            Some(true) => {
+                dest.window.success();
+                false
+            }
+            Some(false) => dest.window.failure(now),
+            None => false,
+        };
+        if reached == Some(false) {
+            self.withdraw(key);
         }
-        false
+        self.show(key, now);
+        alone
     }
 
     /// Until when a destination is left alone.
@@ -175,44 +264,60 @@ impl<T> Plan<T> {
     }
 
     /// Ends the pause of every destination whose text `matches`.
-    pub fn retry_now(&mut self, matches: impl Fn(&str) -> bool) {
-        for (key, dest) in &mut self.dests {
-            if matches(key.text()) {
-                dest.window.retry_now();
-            }
+    pub fn retry_now(&mut self, matches: impl Fn(&str) -> bool, now: u64) {
+        let found: Vec<DestKey> = self.dests.keys().filter(|k| matches(k.text())).cloned().collect();
+        for key in found {
+            self.dest(&key).window.retry_now();
+            self.show(&key, now);
         }
     }
 
     /// Takes out all jobs of a destination (it is left alone; its entries are put off).
     pub fn drain(&mut self, key: &DestKey) -> Vec<T> {
-        let Some(dest) = self.dests.get_mut(key) else { return Vec::new() };
-        dest.queue.drain()
+        self.withdraw(key);
+        self.dests.get_mut(key).map(|dest| dest.queue.drain()).unwrap_or_default()
     }
 
     /// Takes out all jobs of an entry.
-    pub fn remove_entry(&mut self, entry: u64) -> Vec<(DestKey, T)> {
+    pub fn remove_entry(&mut self, entry: u64, now: u64) -> Vec<(DestKey, T)> {
+        let shows = |d: &Dest<T>| d.shown.as_ref().is_some_and(|turn| turn.entry == entry);
+        let shown: Vec<DestKey> = self.dests.iter().filter(|(_, d)| shows(d)).map(|(k, _)| k.clone()).collect();
+        shown.iter().for_each(|key| self.withdraw(key));
         let mut out = Vec::new();
         for (key, dest) in self.dests.iter_mut().filter(|(_, d)| !d.queue.is_empty()) {
-            out.extend(dest.queue.remove_entry(entry).into_iter().map(|job| (key.clone(), job)));
+            out.extend(dest.queue.remove(entry, |_| true).into_iter().map(|job| (key.clone(), job)));
         }
+        shown.iter().for_each(|key| self.show(key, now));
         out
     }
 
     /// Jobs waiting for a destination.
     pub fn waiting(&self, key: &DestKey) -> usize {
-        self.dests.get(key).map_or(0, |d| d.queue.len())
+        self.dests.get(key).map_or(0, Dest::waiting)
+    }
+
+    /// Entries waiting for a destination.
+    pub fn entries(&self, key: &DestKey) -> usize {
+        self.dests.get(key).map_or(0, |d| d.queue.entries())
+    }
+
+    /// Whether so many entries wait for a destination that one more of this sender had better wait elsewhere: `most` of
+    /// them, or twice as many where the sender has fewer there than its share.
+    pub fn is_crowded(&self, key: &DestKey, sender: &str, most: usize) -> bool {
+        let Some(queue) = self.dests.get(key).map(|d| &d.queue).filter(|q| q.entries() >= most) else { return false };
+        queue.entries() >= 2 * most || queue.entries_of(sender) >= most.div_ceil(queue.senders().max(1))
     }
 
     /// Jobs running in all.
     pub fn running(&self) -> u32 {
-        self.running.iter().sum()
+        self.sides.iter().map(|s| s.running).sum()
     }
 
     /// Forgets destinations that are idle and about which there is nothing to remember.
     pub fn forget_idle(&mut self, now: u64) {
         self.dests.retain(|_, d| {
             let held_back = d.pace.as_mut().is_some_and(|p| !p.is_full(now));
-            d.running > 0 || d.in_ring || held_back || d.window.paused(now).is_some()
+            d.running > 0 || d.waiting() > 0 || held_back || d.window.paused(now).is_some()
         });
     }
 
@@ -220,126 +325,10 @@ impl<T> Plan<T> {
     pub fn overview(&self, now: u64) -> Vec<(&DestKey, usize, u32, u32, Option<u64>)> {
         self.dests
             .iter()
-            .map(|(k, d)| (k, d.queue.len(), d.running, d.window.allowed(now), d.window.paused(now)))
+            .map(|(k, d)| (k, d.waiting(), d.running, d.window.allowed(now), d.window.paused(now)))
             .collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan() -> Plan<u32> {
-        let limits = Limits { start: 2, max: 4, pause_min: 60, pause_max: 600 };
-        Plan::new([10, 3], [limits, limits])
-    }
-
-    fn remote(name: &str) -> DestKey {
-        DestKey::Remote(name.to_owned())
-    }
-
-    #[test]
-    fn one_busy_destination_does_not_hold_another() {
-        let mut p = plan();
-        for n in 0..100 {
-            p.push(&remote("slow"), 0, "s", u64::from(n), n);
-        }
-        p.push(&remote("fast"), 0, "s", 1000, 1000);
-        let started = std::iter::from_fn(|| p.next(0)).map(|n| n.job).collect::<Vec<_>>();
-        assert_eq!(started, [0, 1000, 1], "turns, a limit for each and one for all");
-        assert!(!p.finished(&remote("fast"), Some(true), 0));
-        assert_eq!(p.next(0), None, "slow has its two");
-        p.finished(&remote("slow"), Some(true), 0);
-        assert_eq!(p.next(0).unwrap().job, 2);
-    }
-
-    #[test]
-    fn remote_jobs_do_not_use_up_the_local_ones() {
-        let mut p = plan();
-        for n in 0..10 {
-            p.push(&remote(&format!("d{n}")), 0, "s", n, 1);
-        }
-        while p.next(0).is_some() {}
-        p.push(&DestKey::Local("u@x".into()), 0, "s", 99, 2);
-        assert_eq!(p.next(0).unwrap().job, 2);
-        assert_eq!(p.running(), 4);
-    }
-
-    #[test]
-    fn a_dead_destination_is_left_alone_and_comes_back() {
-        let mut p = plan();
-        let dead = remote("dead");
-        for n in 0..5 {
-            p.push(&dead, 0, "s", n, 7);
-        }
-        assert!(p.next(0).is_some() && p.next(0).is_some());
-        assert!(p.finished(&dead, Some(false), 0));
-        assert_eq!(p.paused(&dead, 0), Some(60));
-        assert_eq!(p.next(1), None);
-        assert_eq!(p.drain(&dead).len(), 3);
-        p.finished(&dead, None, 1);
-        p.forget_idle(1);
-        assert_eq!(p.paused(&dead, 1), Some(60), "a pause is remembered");
-        p.push(&dead, 0, "s", 9, 8);
-        assert_eq!(p.next(61).unwrap().job, 8);
-        p.finished(&dead, Some(true), 62);
-        p.forget_idle(62);
-        assert!(p.overview(62).is_empty());
-    }
-
-    #[test]
-    fn a_route_bounds_connections_and_pace() {
-        let mut p = plan();
-        let small = remote("small");
-        p.shape(&small, 1, Some(Rate { jobs: 6, seconds: 60 }), 0);
-        for n in 0..3 {
-            p.push(&small, 0, "s", n, n as u32);
-        }
-        assert_eq!(p.next(0).unwrap().job, 0);
-        assert_eq!(p.next(0), None, "one connection");
-        p.finished(&small, Some(true), 0);
-        assert_eq!(p.next(9), None, "six a minute");
-        assert_eq!(p.wake(), Some(10));
-        assert_eq!(p.next(10).unwrap().job, 1);
-        p.shape(&small, 1, None, 10);
-        p.finished(&small, Some(true), 10);
-        assert_eq!(p.next(10).unwrap().job, 2, "the admin lifted it");
-        assert_eq!(p.wake(), None);
-    }
-
-    #[test]
-    fn domains_of_one_site_share_its_limit() {
-        let mut p = plan();
-        let (a, b, site) = (remote("a.example"), remote("b.example"), remote("mx:host"));
-        for n in 0..4 {
-            p.push(&a, 0, "s", n, 1);
-            p.push(&b, 0, "s", 10 + n, 2);
-        }
-        assert!(p.next(0).is_some() && p.next(0).is_some());
-        p.moved(&a, &site);
-        p.moved(&b, &site);
-        assert_eq!((p.waiting(&a), p.waiting(&b), p.waiting(&site)), (0, 0, 6));
-        assert_eq!(p.next(0), None, "two run there already");
-        p.finished(&site, Some(true), 0);
-        assert!(p.next(0).is_some());
-        assert_eq!(p.running(), 2);
-        p.finished(&site, Some(true), 0);
-        p.finished(&site, Some(true), 0);
-        p.forget_idle(0);
-        assert_eq!(p.overview(0).len(), 1, "nothing is left of the domains");
-    }
-
-    #[test]
-    fn an_entry_can_be_taken_out() {
-        let mut p = plan();
-        for n in 0..6 {
-            p.push(&remote(&format!("d{}", n % 2)), 0, "s", u64::from(n % 3), n);
-        }
-        assert_eq!(p.remove_entry(1).len(), 2);
-        assert_eq!(p.waiting(&remote("d0")) + p.waiting(&remote("d1")), 4);
-        let mut left = std::iter::from_fn(|| p.next(0)).map(|n| n.job).collect::<Vec<_>>();
-        left.sort_unstable();
-        assert_eq!(left.len(), 3);
-        assert!(left.iter().all(|n| n % 3 != 1));
-    }
-}
+mod tests;
