@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use penny_base::owner::variable;
-use penny_base::services::Lookup;
+use penny_base::services::{Lookup, delivery};
 use penny_base::{Config, Failure, Kind, Owner};
 use penny_queue::{Address, Envelope, Recipient};
 use penny_sys::ids;
@@ -32,6 +32,8 @@ pub struct Context {
     pub event: Option<Event>,
     /// The only instruction, from an alias of the administrator.
     pub instruction: Option<Step>,
+    /// A job for several mailboxes: what is to be taken in turn as `owner` and only recipient.
+    pub several: Vec<(Owner, Recipient)>,
 }
 
 impl Context {
@@ -75,13 +77,17 @@ impl Context {
 
 /// Reads message and envelope, finds the owner, gives up what is not needed.
 pub fn prepare(options: Options) -> Result<Context, Failure> {
-    let owner = owner(&options)?;
     let limit = options.limit.unwrap_or_else(|| options.config.queue.delivery_timeout.0.saturating_sub(10).max(5));
     watchdog::start(limit)?;
+    let Papers { envelope, several } = if options.job { Papers::read()? } else { Papers::default() };
+    let owner = owner(&options, several.first().map(|(first, _)| first))?;
     let maildir_tmp = owner.maildir.join("tmp");
     let is_file = options.job || options.event.is_some();
     let mail = if is_file { Mail::at_offset()? } else { Mail::from_stream(&maildir_tmp)? };
-    let envelope = if options.job { job_envelope()? } else { hand_envelope(&options, &owner, &mail)? };
+    let envelope = match envelope {
+        Some(envelope) => envelope,
+        None => hand_envelope(&options, &owner, &mail)?,
+    };
     let context = Context {
         envelope,
         mail,
@@ -91,17 +97,21 @@ pub fn prepare(options: Options) -> Result<Context, Failure> {
         by_hand: !options.job,
         event: options.event,
         instruction: options.instruction,
+        several,
         config: options.config,
     };
     confine(&context)?;
     Ok(context)
 }
 
-fn owner(options: &Options) -> Result<Owner, Failure> {
+fn owner(options: &Options, first: Option<&Owner>) -> Result<Owner, Failure> {
     if options.job || options.event.is_some() {
         refuse_root()?;
         if options.instruction.is_some() {
             return Ok(alias_owner());
+        }
+        if let Some(first) = first {
+            return Ok(first.clone());
         }
         return Owner::from_env(&options.config);
     }
@@ -145,14 +155,7 @@ fn find(config: &Config, name: &str) -> Result<Owner, Failure> {
         && let Some(user) = lookup.user(name)?
     {
         become_owner(user.id, &user.name)?;
-        return Ok(Owner {
-            user: user.name,
-            home: user.home,
-            maildir: user.maildir,
-            shell_ok: user.shell_ok,
-            quota_kb: user.quota_kb,
-            quota_messages: user.quota_messages,
-        });
+        return Ok(user.into());
     }
     let account = ids::account(name).map_err(|e| Failure::io("user database", &e))?.ok_or_else(|| no_user(name))?;
     become_owner(account.id, name)?;
@@ -185,18 +188,30 @@ fn in_shells(shell: &Path) -> bool {
     list.lines().any(|line| Path::new(line.trim()) == shell)
 }
 
-/// fd 3: the envelope block with one recipient.
-fn job_envelope() -> Result<Envelope, Failure> {
-    use std::io::Read;
-    let fail = |what: &str| Failure::temporary("4.3.0", "the delivery job has no readable envelope").with_detail(what);
-    let fd = penny_sys::net::inherited(3).map_err(|e| fail(&e.to_string()))?;
-    let mut block = Vec::new();
-    let limit = penny_queue::envelope::BLOCK_MAX as u64;
-    std::fs::File::from(fd).take(limit).read_to_end(&mut block).map_err(|e| fail(&e.to_string()))?;
-    let envelope = Envelope::parse(&block).map_err(|e| fail(&format!("{e:?}")))?;
-    match envelope.recipients.len() {
-        1 => Ok(envelope),
-        n => Err(fail(&format!("{n} recipients"))),
+/// What descriptor 3 says of a job.
+#[derive(Default)]
+struct Papers {
+    envelope: Option<Envelope>,
+    several: Vec<(Owner, Recipient)>,
+}
+
+impl Papers {
+    /// An envelope with one recipient, or mailboxes and an envelope with a recipient for each.
+    fn read() -> Result<Papers, Failure> {
+        use std::io::Read;
+        let fail =
+            |what: &str| Failure::temporary("4.3.0", "the delivery job has no readable envelope").with_detail(what);
+        let fd = penny_sys::net::inherited(3).map_err(|e| fail(&e.to_string()))?;
+        let mut block = Vec::new();
+        let limit = penny_queue::envelope::BLOCK_MAX as u64;
+        std::fs::File::from(fd).take(limit).read_to_end(&mut block).map_err(|e| fail(&e.to_string()))?;
+        let (users, block) = delivery::take_mailboxes(&block).ok_or_else(|| fail("odd mailboxes"))?;
+        let envelope = Envelope::parse(block).map_err(|e| fail(&format!("{e:?}")))?;
+        if envelope.recipients.len() != users.len().max(1) {
+            return Err(fail(&format!("{} recipients, {} mailboxes", envelope.recipients.len(), users.len())));
+        }
+        let several = users.into_iter().map(Owner::from).zip(envelope.recipients.iter().cloned()).collect();
+        Ok(Papers { envelope: Some(envelope), several })
     }
 }
 
@@ -222,13 +237,18 @@ fn hand_envelope(options: &Options, owner: &Owner, mail: &Mail) -> Result<Envelo
 }
 
 /// pennypost-overview(7), rule 3: whoever may run no programs may also touch nothing outside the home but the administrator's scripts.
+/// A job for several mailboxes runs no user's programs, so it needs no more than their homes whoever they are.
 fn confine(context: &Context) -> Result<(), Failure> {
     let deliver = &context.config.deliver;
     let global = context.config.paths.tables.join("sieve");
     let warning = &context.config.mail.quota_warning;
     let paths = [&deliver.sieve_before, &deliver.sieve_after, &deliver.sieve_programs, &global, warning];
     let paths = paths.map(PathBuf::as_path);
-    context.owner.confine(&context.config, &paths)
+    if context.several.is_empty() {
+        return context.owner.confine(&context.config, &paths);
+    }
+    let others: Vec<Owner> = context.several.iter().map(|(owner, _)| owner.clone()).collect();
+    context.owner.confine_with(&others, &context.config, &paths)
 }
 
 /// A duplicate of standard input, to read the message from.

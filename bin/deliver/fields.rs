@@ -31,7 +31,15 @@ pub fn check_loop(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the message as it is stored: our fields, then everything but Return-Path fields of the message itself.
+/// What stands above a message in a Maildir. Without Delivered-To it is the same for all recipients.
+pub fn filed(context: &Context) -> String {
+    if context.config.deliver.delivered_to {
+        return added(context);
+    }
+    format!("Return-Path: <{}>\n", context.sender())
+}
+
+/// Writes the message as programs and mbox files get it: our fields, then everything but Return-Path fields of the message itself.
 pub fn write_stored(context: &Context, out: &mut impl Write) -> io::Result<()> {
     out.write_all(added(context).as_bytes())?;
     write_original(context, out)

@@ -10,7 +10,7 @@ use penny_base::services::lookup;
 use penny_base::{Failure, Kind, log};
 use penny_maildir::mailbox::{FlagSet, Mode};
 use penny_maildir::{
-    Delivery, DiskEncoding, Error, Flags, FolderName, Info, Limits, Maildir, NameStyle, Place, Quota, Store,
+    Delivered, Delivery, DiskEncoding, Error, Flags, FolderName, Info, Limits, Maildir, NameStyle, Place, Quota, Store,
     StoreOptions,
 };
 
@@ -98,19 +98,25 @@ fn encoding(context: &Context) -> DiskEncoding {
     if has_utf8 { DiskEncoding::Utf8 } else { DiskEncoding::Mutf7 }
 }
 
-/// Files the message; returns the folder's name that took it.
-pub fn deliver(context: &Context, name: &str, filing: &Filing<'_>) -> Result<String, Failure> {
+/// A directory that takes the message.
+pub struct Target {
+    pub root: Maildir,
+    pub dir: Maildir,
+    /// The folder's name.
+    pub name: String,
+}
+
+/// The folder of that name, made if asked for; INBOX in place of one that is missing.
+pub fn target(context: &Context, name: &str, create: bool) -> Result<Target, Failure> {
     let root = root(context)?;
     let wanted = folder_name(context, name).map_err(|e| failure(context, &e));
-    let (dir, took) = match wanted {
+    let (dir, name) = match wanted {
         Ok(folder) if !folder.is_inbox() => {
             let path = folder.path(root.path(), encoding(context));
             safe::check_maildir(&path)?;
             match Maildir::open(&path) {
                 Ok(dir) => (dir, name.to_owned()),
-                Err(_) if filing.create => {
-                    (Maildir::create_folder(&path).map_err(|e| failure(context, &e))?, name.to_owned())
-                }
+                Err(_) if create => (Maildir::create_folder(&path).map_err(|e| failure(context, &e))?, name.to_owned()),
                 Err(_) => (root.clone(), "INBOX".to_owned()),
             }
         }
@@ -118,12 +124,18 @@ pub fn deliver(context: &Context, name: &str, filing: &Filing<'_>) -> Result<Str
         // a name that cannot be a folder: the mail still goes to the user
         Err(_) => (root.clone(), "INBOX".to_owned()),
     };
+    Ok(Target { root, dir, name })
+}
+
+/// Files the message; returns the folder's name that took it.
+pub fn deliver(context: &Context, name: &str, filing: &Filing<'_>) -> Result<String, Failure> {
+    let target = target(context, name, filing.create)?;
     if filing.flags.iter().any(|f| !f.starts_with('\\')) {
-        with_keywords(context, &took, filing)?;
+        with_keywords(context, &target.name, filing)?;
     } else {
-        store(context, &root, &dir, filing)?;
+        store(context, &target, filing)?;
     }
-    Ok(took)
+    Ok(target.name)
 }
 
 /// Keywords have numbers that the mailbox keeps: such a message is appended as imapd would.
@@ -160,19 +172,29 @@ pub fn deliver_to_path(context: &Context, path: &Path) -> Result<(), Failure> {
     write(context, &dir, &Filing::default()).map(drop)
 }
 
-fn store(context: &Context, root: &Maildir, dir: &Maildir, filing: &Filing<'_>) -> Result<(), Failure> {
+fn store(context: &Context, target: &Target, filing: &Filing<'_>) -> Result<(), Failure> {
+    let quota = admit(context, &target.root, filing)?;
+    let stored = write(context, &target.dir, filing)?;
+    count(context, &quota, stored);
+    tell(context, &quota, stored);
+    Ok(())
+}
+
+/// Refuses what does not fit.
+pub fn admit(context: &Context, root: &Maildir, filing: &Filing<'_>) -> Result<Quota, Failure> {
     let quota = quota(context, root);
     let size = filing.content.map_or(context.mail.size(), |c| c.len() as u64);
-    let extra = fields::added(context).len() as u64;
-    quota.check(size + extra, 1).map_err(|e| failure(context, &e))?;
-    let stored = write(context, dir, filing)?;
-    let octets = i64::try_from(stored).unwrap_or(i64::MAX);
-    if let Err(e) = quota.update(octets, 1) {
+    let added = fields::filed(context).len() as u64;
+    quota.check(size + added, 1).map_err(|e| failure(context, &e))?;
+    Ok(quota)
+}
+
+/// Notes a message in the quota.
+pub fn count(context: &Context, quota: &Quota, stored: u64) {
+    if let Err(e) = quota.update(i64::try_from(stored).unwrap_or(i64::MAX), 1) {
         // delivered all the same: the next recount finds it
         log::warning("quota", context.id(), &[("user", &context.owner.user), ("why", &e)]);
     }
-    tell(context, &quota, stored);
-    Ok(())
 }
 
 fn quota(context: &Context, root: &Maildir) -> Quota {
@@ -183,7 +205,7 @@ fn quota(context: &Context, root: &Maildir) -> Quota {
 
 /// After a delivery of `octets`: tells lookup how full the mailbox is, so that smtpd can refuse at RCPT time, and the user where
 /// it fills; best effort.
-fn tell(context: &Context, quota: &Quota, octets: u64) {
+pub fn tell(context: &Context, quota: &Quota, octets: u64) {
     if !quota.is_active() {
         return;
     }
@@ -198,21 +220,26 @@ fn write(context: &Context, dir: &Maildir, filing: &Filing<'_>) -> Result<u64, F
     let mut delivery = Delivery::begin(dir).map_err(fail)?;
     write_message(context, &mut delivery, filing)?;
     let done = delivery.commit(place(filing.flags)).map_err(fail)?;
+    note(context, &done);
+    Ok(done.size)
+}
+
+/// Logs a delivery.
+pub fn note(context: &Context, done: &Delivered) {
     log::info(
         "delivered",
         context.id(),
         &[("user", &context.owner.user), ("to", &context.recipient()), ("size", &done.size), ("file", &done.base)],
     );
-    Ok(done.size)
 }
 
-fn write_message(context: &Context, delivery: &mut Delivery, filing: &Filing<'_>) -> Result<(), Failure> {
-    let written = match filing.content {
-        Some(content) => {
-            delivery.write_all(fields::added(context).as_bytes()).and_then(|()| write_lf(content, delivery))
-        }
-        None => fields::write_stored(context, delivery),
-    };
+/// Writes the message into a file that is being made.
+pub fn write_message(context: &Context, delivery: &mut Delivery, filing: &Filing<'_>) -> Result<(), Failure> {
+    let head = delivery.write_all(fields::filed(context).as_bytes());
+    let written = head.and_then(|()| match filing.content {
+        Some(content) => write_lf(content, delivery),
+        None => fields::write_original(context, delivery),
+    });
     written.map_err(|e| Failure::io("write message", &e))
 }
 

@@ -17,6 +17,7 @@ mod qmail;
 mod rules;
 mod safe;
 mod send;
+mod several;
 mod sieve;
 mod steps;
 mod warn;
@@ -31,6 +32,9 @@ fn main() -> std::process::ExitCode {
             Err(failure) => return outcome::finish(true, Err(failure)),
         };
         let talk = options.job;
-        outcome::finish(talk, context::prepare(options).and_then(rules::deliver))
+        match context::prepare(options) {
+            Ok(context) if !context.several.is_empty() => several::deliver(context),
+            prepared => outcome::finish(talk, prepared.and_then(rules::deliver)),
+        }
     })
 }

@@ -31,19 +31,22 @@ pub fn finish(job: bool, result: Result<Done, Failure>) -> Result<Outcome, Failu
             }
             Ok(Outcome::Done)
         }
-        Err(failure) => {
-            let failure = soften(failure);
-            say(&failure.line());
-            log::init("deliver", false, false);
-            log::warning(
-                if failure.is_temporary() { "defer" } else { "bounce" },
-                None,
-                &[("status", &failure.status), ("text", &failure.text), ("why", &failure.detail)],
-            );
-            log::release();
-            Ok(failure.outcome)
-        }
+        Err(failure) => Ok(fail(failure)),
     }
+}
+
+/// Says and logs a failure; the outcome it means.
+pub fn fail(failure: Failure) -> Outcome {
+    let failure = soften(failure);
+    say(&failure.line());
+    log::init("deliver", false, false);
+    log::warning(
+        if failure.is_temporary() { "defer" } else { "bounce" },
+        None,
+        &[("status", &failure.status), ("text", &failure.text), ("why", &failure.detail)],
+    );
+    log::release();
+    failure.outcome
 }
 
 /// A command line or configuration nobody but the administrator can mend must not bounce mail.

@@ -44,6 +44,16 @@ pub fn deliver(context: Context) -> Result<Done, Failure> {
     default(context)
 }
 
+/// Anything that may be a rule for this message, safe to use or not.
+pub fn exist(context: &Context) -> bool {
+    let home = &context.owner.home;
+    let there = |path: &std::path::Path| path.symlink_metadata().is_ok();
+    context.config.deliver.scripts_for_all()
+        || !matches!(penny_base::scripts::Scripts::of(home).active_file(), Ok(None))
+        || there(&home.join(".forward"))
+        || qmail::candidates(home, context.extension().as_deref()).iter().any(|(path, _)| there(path))
+}
+
 /// The folder mail goes to without rules: Junk, +extension, INBOX.
 pub fn default_folder(context: &Context) -> (String, bool) {
     if context.is_junk() {

@@ -91,6 +91,8 @@ pub struct Job {
 pub enum How {
     /// Into a mailbox.
     Mailbox(Box<User>),
+    /// Into mailboxes of one uid, one for each target, as far as their owners have no rules.
+    Mailboxes(Vec<User>),
     /// Into a command of an alias.
     Command(String),
     /// Onto a file of an alias.

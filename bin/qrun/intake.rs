@@ -4,6 +4,7 @@ use crate::entry::{Entry, Fact, How, Job, Wanted};
 use crate::resolve::Question;
 use crate::runner::{Runner, now};
 use crate::settle::note;
+use crate::shared::Shared;
 use crate::terms::Terms;
 use penny_base::log;
 use penny_base::services::lookup::{Answer, User};
@@ -439,9 +440,13 @@ impl Runner {
         let mut remote: BTreeMap<Key, (Route, Option<Address>, Vec<Target>)> = BTreeMap::new();
         let rewrites = !self.config.queue.srs_domain.is_empty();
         let mut jobs = Vec::new();
+        let mut shared = Shared::default();
         for target in entry.active.open_targets() {
             let Some(resolved) = entry.active.resolved(target).cloned() else { continue };
             match place(entry, &resolved) {
+                Place::Local(dest, How::Mailbox(user)) if self.plan.paused(&dest, steady).is_none() => {
+                    shared.add(target, *user);
+                }
                 Place::Local(dest, how) => {
                     jobs.push((dest, Job { slot, targets: vec![target], how, sender: None }));
                 }
@@ -471,6 +476,7 @@ impl Runner {
                 Place::Never(status, why) => note(entry, target, failure(time, &status, &why)),
             }
         }
+        jobs.extend(shared.jobs(slot, !self.config.deliver.scripts_for_all()));
         for ((dest, ..), (route, sender, targets)) in remote {
             let key = DestKey::Remote(self.sites.of(&dest));
             if let Some(hop) = route.hop().filter(|h| h.connections > 0 || h.rate.is_some()) {
@@ -489,6 +495,12 @@ impl Runner {
         if let Some(dest) = self.crowded(slot, &jobs) {
             return self.park(slot, &dest);
         }
+        self.push_jobs(slot, jobs);
+        self.round_over(slot);
+    }
+
+    /// Queues jobs of an entry that is in memory; what goes to a destination that is left alone is put off.
+    pub fn push_jobs(&mut self, slot: u64, jobs: Vec<(DestKey, Job)>) {
         let time = self.steady();
         for (dest, job) in jobs {
             if let Some(until) = self.paused(&dest) {
@@ -501,7 +513,6 @@ impl Runner {
             let (priority, sender) = (entry.priority, entry.sender.clone());
             self.plan.push(&dest, Turn { priority, sender, entry: slot, cost, job }, time);
         }
-        self.round_over(slot);
     }
 
     /// An entry all of whose jobs go to destinations that have enough waiting.

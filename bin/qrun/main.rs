@@ -18,6 +18,7 @@ mod reports;
 mod resolve;
 mod runner;
 mod settle;
+mod shared;
 mod sites;
 mod sync;
 mod terms;

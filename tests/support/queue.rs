@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Uid the services run as when the test is root.
-const UID: u32 = 54_321;
+pub const UID: u32 = 54_321;
 
 /// The queue and its services.
 pub struct Post {
@@ -180,7 +180,8 @@ impl Post {
     }
 }
 
-fn own_tree(path: &Path) {
+/// Everything below belongs to the services' uid, as root only.
+pub fn own_tree(path: &Path) {
     std::os::unix::fs::lchown(path, Some(UID), Some(UID)).unwrap();
     if path.symlink_metadata().unwrap().is_dir() {
         tmp::list(path).iter().for_each(|p| own_tree(p));

@@ -106,6 +106,13 @@ impl From<Mistakes> for crate::Failure {
     }
 }
 
+impl Deliver {
+    /// Every message goes through a script of the administrator's.
+    pub fn scripts_for_all(&self) -> bool {
+        !self.sieve_before.as_os_str().is_empty() || !self.sieve_after.as_os_str().is_empty()
+    }
+}
+
 impl Config {
     /// The file to read: the option's value, else PENNYPOST_CONFIG, else the default place.
     pub fn file(option: Option<&Path>) -> PathBuf {

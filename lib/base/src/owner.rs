@@ -4,6 +4,7 @@
 //! Invariants  who may not run programs (a shared uid, no login shell) is confined to home and Maildir, or refused where the kernel
 //!             cannot do that and ids.landlock does not allow it
 
+use crate::services::lookup::User;
 use crate::{Config, Failure};
 use penny_sys::confine::{self, Confined};
 use std::path::{Path, PathBuf};
@@ -56,14 +57,18 @@ impl Owner {
 
     /// Confines this process where the owner may not run programs; `readable` are further paths it needs.
     pub fn confine(&self, config: &Config, readable: &[&Path]) -> Result<(), Failure> {
-        if self.shell_ok {
-            return Ok(());
-        }
+        if self.shell_ok { Ok(()) } else { self.confine_with(&[], config, readable) }
+    }
+
+    /// Confines this process to the mailboxes of this owner and others of the same uid.
+    pub fn confine_with(&self, others: &[Owner], config: &Config, readable: &[&Path]) -> Result<(), Failure> {
         let run = config.paths.run.as_path();
         let all = confine::system_paths().into_iter().chain([run]).chain(readable.iter().copied());
         // one that is not there is passed over when the rule is made
         let all: Vec<&Path> = all.filter(|p| p.is_absolute()).collect();
-        match confine::paths_only(&[existing(&self.home), existing(&self.maildir)], &all) {
+        let owners = std::iter::once(self).chain(others);
+        let own: Vec<&Path> = owners.flat_map(|o| [existing(&o.home), existing(&o.maildir)]).collect();
+        match confine::paths_only(&own, &all) {
             Ok(Confined::Yes) => Ok(()),
             Ok(Confined::Unsupported) => self.unconfined(config),
             Err(e) => Err(Failure::io("confine to the home", &e)),
@@ -84,6 +89,13 @@ impl Owner {
     fn is_alone(&self) -> bool {
         let account = penny_sys::ids::account_by_uid(penny_sys::ids::own_uid()).ok().flatten();
         account.is_some_and(|a| a.name == self.user)
+    }
+}
+
+impl From<User> for Owner {
+    fn from(user: User) -> Owner {
+        let User { name, home, maildir, shell_ok, quota_kb, quota_messages, .. } = user;
+        Owner { user: name, home, maildir, shell_ok, quota_kb, quota_messages }
     }
 }
 

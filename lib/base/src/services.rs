@@ -13,7 +13,7 @@ pub mod lookup;
 pub mod spawn;
 mod submit;
 
-pub use delivery::delivery;
+pub use delivery::{delivery, shared_delivery};
 pub use door::{Door, Handed, Service, Terms};
 pub use fallback::{service_stream, spawn_or_restart};
 pub use login::Login;

@@ -251,14 +251,6 @@ pub fn sync_placed(mut placed: Vec<Placed>) -> Result<Vec<Delivered>> {
         .collect())
 }
 
-/// Gives one finished message to several folders of one owner: links first, then the syncs, each folder on its own
-/// (a full disk or missing folder there fails only that one).
-pub fn deliver_to_all(prepared: Prepared, targets: &[(Maildir, Place)]) -> Vec<Result<Delivered>> {
-    let placed: Vec<Result<Placed>> = targets.iter().map(|(dir, place)| prepared.place_copy(dir, place)).collect();
-    let settle = |placed: Placed| sync_placed(vec![placed])?.pop().ok_or(Error::Limit("nothing placed"));
-    placed.into_iter().map(|one| one.and_then(settle)).collect()
-}
-
 /// The path a base name gets at a place.
 pub(crate) fn path_in(dir: &Maildir, base: &str, place: &Place) -> PathBuf {
     match place {
@@ -381,13 +373,13 @@ mod tests {
             (0..3).map(|i| Maildir::create(&t.path().join(format!("u{i}/Maildir"))).unwrap()).collect();
         let mut d = Delivery::begin(&dirs[0]).unwrap();
         d.write_all(b"Subject: x\n\n").unwrap();
-        let mut targets: Vec<(Maildir, Place)> = dirs.iter().map(|d| (d.clone(), Place::New)).collect();
         std::fs::remove_dir(dirs[1].new_dir()).unwrap();
-        targets.rotate_left(1);
-        let results = deliver_to_all(d.finish().unwrap(), &targets);
-        assert!(results[0].is_err());
-        let inodes: Vec<u64> =
-            results[1..].iter().map(|r| std::fs::metadata(&r.as_ref().unwrap().path).unwrap().ino()).collect();
+        let prepared = d.finish().unwrap();
+        let mut placed: Vec<Result<Placed>> = dirs.iter().map(|d| prepared.place_copy(d, &Place::New)).collect();
+        drop(prepared);
+        assert!(placed.remove(1).is_err());
+        let done = sync_placed(placed.into_iter().map(|p| p.unwrap()).collect()).unwrap();
+        let inodes: Vec<u64> = done.iter().map(|d| std::fs::metadata(&d.path).unwrap().ino()).collect();
         assert_eq!(inodes[0], inodes[1]);
         assert!(entries(dirs[0].tmp_dir()).is_empty());
     }

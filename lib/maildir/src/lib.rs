@@ -34,7 +34,7 @@ pub mod uidlist;
 pub mod uidvalidity;
 
 pub use annotation::Annotations;
-pub use delivery::{Delivered, Delivery, Place, Placed, Prepared};
+pub use delivery::{Delivered, Delivery, Place, Placed, Prepared, sync_placed};
 pub use dir::Maildir;
 pub use error::{Error, Result};
 pub use folder::{DiskEncoding, FolderName, NameStyle};

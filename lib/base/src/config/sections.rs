@@ -412,6 +412,9 @@ section! {
 section! {
     /// Local delivery.
     Deliver "deliver" {
+        /// Mail filed into a Maildir gets a Delivered-To field. Without it, one message to several users of one uid is one file with a
+        /// name in each Maildir.
+        delivered_to: bool = true;
         /// Programs from .forward and .qmail may run for users with a login shell.
         pipes: bool = true;
         /// Domains whose virtual users may run programs and write outside their mailbox.

@@ -580,3 +580,21 @@ fn a_held_lock_stands_in_nobodys_way_in_this_process() {
     assert!(!w.file("dovecot-uidlist.lock").exists() && !w.file(".Other/dovecot-uidlist.lock").exists());
     assert!(start.elapsed() < std::time::Duration::from_secs(60));
 }
+
+/// SAVEDATE is when the message came here: other names of the file that come and go (its ctime) mean nothing.
+#[test]
+fn the_save_date_does_not_follow_the_change_time() {
+    let w = world();
+    let base = w.deliver(1).remove(0);
+    let came = base.split('.').next().unwrap().parse::<i64>().unwrap();
+    let old = format!("1000000000.{}", base.split_once('.').unwrap().1);
+    std::fs::rename(w.file("new").join(&base), w.file("new").join(&old)).unwrap();
+    let other = w.file("tmp").join("other");
+    std::fs::hard_link(w.file("new").join(&old), &other).unwrap();
+    let saved = |w: &World| w.open().messages().map(|m| m.save_date).collect::<Vec<_>>();
+    assert_eq!(saved(&w), [1_000_000_000]);
+    std::fs::remove_file(other).unwrap();
+    std::fs::remove_file(w.file("pennypost.index")).unwrap();
+    assert_eq!(saved(&w), [1_000_000_000]);
+    assert!(came > 1_000_000_000);
+}
