@@ -57,6 +57,30 @@ fn the_access_table_decides_first() {
 }
 
 #[test]
+fn the_access_table_holds() {
+    let message = format!("{ENVELOPE}DATA\r\nA: b\r\n\r\nc\r\n.\r\n");
+    for (table, hold) in [
+        ("sender far.example hold look at it\nclient 192.0.2.7 ok\n", None),
+        ("sender far.example hold look at it\n", Some("look at it")),
+        ("client 192.0.2.0/24 hold\nsender far.example hold later\n", Some("access-client")),
+    ] {
+        let instance = with_tables("", &[("access", table)]);
+        assert_eq!(codes(&play(&instance, &message)), "220 250 250 250 354 250 221");
+        let queued = instance.queued().remove(0);
+        let found = queued.lines().find_map(|l| l.strip_prefix("hold: "));
+        assert_eq!(found, hold, "{table}: {queued}");
+    }
+    // the others are asked all the same
+    let refused = with_tables("", &[("access", "client 192.0.2.7 hold\nsender far.example reject\n")]);
+    assert_eq!(codes(&play(&refused, ENVELOPE)), "220 250 250 550 221");
+    // LMTP delivers at once, but not what is to be held
+    let instance = with_tables("", &[("access", "sender far.example hold\n")]);
+    let output = instance.stranger("lmtp").stdin(format!("{}QUIT\r\n", message.replace("EHLO", "LHLO"))).run();
+    assert_eq!(codes(&output), "220 250 250 250 354 250 221", "{}", output.describe());
+    assert!(instance.queued()[0].contains("\nhold: access-sender\n"));
+}
+
+#[test]
 fn rates_hold_across_connections() {
     let instance = Instance::usual("[smtpd]\nrate_messages = 2\nrate_recipients = 3\n");
     assert_eq!(codes(&play(&instance, ENVELOPE)), "220 250 250 250 221");

@@ -39,7 +39,7 @@ impl Session {
                 return vec![soft(&failure); mail.recipients.len()];
             }
         };
-        let Mail { id, sender, params, recipients, .. } = mail;
+        let Mail { id, sender, params, recipients, hold, .. } = mail;
         let mut replies = Vec::with_capacity(recipients.len());
         for recipient in recipients {
             let refusal = recipient.too_large(facts.wire_size).or_else(|| verdicts.reject_for(&recipient.filters));
@@ -50,6 +50,7 @@ impl Session {
             let junk = verdicts.junk_for(&recipient.filters).map(str::to_owned);
             let mut one = Mail::new(id.clone(), sender.clone(), params.clone());
             one.recipients.push(recipient);
+            one.hold.clone_from(&hold);
             replies.push(self.deliver_one(&one, spool, &message, fields, junk.as_deref(), facts.eight_bit));
         }
         replies
@@ -65,7 +66,8 @@ impl Session {
         eight_bit: bool,
     ) -> Reply {
         let Some(recipient) = mail.recipients.first() else { return Reply::new(451, "4.3.0", "no recipient") };
-        let Some(mailbox) = recipient.local.clone() else {
+        // what is held is held in the queue
+        let Some(mailbox) = recipient.local.clone().filter(|_| mail.hold.is_none()) else {
             return self.commit(mail, spool, fields, junk, eight_bit);
         };
         let (code, text) = match self.deliver(mail, recipient, &mailbox, message, junk, eight_bit) {

@@ -1,4 +1,5 @@
-//! The access table, asked of lookup: client, helo, sender, recipient. The first answer that is not `dunno` decides.
+//! The access table, asked of lookup: client, helo, sender, recipient. The first answer that is not `dunno` decides, but
+//! `hold` only says what becomes of the message if the others let it in.
 
 use super::{Access, Refusal};
 use crate::session::Session;
@@ -24,12 +25,20 @@ impl Session {
             if value.is_empty() {
                 continue;
             }
-            let verdict = self.access_of(kind, rule, &value)?;
-            if verdict != Access::Dunno {
-                return Ok(verdict);
+            match self.access_of(kind, rule, &value)? {
+                Access::Dunno => {}
+                Access::Hold(why) => self.hold(&why),
+                verdict => return Ok(verdict),
             }
         }
         Ok(Access::Dunno)
+    }
+
+    /// The message goes into the queue and stays there until the admin releases it; the first reason is kept.
+    fn hold(&mut self, why: &str) {
+        if let Some(mail) = self.mail.as_mut() {
+            mail.hold.get_or_insert_with(|| why.to_owned());
+        }
     }
 
     /// Whether there is anything to ask; asked once a conversation.
@@ -57,6 +66,7 @@ impl Session {
         match verb {
             "ok" => Ok(Access::Ok),
             "discard" => Ok(Access::Discard),
+            "hold" => Ok(Access::Hold(if text.is_empty() { rule } else { text }.to_owned())),
             "reject" => Err((rule, said(text, "5.7.1 access denied", 550))),
             "defer" => Err((rule, said(text, "4.7.1 access denied for now", 450))),
             _ => Ok(Access::Dunno),

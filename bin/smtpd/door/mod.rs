@@ -33,6 +33,8 @@ pub enum Access {
     Ok,
     /// Accept the message and drop it.
     Discard,
+    /// Accept it and keep it in the queue, for this reason.
+    Hold(String),
 }
 
 impl Session {

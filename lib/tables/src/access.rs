@@ -1,8 +1,8 @@
 //! The access table: who may come in.
 //!
 //! Format      `client 192.0.2.0/24 reject text`; kinds client (address, CIDR network, host name, `.parent`), helo,
-//!             sender and recipient (address, `user@`, domain, `.parent`); actions ok, reject, defer, discard, dunno
-//!             with an optional text. The first line that fits decides.
+//!             sender and recipient (address, `user@`, domain, `.parent`); actions ok, reject, defer, discard, hold,
+//!             dunno with an optional text. The first line that fits decides.
 
 use crate::behind::Behind;
 use crate::cidr::Network;
@@ -79,7 +79,7 @@ fn parse_line(line: &str) -> Result<Rule, String> {
 
 fn action<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<String, String> {
     let verb = words.next().unwrap_or("").to_lowercase();
-    if !["ok", "reject", "defer", "discard", "dunno"].contains(&verb.as_str()) {
+    if !["ok", "reject", "defer", "discard", "hold", "dunno"].contains(&verb.as_str()) {
         return Err(format!("unknown action {verb}"));
     }
     let text = words.collect::<Vec<_>>().join(" ");
@@ -112,12 +112,13 @@ mod tests {
     #[test]
     fn the_first_that_fits() {
         let text = "client 192.0.2.7 ok\nclient 192.0.2.0/24 reject go away\nsender spam@ reject\n\
-                    recipient .bad.example defer\nsender *.x nothing\n";
+                    recipient .bad.example defer\nsender odd.example hold look at it\nsender *.x nothing\n";
         let (a, m) = Access::parse(text);
         assert_eq!(m.len(), 1);
         assert_eq!(a.find("client", "192.0.2.7"), "ok");
         assert_eq!(a.find("client", "192.0.2.8"), "reject go away");
         assert_eq!(a.find("sender", "Spam@any.where"), "reject");
+        assert_eq!(a.find("sender", "x@odd.example"), "hold look at it");
         assert_eq!(a.find("recipient", "u@x.bad.example"), "defer");
         assert_eq!(a.find("recipient", "u@bad.example"), "dunno");
     }
