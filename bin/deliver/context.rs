@@ -146,6 +146,8 @@ fn alias_owner() -> Owner {
         shell_ok: true,
         quota_kb: 0,
         quota_messages: 0,
+        shares: Vec::new(),
+        writable: Vec::new(),
     }
 }
 
@@ -166,6 +168,8 @@ fn find(config: &Config, name: &str) -> Result<Owner, Failure> {
         home: account.home,
         quota_kb: 0,
         quota_messages: 0,
+        shares: Vec::new(),
+        writable: Vec::new(),
     })
 }
 

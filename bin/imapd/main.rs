@@ -8,6 +8,7 @@ mod caps;
 mod conn;
 mod prelogin;
 mod session;
+mod shares;
 
 use penny_base::services::{Service, Terms};
 use penny_base::{Config, Convention, program};
@@ -15,8 +16,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const SERVICE: Service =
-    Service { program: "imapd", name: "imap", terms, before: prelogin::serve, session: session::serve };
+const SERVICE: Service = Service {
+    program: "imapd",
+    name: "imap",
+    terms,
+    before: prelogin::serve,
+    shares: shares::find,
+    session: session::serve,
+};
 
 fn main() -> ExitCode {
     program::run(SERVICE.program, Convention::Ucspi, || SERVICE.run())
@@ -27,6 +34,7 @@ fn terms(config: &Config) -> Terms {
         login_timeout: Duration::from_secs(config.imapd.login_timeout.0),
         plain_auth_loopback: config.imapd.plain_auth_loopback,
         places: if config.imapd.imapsieve.is_empty() { Vec::new() } else { scripts(config) },
+        writable: vec![config.imapd.shared.clone()],
     }
 }
 

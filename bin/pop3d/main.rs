@@ -10,13 +10,19 @@ mod prelogin;
 mod retrieve;
 mod session;
 
-use penny_base::services::{Service, Terms};
+use penny_base::services::{Service, Terms, nothing_shared};
 use penny_base::{Config, Convention, program};
 use std::process::ExitCode;
 use std::time::Duration;
 
-const SERVICE: Service =
-    Service { program: "pop3d", name: "pop3", terms, before: prelogin::serve, session: session::serve };
+const SERVICE: Service = Service {
+    program: "pop3d",
+    name: "pop3",
+    terms,
+    before: prelogin::serve,
+    shares: nothing_shared,
+    session: session::serve,
+};
 
 fn main() -> ExitCode {
     program::run(SERVICE.program, Convention::Ucspi, || SERVICE.run())
@@ -26,6 +32,7 @@ fn terms(config: &Config) -> Terms {
     Terms {
         login_timeout: Duration::from_secs(config.pop3d.login_timeout.0),
         plain_auth_loopback: config.pop3d.plain_auth_loopback,
+        writable: Vec::new(),
         places: Vec::new(),
     }
 }

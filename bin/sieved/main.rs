@@ -7,13 +7,19 @@
 mod prelogin;
 mod session;
 
-use penny_base::services::{Service, Terms};
+use penny_base::services::{Service, Terms, nothing_shared};
 use penny_base::{Config, Convention, program};
 use std::process::ExitCode;
 use std::time::Duration;
 
-const SERVICE: Service =
-    Service { program: "sieved", name: "sieve", terms, before: prelogin::serve, session: session::serve };
+const SERVICE: Service = Service {
+    program: "sieved",
+    name: "sieve",
+    terms,
+    before: prelogin::serve,
+    shares: nothing_shared,
+    session: session::serve,
+};
 
 fn main() -> ExitCode {
     program::run(SERVICE.program, Convention::Ucspi, || SERVICE.run())
@@ -23,6 +29,7 @@ fn terms(config: &Config) -> Terms {
     Terms {
         login_timeout: Duration::from_secs(120),
         plain_auth_loopback: config.sieved.plain_auth_loopback,
+        writable: Vec::new(),
         places: vec![config.paths.tables.join("sieve")],
     }
 }

@@ -83,9 +83,14 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn start(mut command: Command, dir: &TempDir) -> Live {
+    pub fn start(command: Command, dir: &TempDir) -> Live {
+        Live::start_as(command, dir, "joe", "home", "1")
+    }
+
+    /// Of a user with a home below `dir`, who may run programs or is confined.
+    pub fn start_as(mut command: Command, dir: &TempDir, user: &str, home: &str, shell_ok: &str) -> Live {
         command.arg("-c").arg(dir.join("p.toml")).arg("--session");
-        command.env("USER", "joe").env("HOME", dir.join("home")).env("PENNYPOST_SHELL_OK", "1");
+        command.env("USER", user).env("HOME", dir.join(home)).env("PENNYPOST_SHELL_OK", shell_ok);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let (send, lines) = channel();

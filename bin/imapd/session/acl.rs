@@ -5,11 +5,12 @@
 //! Not here    the file: penny_maildir::acl
 use super::Session;
 use super::answer::Answer;
+use super::spaces::Place;
 use penny_imap::command::Name;
 use penny_imap::command::acl::{AclCommand, Change};
 use penny_imap::{Code, write};
 use penny_maildir::acl::{Acl, Entry, Rights, Who};
-use penny_maildir::{FlagSet, Flags, FolderName};
+use penny_maildir::{FlagSet, Flags};
 
 impl Session {
     pub(super) fn acl_command(&mut self, command: &AclCommand) -> Answer {
@@ -23,47 +24,27 @@ impl Session {
         done.unwrap_or_else(|no| no)
     }
 
-    /// What this user may do with a folder.
-    pub(super) fn rights(&self, folder: &FolderName) -> Result<Rights, Answer> {
-        self.acl(folder).map(|acl| acl.owner_rights(&self.owner.user))
+    /// The rights on a mailbox that exists, for who may administer them.
+    fn acl(&self, place: &Place) -> Result<Acl, Answer> {
+        self.demand(place, "a")?;
+        self.spaces.acl(place).map_err(|e| Answer::of(&e))
     }
 
-    /// The answer to give where a right is missing.
-    pub(super) fn demand(&self, folder: &FolderName, letters: &str) -> Result<Rights, Answer> {
-        let rights = self.rights(folder)?;
-        if rights.has(letters) { Ok(rights) } else { Err(refusal()) }
-    }
-
-    /// CREATE below an existing folder needs `k` there (RFC 4314 4).
-    pub(super) fn demand_create(&self, folder: &FolderName) -> Result<(), Answer> {
-        match folder.parent() {
-            Some(parent) => self.demand_if_there(&parent, "k").map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// As `demand`; on a folder that is not there all is allowed, for it has no rights of its own.
-    pub(super) fn demand_if_there(&self, folder: &FolderName, letters: &str) -> Result<Rights, Answer> {
-        if self.store.exists(folder) { self.demand(folder, letters) } else { Ok(Rights::ALL) }
-    }
-
-    fn acl(&self, folder: &FolderName) -> Result<Acl, Answer> {
-        self.store.acl(folder).map_err(|e| Answer::of(&e))
-    }
-
-    fn start(&mut self, word: &str, folder: &FolderName) {
-        let shown = self.shown(folder);
+    fn start(&mut self, word: &str, place: &Place) {
+        let shown = self.shown(place);
         let out = &mut self.conn.out;
         out.extend_from_slice(format!("* {word} ").as_bytes());
         write::mailbox(out, &shown);
     }
 
     fn get_acl(&mut self, name: &Name) -> Result<Answer, Answer> {
-        let folder = self.folder(name)?;
-        let entries = self.acl(&folder)?.entries();
-        self.start("ACL", &folder);
+        let place = self.place(name)?;
+        let acl = self.acl(&place)?;
+        // a public folder has no owner
+        let entries = if self.spaces.owner(&place).is_some() { acl.entries() } else { acl.written() };
+        self.start("ACL", &place);
         for Entry { who, negative, rights } in entries {
-            let identifier = self.identifier(&who);
+            let identifier = self.identifier(&place, &who);
             let sign = if negative { "-" } else { "" };
             self.conn.out.push(b' ');
             write::mailbox(&mut self.conn.out, &format!("{sign}{identifier}"));
@@ -75,27 +56,27 @@ impl Session {
     }
 
     fn my_rights(&mut self, name: &Name) -> Result<Answer, Answer> {
-        let folder = self.folder(name)?;
-        let rights = self.rights(&folder)?;
-        self.tell_my_rights(&folder, rights);
+        let place = self.place(name)?;
+        let rights = self.rights(&place)?;
+        self.tell_my_rights(&place, rights);
         Ok(Answer::ok("MYRIGHTS completed"))
     }
 
-    pub(super) fn tell_my_rights(&mut self, folder: &FolderName, rights: Rights) {
-        self.start("MYRIGHTS", folder);
+    pub(super) fn tell_my_rights(&mut self, place: &Place, rights: Rights) {
+        self.start("MYRIGHTS", place);
         self.conn.out.extend_from_slice(format!(" {}\r\n", rights.shown()).as_bytes());
     }
 
     /// RFC 4314 3.7: what an identifier always has, then what may be given one by one.
     fn list_rights(&mut self, name: &Name, identifier: &str) -> Result<Answer, Answer> {
-        let folder = self.folder(name)?;
-        self.rights(&folder)?;
-        let (who, _) = self.who(identifier);
+        let place = self.place(name)?;
+        self.demand(&place, "a")?;
+        let (who, _) = self.who(&place, identifier);
         let sets = match who {
             Who::Owner => "la r w s t i p e k x c d",
             _ => "\"\" l r w s t i p e k x a c d",
         };
-        self.start("LISTRIGHTS", &folder);
+        self.start("LISTRIGHTS", &place);
         self.conn.out.push(b' ');
         write::mailbox(&mut self.conn.out, identifier);
         self.conn.out.extend_from_slice(format!(" {sets}\r\n").as_bytes());
@@ -103,43 +84,48 @@ impl Session {
     }
 
     fn set_acl(&mut self, name: &Name, identifier: &str, change: Change, rights: &str) -> Result<Answer, Answer> {
-        let folder = self.folder(name)?;
+        let place = self.place(name)?;
         let wanted = Rights::parse(rights).ok_or_else(|| Answer::bad("Unknown right"))?; // RFC 4314 3.1
-        let (who, negative) = self.who(identifier);
+        let (who, negative) = self.who(&place, identifier);
         let apply = |had: Rights| match change {
             Change::Set => wanted,
             Change::Add => had.with(wanted),
             Change::Remove => had.without(wanted),
         };
-        self.acl(&folder)?.set(&who, negative, apply).map_err(|e| Answer::of(&e))?;
-        self.rights_changed();
+        self.acl(&place)?.set(&who, negative, apply).map_err(|e| Answer::of(&e))?;
+        self.rights_changed(&place);
         Ok(Answer::ok("SETACL completed"))
     }
 
     fn delete_acl(&mut self, name: &Name, identifier: &str) -> Result<Answer, Answer> {
-        let folder = self.folder(name)?;
-        let (who, negative) = self.who(identifier);
-        self.acl(&folder)?.remove(&who, negative).map_err(|e| Answer::of(&e))?;
-        self.rights_changed();
+        let place = self.place(name)?;
+        let (who, negative) = self.who(&place, identifier);
+        self.acl(&place)?.remove(&who, negative).map_err(|e| Answer::of(&e))?;
+        self.rights_changed(&place);
         Ok(Answer::ok("DELETEACL completed"))
     }
 
-    fn rights_changed(&mut self) {
-        let rights = self.selected.as_ref().map(|s| self.rights(&s.name));
+    fn rights_changed(&mut self, place: &Place) {
+        if place.is_own() {
+            // the file of UIDs is there before somebody comes who may not make it
+            let _ = self.spaces.own.status_without_size(&place.folder);
+            crate::shares::note(&self.config, &self.owner.user, &self.spaces.own);
+        }
+        let rights = self.selected.as_ref().map(|s| self.rights(&s.place));
         if let (Some(selected), Some(Ok(rights))) = (&mut self.selected, rights) {
             selected.rights = rights;
         }
     }
 
-    /// An identifier of RFC 4314 2: `$name` is a group and `!$name` a group before all others, as in Dovecot; our own name is
-    /// the owner.
-    fn who(&self, identifier: &str) -> (Who, bool) {
+    /// An identifier of RFC 4314 2: `$name` is a group and `!$name` a group before all others, as in Dovecot; the name of whose
+    /// mail it is means the owner.
+    fn who(&self, place: &Place, identifier: &str) -> (Who, bool) {
         let (negative, name) = identifier.strip_prefix('-').map_or((false, identifier), |rest| (true, rest));
         let who = match name {
             "anyone" => Who::Anyone,
             "authenticated" => Who::Authenticated,
             "owner" => Who::Owner,
-            name if name == self.owner.user => Who::Owner,
+            name if self.spaces.owner(place) == Some(name) => Who::Owner,
             name => match (name.strip_prefix("!$"), name.strip_prefix('$')) {
                 (Some(group), _) => Who::GroupOverride(group.to_owned()),
                 (None, Some(group)) => Who::Group(group.to_owned()),
@@ -149,11 +135,11 @@ impl Session {
         (who, negative)
     }
 
-    fn identifier(&self, who: &Who) -> String {
+    fn identifier(&self, place: &Place, who: &Who) -> String {
         match who {
             Who::Anyone => "anyone".into(),
             Who::Authenticated => "authenticated".into(),
-            Who::Owner => self.owner.user.clone(),
+            Who::Owner => self.spaces.owner(place).unwrap_or("owner").to_owned(),
             Who::User(name) => name.clone(),
             Who::Group(name) => format!("${name}"),
             Who::GroupOverride(name) => format!("!${name}"),

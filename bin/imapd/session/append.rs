@@ -14,7 +14,7 @@ use penny_imap::parse::Data;
 use penny_imap::render::View;
 use penny_imap::{Code, NumberSet, SequenceSet, command};
 use penny_maildir::mailbox::Mailbox;
-use penny_maildir::{Appended, FlagSet, Flags, FolderName, Mode, Prepared};
+use penny_maildir::{Appended, FlagSet, Flags, Mode, Prepared};
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -25,17 +25,17 @@ impl Session {
             return Some(Answer::no(Code::TooBig, "Message too large"));
         }
         let name = command::append::target(self.reader.partial())?;
-        let folder = match self.folder(&name) {
-            Ok(folder) => folder,
+        let place = match self.place(&name) {
+            Ok(place) => place,
             Err(no) => return Some(no),
         };
-        if !self.store.exists(&folder) {
+        if !self.spaces.exists(&place) {
             return Some(Answer::no(Code::TryCreate, "No such mailbox"));
         }
-        if let Err(no) = self.demand(&folder, "i") {
+        if let Err(no) = self.demand(&place, "i") {
             return Some(no);
         }
-        self.store.quota().check(octets, 1).err().map(|e| Answer::of(&e))
+        self.spaces.store(&place).quota().check(octets, 1).err().map(|e| Answer::of(&e))
     }
 
     pub(super) fn append(&mut self, name: &Name, messages: Vec<AppendMessage>) -> Answer {
@@ -49,9 +49,10 @@ impl Session {
     }
 
     fn append_all(&mut self, name: &Name, messages: Vec<AppendMessage>) -> Result<Appended, Answer> {
-        let folder = self.folder(name)?;
-        let rights = self.demand_if_there(&folder, "i")?;
-        let mut target = self.store.mailbox(&folder, Mode::Target).map_err(|e| Answer::of_target(&e))?;
+        let place = self.place(name)?;
+        let rights = self.demand_if_there(&place, "i")?;
+        let mut target =
+            self.spaces.store(&place).mailbox(&place.folder, Mode::Target).map_err(|e| Answer::of_target(&e))?;
         let mut spools: Vec<Option<Spool>> = std::mem::take(&mut self.spools).into_iter().map(Some).collect();
         let mut prepared = Vec::new();
         for message in messages {
@@ -59,8 +60,8 @@ impl Session {
             prepared.push((file, permitted(rights, flags)));
         }
         let done = target.append(prepared).map_err(|e| Answer::of_target(&e))?;
-        let events = Events { config: &self.config, store: &self.store, style: &self.style };
-        events.happened(&mut target, &done.uids, "APPEND", "");
+        let events = Events { config: &self.config, spaces: &self.spaces };
+        events.happened(&place, &mut target, &done.uids, "APPEND", "");
         Ok(done)
     }
 
@@ -96,7 +97,7 @@ impl Session {
         let spool = match part {
             CatPart::Url(url) => return self.url_part(&url, out),
             CatPart::Text(Data::Inline(bytes)) => {
-                let mut spool = Spool::new(self.store.root().tmp_dir(), false);
+                let mut spool = Spool::new(self.spaces.own.root().tmp_dir(), false);
                 spool.write(&bytes);
                 spool
             }
@@ -122,8 +123,10 @@ impl Session {
                 read_message(&mut selected.mailbox, target.uid)
             }
             Some(name) => {
-                let folder = FolderName::from_utf8(name, &self.style).map_err(|_| bad())?;
-                let mut mailbox = self.store.mailbox(&folder, Mode::ReadOnly).map_err(|_| bad())?;
+                let place = self.spaces.find(name).map_err(|_| bad())?;
+                self.demand(&place, "r").map_err(|_| bad())?;
+                let store = self.spaces.store(&place);
+                let mut mailbox = store.mailbox(&place.folder, Mode::ReadOnly).map_err(|_| bad())?;
                 if target.uidvalidity.is_some_and(|v| v != mailbox.status().uidvalidity) {
                     return Err(bad());
                 }
@@ -137,7 +140,7 @@ impl Session {
         url_section(&bytes, &section, &mut wire).ok_or_else(bad)?;
         let from = from.min(wire.len());
         let piece = &wire[from..from.saturating_add(count).min(wire.len())];
-        let mut spool = Spool::new(self.store.root().tmp_dir(), false);
+        let mut spool = Spool::new(self.spaces.own.root().tmp_dir(), false);
         spool.write(piece);
         spool.copy_to(out).map_err(|e| io_answer(&e))
     }

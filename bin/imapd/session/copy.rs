@@ -10,11 +10,11 @@ use penny_maildir::{Copied, Mode};
 
 impl Session {
     pub(super) fn copy(&mut self, set: &SequenceSet, uid: bool, name: &Name, is_move: bool) -> Answer {
-        let folder = match self.folder(name) {
-            Ok(folder) => folder,
+        let place = match self.place(name) {
+            Ok(place) => place,
             Err(no) => return no,
         };
-        if let Err(no) = self.demand_if_there(&folder, "i") {
+        if let Err(no) = self.demand_if_there(&place, "i") {
             return no;
         }
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
@@ -28,7 +28,7 @@ impl Session {
             return super::acl::refusal(); // RFC 6851 4.1
         }
         let uids = selected.uids(set, uid);
-        let mut target = match self.store.mailbox(&folder, Mode::Target) {
+        let mut target = match self.spaces.store(&place).mailbox(&place.folder, Mode::Target) {
             Ok(target) => target,
             Err(e) => return Answer::of_target(&e),
         };
@@ -51,9 +51,11 @@ impl Session {
             };
         }
         let new: Vec<u32> = copied.pairs.iter().map(|p| p.1).collect();
-        super::learn::learn(&self.config, &selected.name, &mut target, &new);
-        let events = super::event::Events { config: &self.config, store: &self.store, style: &self.style };
-        events.happened(&mut target, &new, "COPY", "");
+        if place.is_own() && selected.place.is_own() {
+            super::learn::learn(&self.config, &selected.place.folder, &mut target, &new);
+        }
+        let events = super::event::Events { config: &self.config, spaces: &self.spaces };
+        events.happened(&place, &mut target, &new, "COPY", "");
         if !is_move {
             return Answer::ok_with(copy_uid(&copied), done);
         }

@@ -6,8 +6,9 @@
 //! Invariants  1. the client's answer never depends on a script   2. what a script changes starts no script   3. one command runs at most
 //!             [`EVENTS_MAX`] of them and waits at most [`PATIENCE`] for each
 use super::selected::Selected;
+use super::spaces::{Place, Spaces};
 use penny_base::{Config, log};
-use penny_maildir::{FlagOp, FlagSet, Flags, FolderName, Mailbox, NameStyle, Store};
+use penny_maildir::{FlagOp, FlagSet, Flags, FolderName, Mailbox};
 use std::fs::File;
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -23,25 +24,24 @@ const ANNOTATION: &str = "/shared/imapsieve/script";
 /// What may start a script in this session.
 pub struct Events<'a> {
     pub config: &'a Config,
-    pub store: &'a Store,
-    pub style: &'a NameStyle,
+    pub spaces: &'a Spaces,
 }
 
 impl Events<'_> {
-    /// Something happened to messages of a mailbox; the UIDs whose flags a script changed.
-    pub fn happened(&self, mailbox: &mut Mailbox, uids: &[u32], cause: &str, changed: &str) -> Vec<u32> {
-        if self.config.imapd.imapsieve.is_empty() || uids.is_empty() {
+    /// Something happened to messages of a mailbox; the UIDs whose flags a script changed. A script is its user's: it does not
+    /// run on mail of others.
+    pub fn happened(&self, place: &Place, mailbox: &mut Mailbox, uids: &[u32], cause: &str, changed: &str) -> Vec<u32> {
+        if self.config.imapd.imapsieve.is_empty() || uids.is_empty() || !place.is_own() {
             return Vec::new();
         }
-        let folder = mailbox.name().clone();
-        let Some(script) = self.script(&folder) else { return Vec::new() };
+        let Some(script) = self.script(&place.folder) else { return Vec::new() };
+        let name = self.spaces.text(place);
         let mut touched = Vec::new();
         for &uid in uids.iter().take(EVENTS_MAX) {
-            match self.one(mailbox, &folder, uid, (cause, &script, changed)) {
+            match self.one(mailbox, &name, uid, (cause, &script, changed)) {
                 Ok(true) => touched.push(uid),
                 Ok(false) => {}
                 Err(why) => {
-                    let name = folder.to_utf8(self.style);
                     log::warning("imapsieve-failed", None, &[("mailbox", &name), ("script", &script), ("why", &why)]);
                     break;
                 }
@@ -52,25 +52,18 @@ impl Events<'_> {
 
     /// RFC 6785 3.3: the mailbox's own, else the server's; an empty value is none.
     fn script(&self, folder: &FolderName) -> Option<String> {
-        let own = self.store.annotations(folder).ok().and_then(|a| a.get(ANNOTATION).ok()?);
-        let value = own.or_else(|| self.store.server_annotations().get(ANNOTATION).ok()?)?;
+        let own = self.spaces.own.annotations(folder).ok().and_then(|a| a.get(ANNOTATION).ok()?);
+        let value = own.or_else(|| self.spaces.own.server_annotations().get(ANNOTATION).ok()?)?;
         Some(String::from_utf8_lossy(&value).trim().to_owned()).filter(|s| !s.is_empty())
     }
 
-    fn one(
-        &self,
-        mailbox: &mut Mailbox,
-        folder: &FolderName,
-        uid: u32,
-        how: (&str, &str, &str),
-    ) -> Result<bool, String> {
+    fn one(&self, mailbox: &mut Mailbox, name: &str, uid: u32, how: (&str, &str, &str)) -> Result<bool, String> {
         let (cause, script, changed) = how;
         let Some(message) = mailbox.get(uid) else { return Ok(false) };
         let before = FlagSet { flags: message.flags, keywords: mailbox.keyword_names(message.keywords).collect() };
         let file = mailbox.open_message(uid).map_err(|e| e.to_string())?;
-        let name = folder.to_utf8(self.style);
         let mut command = Command::new(self.config.program("deliver"));
-        command.arg("-c").arg(&self.config.file).args(["--event", cause, &name, script]);
+        command.arg("-c").arg(&self.config.file).args(["--event", cause, name, script]);
         command.env("IMAP_FLAGS", words(&before)).env("IMAP_CHANGED_FLAGS", changed);
         let answer = run(command, file)?;
         let mut lines = answer.lines();

@@ -19,7 +19,7 @@ impl Session {
         if !key.any(|k| matches!(k, Key::Filter(_))) {
             return Ok(key.clone());
         }
-        let values = self.store.server_annotations().all().map_err(|e| Answer::of(&e))?;
+        let values = self.spaces.own.server_annotations().all().map_err(|e| Answer::of(&e))?;
         expand(key, &values, 0)
     }
 }

@@ -4,6 +4,7 @@
 //! Invariants  one listing of the root answers one command; STATUS of LIST-STATUS opens what it reports
 use super::Session;
 use super::answer::Answer;
+use super::spaces::{Listed, Place};
 use super::special::SpecialUse;
 use penny_imap::command::ListArgs;
 use penny_imap::pattern::fit;
@@ -26,7 +27,7 @@ struct Entry {
 }
 
 struct Listing {
-    entries: BTreeMap<FolderName, Entry>,
+    entries: BTreeMap<Place, Entry>,
     special: SpecialUse,
     patterns: Vec<Vec<u8>>,
     separator: u8,
@@ -51,30 +52,28 @@ impl Session {
 
     /// RFC 3501 6.3.8: an empty pattern asks for the separator and the root of the reference.
     fn list_root(&mut self, args: &ListArgs) -> Answer {
-        let prefix = self.style.prefix.as_bytes();
-        let root = if !prefix.is_empty() && args.reference.starts_with(prefix) { prefix } else { b"" };
-        let mut line = format!("* {} (\\Noselect) \"{}\" ", word(args), self.style.separator).into_bytes();
-        write::string(&mut line, root);
+        let prefixes = self.spaces.prefixes(true).into_iter().chain(self.spaces.prefixes(false));
+        let mut prefixes = prefixes.chain([self.spaces.style.prefix.clone()]);
+        let root = prefixes.find(|p| args.reference.starts_with(p.as_bytes())).unwrap_or_default();
+        let mut line = format!("* {} (\\Noselect) \"{}\" ", word(args), self.spaces.style.separator).into_bytes();
+        write::string(&mut line, root.as_bytes());
         line.extend_from_slice(b"\r\n");
         self.conn.out.extend_from_slice(&line);
         Answer::ok("LIST completed")
     }
 
     fn listing(&self, args: &ListArgs) -> penny_maildir::Result<Listing> {
-        let mut entries: BTreeMap<FolderName, Entry> = BTreeMap::new();
-        for folder in self.store.list()? {
-            let children = folder.children || (folder.name.is_inbox() && self.inbox_has_children());
-            entries.insert(
-                folder.name,
-                Entry { exists: true, selectable: folder.selectable, children, ..Entry::default() },
-            );
+        let mut entries: BTreeMap<Place, Entry> = BTreeMap::new();
+        for Listed { place, selectable, children } in self.spaces.list()? {
+            entries.insert(place, Entry { exists: true, selectable, children, ..Entry::default() });
         }
-        for name in self.store.subscriptions()? {
-            entries.entry(name).or_default().subscribed = true;
+        for place in self.spaces.subscriptions()? {
+            entries.entry(place).or_default().subscribed = true;
         }
-        let special = self.special_use(|f| entries.get(f).is_some_and(|e| e.exists && e.selectable));
+        let is_there = |f: &FolderName| entries.get(&Place::own(f.clone())).is_some_and(|e| e.exists && e.selectable);
+        let special = self.special_use(is_there);
         let patterns = args.patterns.iter().map(|p| [args.reference.as_slice(), p].concat()).collect();
-        let separator = u8::try_from(self.style.separator).unwrap_or(b'/');
+        let separator = u8::try_from(self.spaces.style.separator).unwrap_or(b'/');
         let mut listing = Listing { entries, special, patterns, separator };
         if args.recursive_match || args.lsub {
             self.mark_parents(&mut listing);
@@ -82,14 +81,9 @@ impl Session {
         Ok(listing)
     }
 
-    /// With a prefix such as `INBOX.` all folders lie below INBOX.
-    fn inbox_has_children(&self) -> bool {
-        !self.style.prefix.is_empty() && self.store.list().is_ok_and(|l| l.len() > 1)
-    }
-
     /// Parents of subscribed folders that no pattern shows (RFC 5258 3.5; LSUB with % in RFC 3501 6.3.9).
     fn mark_parents(&self, listing: &mut Listing) {
-        let hidden: Vec<FolderName> = listing
+        let hidden: Vec<Place> = listing
             .entries
             .iter()
             .filter(|(n, e)| e.subscribed && !self.matches(listing, n))
@@ -104,9 +98,8 @@ impl Session {
         }
     }
 
-    fn matches(&self, listing: &Listing, name: &FolderName) -> bool {
-        let shown = self.shown(name);
-        listing.patterns.iter().any(|p| fit(p, shown.as_bytes(), listing.separator).full)
+    fn matches(&self, listing: &Listing, name: &Place) -> bool {
+        listing.fits(&self.shown(name))
     }
 
     fn lsub(&mut self, listing: &Listing) {
@@ -121,7 +114,7 @@ impl Session {
 
     fn list_entries(&mut self, args: &ListArgs, listing: &Listing) {
         for (name, entry) in &listing.entries {
-            let special = listing.special.get(name);
+            let special = listing.special.get(&name.folder).filter(|_| name.is_own());
             if !is_chosen(args, entry, special.is_some()) || !self.matches(listing, name) {
                 continue;
             }
@@ -132,11 +125,17 @@ impl Session {
                 self.list_returns(args, name);
             }
         }
+        let plain = !(args.select_subscribed || args.select_special_use || args.recursive_match);
+        let users = self.spaces.users_level().filter(|level| plain && listing.fits(level));
+        if let Some(level) = users.map(str::to_owned) {
+            self.tell_name("LIST", &level, "\\Noselect \\HasChildren", "");
+        }
     }
 
     /// What LIST tells of a mailbox besides its name (RFC 5819, 8440, 9590).
-    fn list_returns(&mut self, args: &ListArgs, name: &FolderName) {
+    fn list_returns(&mut self, args: &ListArgs, name: &Place) {
         if let Some(items) = &args.return_status
+            && self.demand(name, "r").is_ok()
             && let Ok(status) = self.folder_status(name, items)
         {
             self.status_enables(items);
@@ -153,13 +152,23 @@ impl Session {
         }
     }
 
-    pub(super) fn tell_list(&mut self, word: &str, name: &FolderName, attributes: &str, extended: &str) {
+    pub(super) fn tell_list(&mut self, word: &str, name: &Place, attributes: &str, extended: &str) {
         let shown = self.shown(name);
+        self.tell_name(word, &shown, attributes, extended);
+    }
+
+    fn tell_name(&mut self, word: &str, shown: &str, attributes: &str, extended: &str) {
         let out = &mut self.conn.out;
-        out.extend_from_slice(format!("* {word} ({attributes}) \"{}\" ", self.style.separator).as_bytes());
-        write::mailbox(out, &shown);
+        out.extend_from_slice(format!("* {word} ({attributes}) \"{}\" ", self.spaces.style.separator).as_bytes());
+        write::mailbox(out, shown);
         out.extend_from_slice(extended.as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl Listing {
+    fn fits(&self, shown: &str) -> bool {
+        self.patterns.iter().any(|p| fit(p, shown.as_bytes(), self.separator).full)
     }
 }
 

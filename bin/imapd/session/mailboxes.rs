@@ -3,28 +3,28 @@
 //! Standards   RFC 5465 6 (filter-mailboxes), RFC 7377 2.2 (subtree-one)
 use super::Session;
 use super::answer::Answer;
+use super::spaces::Place;
 use penny_imap::command::Name;
 use penny_imap::command::sources::Source;
-use penny_maildir::FolderName;
 
 /// A filter with its names resolved.
 pub enum Filter {
-    All,
+    Personal,
     Subscribed,
-    These(Vec<FolderName>),
+    These(Vec<Place>),
     /// These and what is below them; only their children where it is true.
-    Below(Vec<FolderName>, bool),
+    Below(Vec<Place>, bool),
 }
 
 impl Filter {
-    pub fn fits(&self, folder: &FolderName, subscribed: &[FolderName]) -> bool {
+    pub fn fits(&self, place: &Place, subscribed: &[Place]) -> bool {
         match self {
-            Filter::All => true,
-            Filter::Subscribed => subscribed.contains(folder),
-            Filter::These(names) => names.contains(folder),
+            Filter::Personal => place.is_own(),
+            Filter::Subscribed => subscribed.contains(place),
+            Filter::These(names) => names.contains(place),
             Filter::Below(roots, one) => roots.iter().any(|root| {
-                let near = !*one || folder.parts().len() == root.parts().len() + 1;
-                folder == root || (folder.is_below(root) && near)
+                let near = !*one || place.parent().as_ref() == Some(root);
+                place == root || (place.is_below(root) && near)
             }),
         }
     }
@@ -32,17 +32,17 @@ impl Filter {
 
 impl Session {
     pub(super) fn filter(&self, source: &Source) -> Result<Filter, Answer> {
-        let folders = |names: &[Name]| names.iter().map(|n| self.folder(n)).collect::<Result<Vec<_>, _>>();
+        let places = |names: &[Name]| names.iter().map(|n| self.place(n)).collect::<Result<Vec<_>, _>>();
         Ok(match source {
             Source::Selected | Source::SelectedDelayed => {
-                Filter::These(self.selected.iter().map(|s| s.name.clone()).collect())
+                Filter::These(self.selected.iter().map(|s| s.place.clone()).collect())
             }
             // RFC 5465 6.3: where rules may deliver anywhere, "inboxes" is the same as "personal"
-            Source::Inboxes | Source::Personal => Filter::All,
+            Source::Inboxes | Source::Personal => Filter::Personal,
             Source::Subscribed => Filter::Subscribed,
-            Source::Mailboxes(names) => Filter::These(folders(names)?),
-            Source::Subtree(names) => Filter::Below(folders(names)?, false),
-            Source::SubtreeOne(names) => Filter::Below(folders(names)?, true),
+            Source::Mailboxes(names) => Filter::These(places(names)?),
+            Source::Subtree(names) => Filter::Below(places(names)?, false),
+            Source::SubtreeOne(names) => Filter::Below(places(names)?, true),
         })
     }
 }

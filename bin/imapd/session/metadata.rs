@@ -5,11 +5,12 @@
 //! Not here    the files: penny_maildir::annotation
 use super::Session;
 use super::answer::Answer;
+use super::spaces::Place;
 use penny_imap::command::Name;
 use penny_imap::command::metadata::{Depth, GetMetadata};
 use penny_imap::{Code, write};
+use penny_maildir::Error;
 use penny_maildir::annotation::{self, Annotations, VALUE_MAX, Values};
-use penny_maildir::{Error, FolderName};
 
 /// The special use of a mailbox as an annotation.
 const SPECIAL_USE: &str = "/private/specialuse";
@@ -18,33 +19,31 @@ const SPECIAL_USE: &str = "/private/specialuse";
 type Found = Vec<(String, Option<Vec<u8>>)>;
 
 impl Session {
-    /// The folder that a METADATA command is about; `None` is the server.
-    fn annotated(&self, name: &[u8]) -> Result<Option<FolderName>, Answer> {
+    /// The mailbox that a METADATA command is about; `None` is the server.
+    fn annotated(&self, name: &[u8]) -> Result<Option<Place>, Answer> {
         if name.is_empty() {
             return Ok(None);
         }
-        let folder = self.folder(&Name(name.to_vec()))?;
-        if self.store.exists(&folder) {
-            Ok(Some(folder))
-        } else {
-            Err(Answer::no(Code::NonExistent, "No such mailbox"))
-        }
+        let place = self.place(&Name(name.to_vec()))?;
+        if self.spaces.exists(&place) { Ok(Some(place)) } else { Err(Answer::no(Code::NonExistent, "No such mailbox")) }
     }
 
-    fn annotations(&self, folder: Option<&FolderName>) -> Result<Annotations, Answer> {
-        match folder {
-            Some(folder) => self.store.annotations(folder).map_err(|e| Answer::of(&e)),
-            None => Ok(self.store.server_annotations()),
+    fn annotations(&self, place: Option<&Place>) -> Result<Annotations, Answer> {
+        match place {
+            Some(place) => self.spaces.store(place).annotations(&place.folder).map_err(|e| Answer::of(&e)),
+            None => Ok(self.spaces.own.server_annotations()),
         }
     }
 
     /// All annotations, with those that are kept elsewhere.
-    fn annotation_values(&self, folder: Option<&FolderName>) -> Result<Values, Answer> {
-        let mut values = self.annotations(folder)?.all().map_err(|e| Answer::of(&e))?;
-        match folder {
-            Some(folder) => {
-                let special = self.special_use(|f| self.store.exists(f));
-                values.extend(special.get(folder).map(|a| (SPECIAL_USE.to_owned(), a.as_bytes().to_vec())));
+    fn annotation_values(&self, place: Option<&Place>) -> Result<Values, Answer> {
+        let mut values = self.annotations(place)?.all().map_err(|e| Answer::of(&e))?;
+        match place {
+            // what is private is its owner's (RFC 5464 2)
+            Some(place) if !place.is_own() => values.retain(|name, _| !is_private(name)),
+            Some(place) => {
+                let special = self.special_use(|f| self.spaces.own.exists(f));
+                values.extend(special.get(&place.folder).map(|a| (SPECIAL_USE.to_owned(), a.as_bytes().to_vec())));
             }
             None => {
                 // RFC 5464 6.2.1.2: how to reach the administrator
@@ -56,17 +55,17 @@ impl Session {
     }
 
     pub(super) fn get_metadata(&mut self, args: &GetMetadata) -> Answer {
-        let folder = match self.annotated(&args.name) {
-            Ok(folder) => folder,
+        let place = match self.annotated(&args.name) {
+            Ok(place) => place,
             Err(no) => return no,
         };
         let Some(names) = entry_names(&args.entries) else { return Answer::bad("Invalid entry name") };
-        let values = match self.annotation_values(folder.as_ref()) {
+        let values = match self.annotation_values(place.as_ref()) {
             Ok(values) => values,
             Err(no) => return no,
         };
         let (found, longest) = shortened(pick(&values, &names, args.depth), args.max_size);
-        self.tell_metadata(folder.as_ref(), &found);
+        self.tell_metadata(place.as_ref(), &found);
         match longest {
             // RFC 5464 4.2.1: the size of the longest that was left out
             Some(n) => Answer::ok_with(Code::MetadataLongEntries(n), "GETMETADATA completed"),
@@ -75,11 +74,11 @@ impl Session {
     }
 
     /// `* METADATA box (entry value ...)`; nothing when there is nothing to tell.
-    fn tell_metadata(&mut self, folder: Option<&FolderName>, found: &Found) {
+    fn tell_metadata(&mut self, place: Option<&Place>, found: &Found) {
         if found.is_empty() {
             return;
         }
-        let shown = folder.map_or_else(String::new, |f| self.shown(f));
+        let shown = place.map_or_else(String::new, |f| self.shown(f));
         let out = &mut self.conn.out;
         out.extend_from_slice(b"* METADATA ");
         write::mailbox(out, &shown);
@@ -93,57 +92,64 @@ impl Session {
     }
 
     /// RFC 9590 2: of every mailbox listed, the entries asked for, NIL where there is none.
-    pub(super) fn list_metadata(&mut self, folder: &FolderName, entries: &[Vec<u8>]) {
+    pub(super) fn list_metadata(&mut self, place: &Place, entries: &[Vec<u8>]) {
         let Some(names) = entry_names(entries) else { return };
-        if let Ok(values) = self.annotation_values(Some(folder)) {
+        if let Ok(values) = self.annotation_values(Some(place)) {
             let found = pick(&values, &names, Depth::Zero);
-            self.tell_metadata(Some(folder), &found);
+            self.tell_metadata(Some(place), &found);
         }
     }
 
     pub(super) fn set_metadata(&mut self, name: &[u8], entries: &[(Vec<u8>, Option<Vec<u8>>)]) -> Answer {
-        let folder = match self.annotated(name) {
-            Ok(folder) => folder,
+        let place = match self.annotated(name) {
+            Ok(place) => place,
             Err(no) => return no,
         };
         let names: Vec<Vec<u8>> = entries.iter().map(|e| e.0.clone()).collect();
         let Some(names) = entry_names(&names) else { return Answer::bad("Invalid entry name") };
         if names.iter().any(|n| n.to_ascii_lowercase().starts_with("/shared/")) {
-            let Some(folder) = &folder else {
+            let Some(place) = &place else {
                 return Answer::no(Code::NoPerm, "Entries of the server are set by the administrator");
             };
             // RFC 5464 3.3: shared entries need the right to write
-            if let Err(no) = self.demand(folder, "w") {
+            if let Err(no) = self.demand(place, "w") {
                 return no;
             }
         }
+        if place.as_ref().is_some_and(|f| !f.is_own()) && names.iter().any(|n| is_private(n)) {
+            return Answer::no(Code::NoPerm, "No private entries on mail of others");
+        }
         let mut changes: Vec<(String, Option<Vec<u8>>)> =
             names.into_iter().zip(entries.iter().map(|e| e.1.clone())).collect();
-        let special = changes.iter().position(|(n, _)| folder.is_some() && n.eq_ignore_ascii_case(SPECIAL_USE));
+        let special = changes.iter().position(|(n, _)| place.is_some() && n.eq_ignore_ascii_case(SPECIAL_USE));
         let special = special.map(|at| changes.remove(at).1.unwrap_or_default());
-        if let Err(no) = self.annotations(folder.as_ref()).and_then(|a| a.set(&changes).map_err(|e| refusal(&e))) {
+        if let Err(no) = self.annotations(place.as_ref()).and_then(|a| a.set(&changes).map_err(|e| refusal(&e))) {
             return no;
         }
-        match (folder, special) {
-            (Some(folder), Some(value)) => self.set_special_use_value(&folder, &value),
+        match (place, special) {
+            (Some(place), Some(value)) => self.set_special_use_value(&place, &value),
             _ => Answer::ok("SETMETADATA completed"),
         }
     }
 
     /// RFC 6154 4: the attributes, separated by spaces; an empty value takes them away.
-    fn set_special_use_value(&mut self, folder: &FolderName, value: &[u8]) -> Answer {
+    fn set_special_use_value(&mut self, place: &Place, value: &[u8]) -> Answer {
         let wanted: Vec<String> = String::from_utf8_lossy(value).split_whitespace().map(str::to_owned).collect();
-        if let Err(no) = self.set_special_use(folder, &[]) {
+        if let Err(no) = self.set_special_use(place, &[]) {
             return no;
         }
-        if let Some(no) = self.check_special_use(&wanted) {
+        if let Some(no) = self.check_special_use(place, &wanted) {
             return no;
         }
-        match self.set_special_use(folder, &wanted) {
+        match self.set_special_use(place, &wanted) {
             Ok(()) => Answer::ok("SETMETADATA completed"),
             Err(no) => no,
         }
     }
+}
+
+fn is_private(name: &str) -> bool {
+    name.get(..9).is_some_and(|head| head.eq_ignore_ascii_case("/private/"))
 }
 
 /// Entry names as text; `None` when one is no entry name (a `/private` or `/shared` alone may be asked about with DEPTH).

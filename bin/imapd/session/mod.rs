@@ -31,6 +31,7 @@ mod search;
 mod select;
 mod selected;
 mod sort;
+mod spaces;
 mod special;
 mod spool;
 mod store;
@@ -42,10 +43,11 @@ use answer::Answer;
 use enable::Enabled;
 use penny_base::services::Handed;
 use penny_base::{Config, Failure, Outcome, Owner, log};
-use penny_imap::command::{self, Command, Name, Tagged};
+use penny_imap::command::{self, Command, Tagged};
 use penny_imap::{Announced, Code, Event, Framed, Limits, Reader, write};
-use penny_maildir::{DiskEncoding, FolderName, NameStyle, Store, store::StoreOptions};
+use penny_maildir::{DiskEncoding, NameStyle, Store, store::StoreOptions};
 use selected::Selected;
+use spaces::Spaces;
 use spool::Spool;
 use std::time::Duration;
 
@@ -57,8 +59,7 @@ const ERRORS_MAX: u32 = 20;
 struct Session {
     config: Config,
     owner: Owner,
-    store: Store,
-    style: NameStyle,
+    spaces: Spaces,
     conn: Conn,
     reader: Reader,
     selected: Option<Selected>,
@@ -112,10 +113,9 @@ impl Session {
         let store = Store::open_or_create(&owner.maildir, options).map_err(|e| store_failure(&e))?;
         let session = Session {
             conn: Conn::open().map_err(io)?,
+            spaces: Spaces::open(store, style, &config, &owner),
             config,
             owner,
-            store,
-            style,
             reader: Reader::new(LIMITS),
             selected: None,
             enabled: Enabled::default(),
@@ -128,6 +128,7 @@ impl Session {
         if fresh {
             session.autocreate();
         }
+        crate::shares::note(&session.config, &session.owner.user, &session.spaces.own);
         Ok(session)
     }
 
@@ -235,7 +236,7 @@ impl Session {
                 return Next::Go;
             }
         } else {
-            self.spools.push(Spool::new(self.store.root().tmp_dir(), announced.binary));
+            self.spools.push(Spool::new(self.spaces.own.root().tmp_dir(), announced.binary));
             self.reader.stream();
         }
         if announced.sync {
@@ -398,22 +399,6 @@ impl Session {
             self.conn.compress().map_err(io)?;
         }
         Ok(Next::Go)
-    }
-
-    /// The folder a client names.
-    fn folder(&self, name: &Name) -> Result<FolderName, Answer> {
-        let text = std::str::from_utf8(&name.0).map_err(|_| Answer::no(Code::Cannot, "Mailbox name is not valid"))?;
-        let folder = if self.enabled.has_utf8_names() {
-            FolderName::from_utf8(text, &self.style)
-        } else {
-            FolderName::from_mutf7(text, &self.style)
-        };
-        folder.map_err(|e| Answer::of(&e))
-    }
-
-    /// A folder's name for this client.
-    fn shown(&self, name: &FolderName) -> String {
-        if self.enabled.has_utf8_names() { name.to_utf8(&self.style) } else { name.to_mutf7(&self.style) }
     }
 }
 

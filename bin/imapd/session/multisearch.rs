@@ -8,11 +8,12 @@ use super::answer::Answer;
 use super::progress::Progress;
 use super::search::{esearch, find_in, highest_modseq, saved};
 use super::selected::Selected;
+use super::spaces::Place;
 use super::uidonly::key_has_numbers;
 use penny_imap::command::sources::Source;
 use penny_imap::command::{Key, SearchArgs, SearchReturn};
 use penny_imap::{Code, SequenceSet, write};
-use penny_maildir::{FolderName, Mode};
+use penny_maildir::Mode;
 
 impl Session {
     pub(super) fn multi_search(&mut self, tag: &str, sources: &[Source], args: &SearchArgs) -> Answer {
@@ -30,7 +31,7 @@ impl Session {
             Err(no) => return no,
         };
         let ret = args.ret.clone().unwrap_or(SearchReturn { all: true, ..SearchReturn::default() });
-        let only_selected = folders.iter().all(|f| self.selected.as_ref().is_some_and(|s| s.name == *f));
+        let only_selected = folders.iter().all(|f| self.selected.as_ref().is_some_and(|s| s.place == *f));
         // RFC 7377 2.2: message numbers, `$`, SAVE and UPDATE mean the selected mailbox
         if !only_selected && (ret.save || ret.update || key_has_numbers(&key) || names_saved(&key)) {
             return Answer::bad("Only possible in the selected mailbox");
@@ -42,25 +43,28 @@ impl Session {
     }
 
     /// The folders that filters name, each once, in the order of names.
-    fn source_folders(&self, sources: &[Source]) -> Result<Vec<FolderName>, Answer> {
-        let listed = self.store.list().map_err(|e| Answer::of(&e))?;
+    fn source_folders(&self, sources: &[Source]) -> Result<Vec<Place>, Answer> {
+        let listed = self.spaces.list().map_err(|e| Answer::of(&e))?;
         let filters = sources.iter().map(|s| self.filter(s)).collect::<Result<Vec<_>, _>>()?;
         let subscribed = match sources.contains(&Source::Subscribed) {
-            true => self.store.subscriptions().map_err(|e| Answer::of(&e))?,
+            true => self.spaces.subscriptions().map_err(|e| Answer::of(&e))?,
             false => Vec::new(),
         };
-        let named = |f: &FolderName| filters.iter().any(|filter| filter.fits(f, &subscribed));
-        Ok(listed.into_iter().filter(|f| f.selectable).map(|f| f.name).filter(named).collect())
+        let named = |f: &Place| filters.iter().any(|filter| filter.fits(f, &subscribed));
+        Ok(listed.into_iter().filter(|f| f.selectable).map(|f| f.place).filter(named).collect())
     }
 
-    fn search_one(&mut self, tag: &str, folder: &FolderName, key: &Key, ret: &SearchReturn) {
-        let is_selected = self.selected.as_ref().is_some_and(|s| s.name == *folder);
+    fn search_one(&mut self, tag: &str, place: &Place, key: &Key, ret: &SearchReturn) {
+        let is_selected = self.selected.as_ref().is_some_and(|s| s.place == *place);
         let mut other = None;
         if !is_selected {
-            let Ok(mailbox) = self.store.mailbox(folder, Mode::ReadOnly) else { return };
-            other = Some(Selected::new(mailbox, folder.clone(), true, self.enabled));
+            if self.demand(place, "r").is_err() {
+                return;
+            }
+            let Ok(mailbox) = self.spaces.store(place).mailbox(&place.folder, Mode::ReadOnly) else { return };
+            other = Some(Selected::new(mailbox, place.clone(), true, self.enabled));
         }
-        let shown = self.shown(folder);
+        let shown = self.shown(place);
         let Some(selected) = other.as_mut().or(self.selected.as_mut()) else { return };
         let mut progress = Progress::new(tag, &self.config, u64::from(selected.seq.len()));
         let found = find_in(selected, key, &mut || progress.step(&mut self.conn));

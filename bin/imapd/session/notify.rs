@@ -6,6 +6,7 @@
 //! Failures    where watches are used up, or on a network file system, mailboxes are looked at every [`LOOK_EVERY`]
 use super::answer::Answer;
 use super::mailboxes::Filter;
+use super::spaces::Place;
 use super::{Flow, Next, Session, io};
 use crate::conn::Got;
 use penny_imap::command::StatusItem;
@@ -13,7 +14,7 @@ use penny_imap::command::notify::{Events, NotifySet};
 use penny_imap::command::sources::Source;
 use penny_imap::{Code, write};
 use penny_maildir::annotation::Values;
-use penny_maildir::{FolderName, Guid, Status};
+use penny_maildir::{Guid, Status};
 use penny_sys::poll::Watch;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -46,7 +47,7 @@ pub struct Notify {
     /// Expunges wait for a command that allows them.
     pub delayed: bool,
     groups: Vec<(Filter, Events)>,
-    known: BTreeMap<FolderName, Known>,
+    known: BTreeMap<Place, Known>,
     server: Values,
     watch: Option<Watch>,
     again: bool,
@@ -102,36 +103,34 @@ impl Session {
     }
 
     /// All folders that some group fits, as they are now. A folder that cannot be read now counts as unchanged.
-    fn how_it_is(
-        &self,
-        notify: &Notify,
-        before: &BTreeMap<FolderName, Known>,
-    ) -> (BTreeMap<FolderName, Known>, Values) {
-        let subscribed = self.store.subscriptions().unwrap_or_default();
+    fn how_it_is(&self, notify: &Notify, before: &BTreeMap<Place, Known>) -> (BTreeMap<Place, Known>, Values) {
+        let subscribed = self.spaces.subscriptions().unwrap_or_default();
         let mut all = BTreeMap::new();
-        for folder in self.store.list().unwrap_or_default().into_iter().filter(|f| f.selectable).map(|f| f.name) {
-            if let Some(events) = notify.events(&folder, &subscribed) {
-                let was = before.get(&folder).cloned().unwrap_or_default();
-                let status = self.store.status_without_size(&folder).unwrap_or(was.status);
-                let annotations = match events.metadata {
-                    true => self.store.annotations(&folder).and_then(|a| a.all()).unwrap_or(was.annotations),
+        for place in self.spaces.list().unwrap_or_default().into_iter().filter(|f| f.selectable).map(|f| f.place) {
+            let readable = place.is_own() || self.demand(&place, "r").is_ok();
+            if let Some(events) = notify.events(&place, &subscribed).filter(|_| readable) {
+                let was = before.get(&place).cloned().unwrap_or_default();
+                let status = self.folder_status(&place, &[]).unwrap_or(was.status);
+                let annotations = match events.metadata && place.is_own() {
+                    true => self.spaces.own.annotations(&place.folder).and_then(|a| a.all()).unwrap_or(was.annotations),
                     false => Values::new(),
                 };
-                let subscribed = subscribed.contains(&folder);
-                all.insert(folder, Known { guid: status.guid, status, subscribed, annotations });
+                let subscribed = subscribed.contains(&place);
+                all.insert(place, Known { guid: status.guid, status, subscribed, annotations });
             }
         }
         let wanted = notify.groups.iter().any(|(_, e)| e.server_metadata);
-        let server = if wanted { self.store.server_annotations().all().unwrap_or_default() } else { Values::new() };
+        let server =
+            if wanted { self.spaces.own.server_annotations().all().unwrap_or_default() } else { Values::new() };
         (all, server)
     }
 
     /// Watches the root and all folders concerned, the selected one too.
-    fn watch_all(&self, known: &BTreeMap<FolderName, Known>) -> Option<Watch> {
-        let own = self.selected.as_ref().map(|s| &s.name);
-        let dirs = known.keys().chain(own).filter_map(|f| self.store.maildir(f).ok());
+    fn watch_all(&self, known: &BTreeMap<Place, Known>) -> Option<Watch> {
+        let own = self.selected.as_ref().map(|s| &s.place);
+        let dirs = known.keys().chain(own).filter_map(|p| self.spaces.store(p).maildir(&p.folder).ok());
         let mut paths: Vec<PathBuf> = dirs.flat_map(|d| [d.path().to_path_buf(), d.cur_dir(), d.new_dir()]).collect();
-        paths.push(self.store.root().path().to_path_buf());
+        paths.push(self.spaces.own.root().path().to_path_buf());
         let paths: Vec<&std::path::Path> = paths.iter().map(PathBuf::as_path).collect();
         Watch::folder(&paths).ok()
     }
@@ -203,28 +202,28 @@ impl Session {
 
     fn look_at_others(&mut self, notify: &mut Notify) {
         let (mut now, server) = self.how_it_is(notify, &notify.known);
-        let subscribed: Vec<FolderName> = now.iter().filter(|(_, k)| k.subscribed).map(|(f, _)| f.clone()).collect();
-        let gone: Vec<FolderName> = notify.known.keys().filter(|f| !now.contains_key(f)).cloned().collect();
+        let subscribed: Vec<Place> = now.iter().filter(|(_, k)| k.subscribed).map(|(f, _)| f.clone()).collect();
+        let gone: Vec<Place> = notify.known.keys().filter(|f| !now.contains_key(f)).cloned().collect();
         let same_names = gone.is_empty() && now.len() == notify.known.len();
         let mut changed = !same_names;
-        for (folder, is) in &now {
-            let Some(events) = notify.events(folder, &subscribed).cloned() else { continue };
-            let was = match notify.known.get(folder) {
+        for (place, is) in &now {
+            let Some(events) = notify.events(place, &subscribed).cloned() else { continue };
+            let was = match notify.known.get(place) {
                 Some(was) => was.clone(),
                 None => {
-                    self.tell_new_name(&events, folder, is, &gone, &notify.known);
+                    self.tell_new_name(&events, place, is, &gone, &notify.known);
                     Known { guid: is.guid, subscribed: is.subscribed, ..Known::default() }
                 }
             };
-            changed |= self.tell_changes(&events, folder, &was, is);
+            changed |= self.tell_changes(&events, place, &was, is);
         }
-        let renamed = |f: &FolderName| {
+        let renamed = |f: &Place| {
             let guid = notify.known.get(f).map(|k| k.guid);
             now.iter().any(|(n, k)| Some(k.guid) == guid && !notify.known.contains_key(n))
         };
-        for folder in gone.iter().filter(|f| !renamed(f)) {
-            if notify.events(folder, &subscribed).is_some_and(|e| e.names) && !self.store.exists(folder) {
-                self.tell_list("LIST", folder, "\\NonExistent", "");
+        for place in gone.iter().filter(|f| !renamed(f)) {
+            if notify.events(place, &subscribed).is_some_and(|e| e.names) && !self.spaces.exists(place) {
+                self.tell_list("LIST", place, "\\NonExistent", "");
             }
         }
         if server != notify.server {
@@ -243,10 +242,10 @@ impl Session {
     fn tell_new_name(
         &mut self,
         events: &Events,
-        folder: &FolderName,
+        place: &Place,
         is: &Known,
-        gone: &[FolderName],
-        known: &BTreeMap<FolderName, Known>,
+        gone: &[Place],
+        known: &BTreeMap<Place, Known>,
     ) {
         if !events.names {
             return;
@@ -257,52 +256,52 @@ impl Session {
             write::mailbox(&mut name, &self.shown(old));
             format!(" (\"OLDNAME\" ({}))", String::from_utf8_lossy(&name))
         });
-        self.tell_list("LIST", folder, if is.subscribed { "\\Subscribed" } else { "" }, &extended);
+        self.tell_list("LIST", place, if is.subscribed { "\\Subscribed" } else { "" }, &extended);
     }
 
     /// True when something was told.
-    fn tell_changes(&mut self, events: &Events, folder: &FolderName, was: &Known, is: &Known) -> bool {
-        let selected = self.selected.as_ref().is_some_and(|s| s.name == *folder);
+    fn tell_changes(&mut self, events: &Events, place: &Place, was: &Known, is: &Known) -> bool {
+        let selected = self.selected.as_ref().is_some_and(|s| s.place == *place);
         let (a, b) = (&was.status, &is.status);
         let came = events.messages && (a.messages, a.uidnext, a.uidvalidity) != (b.messages, b.uidnext, b.uidvalidity);
         let flags = events.flags && (a.unseen, a.highest_modseq) != (b.unseen, b.highest_modseq);
         if !selected && (came || flags) {
-            self.tell_folder_status(events, folder, b);
+            self.tell_folder_status(events, place, b);
         }
         if events.subscriptions && was.subscribed != is.subscribed {
-            self.tell_list("LIST", folder, if is.subscribed { "\\Subscribed" } else { "" }, "");
+            self.tell_list("LIST", place, if is.subscribed { "\\Subscribed" } else { "" }, "");
         }
         if events.metadata && was.annotations != is.annotations {
-            self.tell_entries(Some(folder), &was.annotations, &is.annotations);
+            self.tell_entries(Some(place), &was.annotations, &is.annotations);
         }
         came || flags || was.subscribed != is.subscribed || was.annotations != is.annotations
     }
 
-    fn tell_folder_status(&mut self, events: &Events, folder: &FolderName, status: &Status) {
+    fn tell_folder_status(&mut self, events: &Events, place: &Place, status: &Status) {
         let mut items = vec![StatusItem::Messages, StatusItem::UidNext, StatusItem::UidValidity];
         if events.flags {
             items.extend([StatusItem::HighestModSeq, StatusItem::Unseen]);
         }
-        let shown = self.shown(folder);
+        let shown = self.shown(place);
         self.tell_status(&shown, status, &items);
     }
 
     /// RFC 5465 4: how things stand, of every mailbox with message events but the selected one.
-    fn tell_initial(&mut self, notify: &Notify, known: &BTreeMap<FolderName, Known>) {
-        let subscribed: Vec<FolderName> = known.iter().filter(|(_, k)| k.subscribed).map(|(f, _)| f.clone()).collect();
-        for (folder, is) in known {
-            let selected = self.selected.as_ref().is_some_and(|s| s.name == *folder);
-            if let Some(events) = notify.events(folder, &subscribed).filter(|e| e.messages && !selected) {
-                self.tell_folder_status(events, folder, &is.status);
+    fn tell_initial(&mut self, notify: &Notify, known: &BTreeMap<Place, Known>) {
+        let subscribed: Vec<Place> = known.iter().filter(|(_, k)| k.subscribed).map(|(f, _)| f.clone()).collect();
+        for (place, is) in known {
+            let selected = self.selected.as_ref().is_some_and(|s| s.place == *place);
+            if let Some(events) = notify.events(place, &subscribed).filter(|e| e.messages && !selected) {
+                self.tell_folder_status(events, place, &is.status);
             }
         }
     }
 
     /// RFC 5464 4.4.2: names of the entries that have changed, without their values.
-    fn tell_entries(&mut self, folder: Option<&FolderName>, was: &Values, is: &Values) {
+    fn tell_entries(&mut self, place: Option<&Place>, was: &Values, is: &Values) {
         let differs = |name: &&String| was.get(*name) != is.get(*name);
         let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).filter(differs).collect();
-        let shown = folder.map_or_else(String::new, |f| self.shown(f));
+        let shown = place.map_or_else(String::new, |f| self.shown(f));
         let out = &mut self.conn.out;
         out.extend_from_slice(b"* METADATA ");
         write::mailbox(out, &shown);
@@ -324,7 +323,7 @@ impl Notify {
     }
 
     /// The events of the first group that fits (RFC 5465 3.1).
-    fn events(&self, folder: &FolderName, subscribed: &[FolderName]) -> Option<&Events> {
-        self.groups.iter().find(|(filter, _)| filter.fits(folder, subscribed)).map(|(_, events)| events)
+    fn events(&self, place: &Place, subscribed: &[Place]) -> Option<&Events> {
+        self.groups.iter().find(|(filter, _)| filter.fits(place, subscribed)).map(|(_, events)| events)
     }
 }

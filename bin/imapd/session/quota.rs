@@ -24,23 +24,23 @@ pub fn changes_usage(command: &Command) -> bool {
 impl Session {
     /// Tells lookup the usage, so that smtpd knows at RCPT time; after the client has its answer.
     pub(super) fn report_usage(&mut self) {
-        if !std::mem::take(&mut self.usage_changed) || !self.store.quota().is_active() {
+        if !std::mem::take(&mut self.usage_changed) || !self.spaces.own.quota().is_active() {
             return;
         }
-        if let Ok((usage, _)) = self.store.quota().usage() {
+        if let Ok((usage, _)) = self.spaces.own.quota().usage() {
             lookup::report_usage(&self.config, &self.owner.user, usage.storage, usage.messages);
         }
     }
 
     pub(super) fn get_quota(&mut self, root: &[u8]) -> Answer {
-        if !root.is_empty() || !self.store.quota().is_active() {
+        if !root.is_empty() || !self.spaces.own.quota().is_active() {
             return Answer::no(Code::NonExistent, "No such quota root");
         }
         self.tell_quota()
     }
 
     fn tell_quota(&mut self) -> Answer {
-        match self.store.quota().usage() {
+        match self.spaces.own.quota().usage() {
             Ok((usage, limits)) => {
                 let storage = limits.storage.map(|l| format!("STORAGE {} {}", usage.storage.div_ceil(1024), l / 1024));
                 let messages = limits.messages.map(|l| format!("MESSAGE {} {l}", usage.messages));
@@ -53,15 +53,16 @@ impl Session {
     }
 
     pub(super) fn get_quota_root(&mut self, name: &Name) -> Answer {
-        let folder = match self.folder(name) {
-            Ok(folder) => folder,
+        let place = match self.place(name) {
+            Ok(place) => place,
             Err(no) => return no,
         };
-        if !self.store.exists(&folder) {
+        if !self.spaces.exists(&place) {
             return Answer::no(Code::NonExistent, "No such mailbox");
         }
-        let shown = self.shown(&folder);
-        let active = self.store.quota().is_active();
+        let shown = self.shown(&place);
+        // how full others are is not this user's business
+        let active = place.is_own() && self.spaces.own.quota().is_active();
         let out = &mut self.conn.out;
         out.extend_from_slice(b"* QUOTAROOT ");
         write::mailbox(out, &shown);

@@ -5,10 +5,11 @@
 use super::Session;
 use super::answer::Answer;
 use super::selected::Selected;
+use super::spaces::Place;
 use penny_imap::command::mailbox::QResync;
 use penny_imap::command::{Name, SelectArgs, StatusItem};
 use penny_imap::{Code, NumberSet, write};
-use penny_maildir::{FolderName, Mode, Status};
+use penny_maildir::{Mode, Status};
 
 impl Session {
     pub(super) fn select(&mut self, args: &SelectArgs) -> Answer {
@@ -19,26 +20,26 @@ impl Session {
             drop(old);
             write::status(&mut self.conn.out, "*", "OK", Some(&Code::Closed), "Previous mailbox closed");
         }
-        let name = match self.folder(&args.name) {
-            Ok(name) => name,
+        let place = match self.place(&args.name) {
+            Ok(place) => place,
             Err(no) => return no,
         };
-        let rights = match self.demand(&name, "r") {
+        let rights = match self.demand(&place, "r") {
             Ok(rights) => rights,
             Err(no) => return no,
         };
         let read_only = args.read_only || !rights.has_any("swtie"); // RFC 4314 4
         let mode = if read_only { Mode::ReadOnly } else { Mode::ReadWrite };
-        let mailbox = match self.store.mailbox(&name, mode) {
+        let mailbox = match self.spaces.store(&place).mailbox(&place.folder, mode) {
             Ok(mailbox) => mailbox,
             Err(e) => return Answer::of(&e),
         };
         self.enabled.condstore |= args.condstore || args.qresync.is_some();
-        let mut selected = Selected::new(mailbox, name, read_only, self.enabled);
+        let mut selected = Selected::new(mailbox, place, read_only, self.enabled);
         selected.rights = rights;
         tell_state(&mut self.conn.out, &mut selected);
         if self.enabled.rev2 {
-            self.tell_list("LIST", &selected.name, "", ""); // RFC 9051 6.3.2
+            self.tell_list("LIST", &selected.place, "", ""); // RFC 9051 6.3.2
         }
         if let Some(q) = &args.qresync {
             resync(&mut self.conn.out, &mut selected, q);
@@ -65,17 +66,17 @@ impl Session {
     }
 
     pub(super) fn status(&mut self, name: &Name, items: &[StatusItem]) -> Answer {
-        let folder = match self.folder(name) {
-            Ok(folder) => folder,
+        let place = match self.place(name) {
+            Ok(place) => place,
             Err(no) => return no,
         };
-        if let Err(no) = self.demand(&folder, "r") {
+        if let Err(no) = self.demand(&place, "r") {
             return no;
         }
-        match self.folder_status(&folder, items) {
+        match self.folder_status(&place, items) {
             Ok(status) => {
                 self.status_enables(items);
-                let shown = self.shown(&folder);
+                let shown = self.shown(&place);
                 self.tell_status(&shown, &status, items);
                 Answer::ok("STATUS completed")
             }
@@ -84,11 +85,11 @@ impl Session {
     }
 
     /// The counts of a folder; messages are only measured when sizes are asked for.
-    pub(super) fn folder_status(&self, folder: &FolderName, items: &[StatusItem]) -> penny_maildir::Result<Status> {
+    pub(super) fn folder_status(&self, place: &Place, items: &[StatusItem]) -> penny_maildir::Result<Status> {
         if items.iter().any(|i| matches!(i, StatusItem::Size | StatusItem::DeletedStorage)) {
-            return self.store.status(folder);
+            return self.spaces.store(place).status(&place.folder);
         }
-        self.store.status_without_size(folder)
+        self.spaces.store(place).status_without_size(&place.folder)
     }
 
     /// RFC 7162 3.1: who asks for HIGHESTMODSEQ wants CONDSTORE.

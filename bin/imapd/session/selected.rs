@@ -3,18 +3,19 @@
 //! Standards   RFC 3501 5.2, 7.3, 7.4; RFC 7162 3.2.10 (VANISHED)
 //! Invariants  1. sequence numbers change only by what the client was told   2. expunged messages stay readable until then
 use super::context::Context;
+use super::spaces::Place;
 use super::{Enabled, Session};
 use penny_imap::flag::write_flags;
 use penny_imap::set::SequenceSet;
 use penny_imap::{Code, NumberSet, write};
 use penny_maildir::acl::Rights;
 use penny_maildir::mailbox::Mailbox;
-use penny_maildir::{Changes, FolderName, Message, SeqMap};
+use penny_maildir::{Changes, Message, SeqMap};
 
 /// An open mailbox.
 pub struct Selected {
     pub mailbox: Mailbox,
-    pub name: FolderName,
+    pub place: Place,
     /// Message numbers as the client knows them.
     pub seq: SeqMap,
     pub read_only: bool,
@@ -35,11 +36,11 @@ pub struct Selected {
 }
 
 impl Selected {
-    pub fn new(mailbox: Mailbox, name: FolderName, read_only: bool, enabled: Enabled) -> Selected {
+    pub fn new(mailbox: Mailbox, place: Place, read_only: bool, enabled: Enabled) -> Selected {
         let seq = mailbox.seq_map();
         Selected {
             mailbox,
-            name,
+            place,
             seq,
             read_only,
             rights: Rights::ALL,

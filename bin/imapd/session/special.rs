@@ -5,6 +5,7 @@
 //!             goes by the usual folder names
 use super::Session;
 use super::answer::Answer;
+use super::spaces::Place;
 use penny_imap::Code;
 use penny_maildir::FolderName;
 use std::collections::BTreeMap;
@@ -54,7 +55,7 @@ impl Session {
     }
 
     fn read_special_use(&self) -> Vec<(String, FolderName)> {
-        let path = self.store.root().path().join(FILE);
+        let path = self.spaces.own.root().path().join(FILE);
         let bytes = penny_sys::fs::read_limited(&path, FILE_MAX).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let line = |l: &str| {
@@ -65,29 +66,36 @@ impl Session {
     }
 
     /// RFC 6154 3: an attribute we do not know, or that another folder has been given, is USEATTR.
-    pub(super) fn check_special_use(&self, wanted: &[String]) -> Option<Answer> {
+    pub(super) fn check_special_use(&self, place: &Place, wanted: &[String]) -> Option<Answer> {
+        if !(place.is_own() || wanted.is_empty()) {
+            return Some(Answer::no(Code::UseAttr, "Special use is for mailboxes of one's own"));
+        }
         let known = |w: &String| USUAL.iter().any(|(a, _)| a.eq_ignore_ascii_case(w));
         let written = self.read_special_use();
-        let taken = |w: &String| written.iter().any(|(a, f)| a.eq_ignore_ascii_case(w) && self.store.exists(f));
+        let taken = |w: &String| written.iter().any(|(a, f)| a.eq_ignore_ascii_case(w) && self.spaces.own.exists(f));
         if !wanted.iter().all(known) {
             return Some(Answer::no(Code::UseAttr, "Special use not supported"));
         }
         wanted.iter().any(taken).then(|| Answer::no(Code::UseAttr, "Another mailbox has this special use"))
     }
 
-    pub(super) fn set_special_use(&self, folder: &FolderName, wanted: &[String]) -> Result<(), Answer> {
+    pub(super) fn set_special_use(&self, place: &Place, wanted: &[String]) -> Result<(), Answer> {
+        if !place.is_own() {
+            return Ok(());
+        }
+        let folder = &place.folder;
         let mut all = self.read_special_use();
         if wanted.is_empty() && !all.iter().any(|(_, f)| f == folder) {
             return Ok(());
         }
-        all.retain(|(_, f)| f != folder && self.store.exists(f));
+        all.retain(|(_, f)| f != folder && self.spaces.own.exists(f));
         for word in wanted {
             let attribute = USUAL.iter().find(|(a, _)| a.eq_ignore_ascii_case(word)).map_or("", |(a, _)| a);
             all.push((attribute.to_owned(), folder.clone()));
         }
         let style = penny_maildir::NameStyle::default();
         let text: String = all.iter().map(|(a, f)| format!("{a}\t{}\n", f.to_utf8(&style))).collect();
-        let path = self.store.root().path().join(FILE);
+        let path = self.spaces.own.root().path().join(FILE);
         penny_sys::fs::replace_file(&path, text.as_bytes(), 0o600).map_err(|e| {
             penny_base::log::error("special-use", None, &[("why", &e)]);
             Answer::no(Code::Unavailable, "Temporary failure")

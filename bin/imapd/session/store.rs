@@ -50,8 +50,9 @@ impl Session {
                 }
             }
         }
-        let events = Events { config: &self.config, store: &self.store, style: &self.style };
-        let touched = events.happened(&mut selected.mailbox, &stored.changed, "FLAG", &event::words(&wanted));
+        let events = Events { config: &self.config, spaces: &self.spaces };
+        let touched =
+            events.happened(&selected.place, &mut selected.mailbox, &stored.changed, "FLAG", &event::words(&wanted));
         event::tell(selected, &mut self.conn.out, &touched);
         let number = |uid: u32| if args.uid { Some(uid) } else { selected.seq.seq(uid) };
         answer(&stored, NumberSet::from_numbers(stored.modified.iter().filter_map(|&u| number(u))))

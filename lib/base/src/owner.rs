@@ -24,6 +24,23 @@ pub struct Owner {
     pub quota_kb: u64,
     /// Message quota of this user; 0 = the default one.
     pub quota_messages: u64,
+    /// Mail of others that this process may open.
+    pub shares: Vec<Share>,
+    /// Further places that this process writes.
+    pub writable: Vec<PathBuf>,
+}
+
+/// Mail of others: another user's folders, or public ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Whose it is; nobody's where it is public.
+    pub owner: Option<String>,
+    /// Its name among the mailboxes, with a separator at the end.
+    pub prefix: String,
+    /// The Maildir, or the directory of the public folders.
+    pub root: PathBuf,
+    /// What of it is open to this process.
+    pub open: Vec<PathBuf>,
 }
 
 /// A variable that is set and not empty.
@@ -44,6 +61,8 @@ impl Owner {
             shell_ok: variable("PENNYPOST_SHELL_OK").is_some_and(|v| v == "1"),
             quota_kb: number("PENNYPOST_QUOTA_KB"),
             quota_messages: number("PENNYPOST_QUOTA_MESSAGES"),
+            shares: Vec::new(),
+            writable: Vec::new(),
         })
     }
 
@@ -67,8 +86,9 @@ impl Owner {
         // one that is not there is passed over when the rule is made
         let all: Vec<&Path> = all.filter(|p| p.is_absolute()).collect();
         let owners = std::iter::once(self).chain(others);
-        let own: Vec<&Path> = owners.flat_map(|o| [existing(&o.home), existing(&o.maildir)]).collect();
-        match confine::paths_only(&own, &all) {
+        let own = owners.flat_map(|o| [existing(&o.home), existing(&o.maildir)]);
+        let open = self.shares.iter().flat_map(|s| &s.open).chain(&self.writable).map(PathBuf::as_path);
+        match confine::paths_only(&own.chain(open).collect::<Vec<_>>(), &all) {
             Ok(Confined::Yes) => Ok(()),
             Ok(Confined::Unsupported) => self.unconfined(config),
             Err(e) => Err(Failure::io("confine to the home", &e)),
@@ -86,7 +106,7 @@ impl Owner {
     }
 
     /// The uid is this user's own account: its files are its own business.
-    fn is_alone(&self) -> bool {
+    pub fn is_alone(&self) -> bool {
         let account = penny_sys::ids::account_by_uid(penny_sys::ids::own_uid()).ok().flatten();
         account.is_some_and(|a| a.name == self.user)
     }
@@ -95,7 +115,8 @@ impl Owner {
 impl From<User> for Owner {
     fn from(user: User) -> Owner {
         let User { name, home, maildir, shell_ok, quota_kb, quota_messages, .. } = user;
-        Owner { user: name, home, maildir, shell_ok, quota_kb, quota_messages }
+        let (shares, writable) = (Vec::new(), Vec::new());
+        Owner { user: name, home, maildir, shell_ok, quota_kb, quota_messages, shares, writable }
     }
 }
 

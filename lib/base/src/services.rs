@@ -14,7 +14,7 @@ pub mod spawn;
 mod submit;
 
 pub use delivery::{delivery, shared_delivery};
-pub use door::{Door, Handed, Service, Terms};
+pub use door::{Door, Handed, Service, Terms, nothing_shared};
 pub use fallback::{service_stream, spawn_or_restart};
 pub use login::Login;
 pub use lookup::Lookup;

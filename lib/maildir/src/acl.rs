@@ -6,6 +6,7 @@
 //!             holds blanks; letters lrwstipekxa, after a colon the same as words
 //! Invariants  1. without a file the owner has all rights and others none   2. the owner always has `l` and `a`: a user can
 //!             take back what was given away   3. lines that are not understood are kept as they are
+//!             4. who is not the owner has what the file gives, and without a file nothing
 //! Trust       the file may be written by other programs of the same user
 
 use std::path::{Path, PathBuf};
@@ -121,7 +122,8 @@ impl Who {
         })
     }
 
-    fn text(&self) -> String {
+    /// As the file writes it.
+    pub fn text(&self) -> String {
         match self {
             Who::Anyone => "anyone".into(),
             Who::Authenticated => "authenticated".into(),
@@ -164,21 +166,42 @@ enum Line {
 /// The rights on one folder.
 pub struct Acl {
     path: PathBuf,
+    /// Stands for a missing file.
+    default: Option<PathBuf>,
     lines: Vec<Line>,
 }
 
 impl Acl {
     /// Reads the file of a folder; none is an empty one.
     pub fn of_folder(dir: &Maildir) -> Result<Acl> {
-        let path = dir.path().join(FILE);
-        let lines = read(&path)?;
-        Ok(Acl { path, lines })
+        Acl::open(dir, None)
     }
 
-    /// What the file says, with the owner's rights in front where it does not say those.
+    /// Reads the file of a public folder; where it has none, that of the root of the public folders counts.
+    pub fn of_public(dir: &Maildir, root: &Maildir) -> Result<Acl> {
+        Acl::open(dir, Some(root.path().join(FILE)))
+    }
+
+    fn open(dir: &Maildir, default: Option<PathBuf>) -> Result<Acl> {
+        let mut acl = Acl { path: dir.path().join(FILE), default, lines: Vec::new() };
+        acl.reread()?;
+        Ok(acl)
+    }
+
+    fn reread(&mut self) -> Result<()> {
+        let default = self.default.as_ref().filter(|_| !self.path.exists());
+        self.lines = read(default.unwrap_or(&self.path))?;
+        Ok(())
+    }
+
+    /// What the file says.
+    pub fn written(&self) -> Vec<Entry> {
+        self.lines.iter().filter_map(|l| if let Line::Entry(e) = l { Some(e.clone()) } else { None }).collect()
+    }
+
+    /// The same, with the owner's rights in front where it does not say those.
     pub fn entries(&self) -> Vec<Entry> {
-        let written: Vec<Entry> =
-            self.lines.iter().filter_map(|l| if let Line::Entry(e) = l { Some(e.clone()) } else { None }).collect();
+        let written = self.written();
         let owner = written.iter().any(|e| e.who == Who::Owner && !e.negative);
         let default = Entry { who: Who::Owner, negative: false, rights: Rights::ALL };
         (!owner).then_some(default).into_iter().chain(written).collect()
@@ -191,20 +214,34 @@ impl Acl {
             Who::User(name) => name == user,
             Who::Group(_) | Who::GroupOverride(_) => false,
         };
-        let mut entries: Vec<Entry> = self.entries().into_iter().filter(applies).collect();
-        entries.sort_by_key(|e| (e.who.rank(), e.negative));
-        let sum = entries.iter().fold(Rights::NONE, |sum, e| match e.negative {
-            true => sum.without(e.rights),
-            false => e.rights,
-        });
-        sum.with(Rights(of('l') | of('a')))
+        sum(self.entries().into_iter().filter(applies).collect()).with(Rights(of('l') | of('a')))
+    }
+
+    /// What somebody else may do: a user, member of these groups.
+    pub fn rights_of(&self, user: &str, groups: &[String]) -> Rights {
+        let applies = |e: &Entry| match &e.who {
+            Who::Anyone | Who::Authenticated => true,
+            Who::Owner => false,
+            Who::User(name) => name == user,
+            Who::Group(name) | Who::GroupOverride(name) => groups.contains(name),
+        };
+        sum(self.written().into_iter().filter(applies).collect())
+    }
+
+    /// Gives a new folder the rights written for the one above it, as Dovecot does.
+    pub fn inherit(&self, folder: &Maildir) -> Result<()> {
+        if self.lines.is_empty() || !self.path.exists() {
+            return Ok(());
+        }
+        let lines = read(&self.path)?;
+        Acl { path: folder.path().join(FILE), default: None, lines }.write()
     }
 
     /// Changes the rights of one identifier under the lock: `change` gets what it has and gives what it shall have;
     /// no rights at all remove the line, but the owner's own, which would mean the default.
     pub fn set(&mut self, who: &Who, negative: bool, change: impl Fn(Rights) -> Rights) -> Result<()> {
         let _lock = Dotlock::take(&self.path, STALE_SHORT)?;
-        self.lines = read(&self.path)?;
+        self.reread()?;
         let same = |e: &Entry| e.who == *who && e.negative == negative;
         let had = self.entries().into_iter().find(same).map_or(Rights::NONE, |e| e.rights);
         let rights = change(had);
@@ -218,7 +255,7 @@ impl Acl {
     /// Removes what is said of one identifier.
     pub fn remove(&mut self, who: &Who, negative: bool) -> Result<()> {
         let _lock = Dotlock::take(&self.path, STALE_SHORT)?;
-        self.lines = read(&self.path)?;
+        self.reread()?;
         let before = self.lines.len();
         self.lines.retain(|l| !matches!(l, Line::Entry(e) if e.who == *who && e.negative == negative));
         if self.lines.len() == before { Ok(()) } else { self.write() }
@@ -235,6 +272,22 @@ impl Acl {
         }
         penny_sys::fs::replace_file(&self.path, text.as_bytes(), FILE_MODE).map_err(Error::io("write", &self.path))
     }
+}
+
+/// Later ones replace earlier ones; groups of one rank add up.
+fn sum(mut entries: Vec<Entry>) -> Rights {
+    entries.sort_by_key(|e| (e.who.rank(), e.negative));
+    let mut sum = Rights::NONE;
+    let mut rank = None;
+    for e in entries {
+        let again = rank.replace(e.who.rank()) == Some(e.who.rank());
+        sum = match (e.negative, again) {
+            (true, _) => sum.without(e.rights),
+            (false, true) => sum.with(e.rights),
+            (false, false) => e.rights,
+        };
+    }
+    sum
 }
 
 fn read(path: &Path) -> Result<Vec<Line>> {
@@ -298,6 +351,36 @@ mod tests {
         assert_eq!(acl(&t, "-owner xe\n").owner_rights("joe").letters(), "lrwstipka");
         assert_eq!(acl(&t, "owner :lookup read\n").owner_rights("joe").letters(), "lra");
         assert_eq!(acl(&t, "owner \n").owner_rights("joe").letters(), "la");
+    }
+
+    #[test]
+    fn what_others_may_do() {
+        let t = TestDir::new();
+        let groups = ["staff".to_owned(), "board".to_owned()];
+        let rights = |text: &str, user: &str| acl(&t, text).rights_of(user, &groups).letters();
+        assert_eq!(acl(&t, "").rights_of("bob", &groups), Rights::NONE);
+        assert_eq!(rights("owner lrw\nanyone l\nuser=bob lr\n", "bob"), "lr");
+        assert_eq!(rights("authenticated l\nuser=bob lr\n", "eve"), "l");
+        assert_eq!(rights("group=staff lr\ngroup=board li\ngroup=other x\n", "eve"), "lri");
+        assert_eq!(rights("anyone lrs\n-user=eve s\n", "eve"), "lr");
+        assert_eq!(rights("user=eve lrs\ngroup-override=board l\n", "eve"), "l");
+    }
+
+    #[test]
+    fn public_folders_go_by_the_file_of_their_root() {
+        let t = TestDir::new();
+        let root = Maildir::open_or_create(&t.path().join("P")).unwrap();
+        let folder = Maildir::create_folder(&t.path().join("P/.News")).unwrap();
+        std::fs::write(root.path().join(FILE), "authenticated lr\n").unwrap();
+        let mut a = Acl::of_public(&folder, &root).unwrap();
+        assert_eq!(a.rights_of("bob", &[]).letters(), "lr");
+        // the first change of its own begins with what held
+        a.set(&Who::User("bob".into()), false, |_| Rights::parse("lri").unwrap()).unwrap();
+        let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert_eq!(text, "authenticated lr\nuser=bob lri\n");
+        let below = Maildir::create_folder(&t.path().join("P/.News.Old")).unwrap();
+        a.inherit(&below).unwrap();
+        assert_eq!(Acl::of_public(&below, &root).unwrap().rights_of("bob", &[]).letters(), "lri");
     }
 
     #[test]

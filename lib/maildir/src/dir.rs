@@ -33,6 +33,14 @@ impl Maildir {
         }
     }
 
+    /// Opens a directory that only holds folders and may be no mailbox itself; `NoFolder` if it is not there.
+    pub(crate) fn tree(path: &Path) -> Result<Maildir> {
+        match path.is_dir() {
+            true => Ok(Maildir { path: path.to_path_buf() }),
+            false => Err(Error::NoFolder(path.to_string_lossy().into_owned())),
+        }
+    }
+
     /// Opens one, making what is missing as a root (no marker).
     pub fn open_or_create(path: &Path) -> Result<Maildir> {
         match Maildir::is_at(path) {

@@ -63,6 +63,11 @@ impl Store {
         Ok(Store::of(Maildir::open(root)?, options))
     }
 
+    /// Opens a directory of folders that need not be a mailbox itself: public folders.
+    pub fn open_public(root: &Path, options: StoreOptions) -> Result<Store> {
+        Ok(Store::of(Maildir::tree(root)?, options))
+    }
+
     /// Opens a tree, making the root where it is missing.
     pub fn open_or_create(root: &Path, options: StoreOptions) -> Result<Store> {
         Ok(Store::of(Maildir::open_or_create(root)?, options))
@@ -256,6 +261,12 @@ impl Store {
         Acl::of_folder(&self.maildir(name)?)
     }
 
+    /// The rights on a public folder; where it says nothing, what the root says.
+    pub fn public_acl(&self, name: &FolderName) -> Result<Acl> {
+        let dir = if name.is_inbox() { self.root.clone() } else { self.maildir(name)? };
+        Acl::of_public(&dir, &self.root)
+    }
+
     /// The annotations of a folder; `NoFolder` if it does not exist.
     pub fn annotations(&self, name: &FolderName) -> Result<Annotations> {
         Ok(Annotations::of_folder(&self.maildir(name)?))
@@ -276,7 +287,8 @@ impl Store {
         self.subscribed().set(name, on)
     }
 
-    fn subscribed(&self) -> Subscriptions<'_> {
+    /// The subscribed names of this user, of other users' folders too.
+    pub fn subscribed(&self) -> Subscriptions<'_> {
         Subscriptions::new(self.root.path(), self.options.encoding)
     }
 }

@@ -44,19 +44,46 @@ impl<'a> Subscriptions<'a> {
         Ok(names)
     }
 
+    /// The levels of all lines as they are: for names that are no folders of this root (other users' and public ones).
+    pub fn list_levels(&self) -> Result<Vec<Vec<String>>> {
+        let (v2, lines) = self.read()?;
+        Ok(lines.iter().map(|l| levels(l, v2)).collect())
+    }
+
     /// Adds or removes one; false if nothing had to change.
     pub fn set(&self, name: &FolderName, subscribed: bool) -> Result<bool> {
+        let is_it = |line: &str, v2: bool| self.parse(line, v2).as_ref() == Some(name);
+        self.change(subscribed, is_it, |v2| Some(self.format(name, v2)))
+    }
+
+    /// The same for a name that is no folder of this root. A level may hold a dot, which only version 2 can say.
+    pub fn set_levels(&self, name: &[String], subscribed: bool) -> Result<bool> {
+        let version2 = escaped(name);
+        let version1 = (!name.iter().any(|l| l.contains('.'))).then(|| name.join("."));
+        let line = |v2: bool| if v2 { Some(version2.clone()) } else { version1.clone() };
+        self.change(subscribed, |line, v2| levels(line, v2) == name, line)
+    }
+
+    /// `line` gives the new line in a version; `None` makes the file one of version 2.
+    fn change(
+        &self,
+        subscribed: bool,
+        is_it: impl Fn(&str, bool) -> bool,
+        line: impl Fn(bool) -> Option<String>,
+    ) -> Result<bool> {
         let _lock = Dotlock::take(&self.path(), STALE_SHORT)?;
         let (v2, mut lines) = self.read()?;
-        let has = lines.iter().any(|l| self.parse(l, v2).as_ref() == Some(name));
-        if has == subscribed {
+        if lines.iter().any(|l| is_it(l, v2)) == subscribed {
             return Ok(false);
         }
-        lines.retain(|l| self.parse(l, v2).as_ref() != Some(name));
-        if subscribed {
-            lines.push(self.format(name, v2));
+        lines.retain(|l| !is_it(l, v2));
+        let stays = v2 || !subscribed || line(false).is_some();
+        if !stays {
+            lines = lines.iter().map(|l| escaped(levels(l, false))).collect();
         }
-        self.write(v2, &lines)?;
+        let version = v2 || !stays;
+        lines.extend(line(version).filter(|_| subscribed));
+        self.write(version, &lines)?;
         Ok(true)
     }
 
@@ -99,21 +126,29 @@ impl<'a> Subscriptions<'a> {
         if line.eq_ignore_ascii_case("INBOX") {
             return Some(FolderName::inbox());
         }
-        let levels: Vec<String> = match v2 {
-            true => line.split('\t').map(tab_unescape).collect(),
-            false => line.split('.').map(str::to_string).collect(),
-        };
-        FolderName::from_dir(&format!(".{}", levels.join(".")), self.encoding)
+        FolderName::from_dir(&format!(".{}", levels(line, v2).join(".")), self.encoding)
     }
 
     fn format(&self, name: &FolderName, v2: bool) -> String {
         let Some(dir) = name.dir_name(self.encoding) else { return "INBOX".into() };
         let levels = dir.split('.').skip(1);
         match v2 {
-            true => levels.map(tab_escape).collect::<Vec<_>>().join("\t"),
+            true => escaped(levels),
             false => levels.collect::<Vec<_>>().join("."),
         }
     }
+}
+
+fn levels(line: &str, v2: bool) -> Vec<String> {
+    match v2 {
+        true => line.split('\t').map(tab_unescape).collect(),
+        false => line.split('.').map(str::to_string).collect(),
+    }
+}
+
+/// A line of version 2.
+fn escaped<S: AsRef<str>>(levels: impl IntoIterator<Item = S>) -> String {
+    levels.into_iter().map(|l| tab_escape(l.as_ref())).collect::<Vec<_>>().join("\t")
 }
 
 /// Dovecot's tab-escape: \001 and a digit or letter for the bytes that would break a line.
@@ -184,6 +219,24 @@ mod tests {
         subs.set(&name("a/Entwürfe"), true).unwrap();
         assert_eq!(std::fs::read_to_string(t.path().join(FILE)).unwrap(), "Sent\nINBOX\na.Entw&APw-rfe\n");
         assert_eq!(subs.list().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn names_of_other_trees_may_hold_dots() {
+        let t = TestDir::new();
+        let subs = Subscriptions::new(t.path(), DiskEncoding::Mutf7);
+        let other = ["user", "ann@example.org", "Box"].map(str::to_owned);
+        for old in ["", "a.b\nSent\n"] {
+            std::fs::write(t.path().join(FILE), old).unwrap();
+            assert!(subs.set_levels(&other, true).unwrap());
+            assert!(!subs.set_levels(&other, true).unwrap());
+            assert!(subs.list_levels().unwrap().contains(&other.to_vec()));
+            let text = std::fs::read_to_string(t.path().join(FILE)).unwrap();
+            assert!(text.starts_with("V\t2\n\n") && text.ends_with("user\tann@example.org\tBox\n"), "{text}");
+            assert_eq!(text.contains("a\tb\nSent\n"), !old.is_empty());
+            assert!(subs.set_levels(&other, false).unwrap());
+            assert!(!subs.list_levels().unwrap().contains(&other.to_vec()));
+        }
     }
 
     #[test]

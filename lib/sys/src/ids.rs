@@ -100,6 +100,12 @@ pub fn groups_of(name: &str, gid: u32) -> Vec<u32> {
     }
 }
 
+/// The names of this process's groups.
+pub fn own_group_names() -> Vec<String> {
+    let all = nix::unistd::getgroups().unwrap_or_default().into_iter().chain([nix::unistd::getgid()]);
+    all.filter_map(|gid| Group::from_gid(gid).ok().flatten()).map(|g| g.name).collect()
+}
+
 /// Becomes `id` for good: groups, gid, uid, and a check that uid 0 cannot be had back.
 pub fn become_user(id: Id, groups: &[u32]) -> io::Result<()> {
     let groups: Vec<Gid> = groups.iter().map(|g| Gid::from_raw(*g)).collect();

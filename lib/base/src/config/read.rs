@@ -159,6 +159,13 @@ impl Reader<'_> {
         if !matches!(c.imapd.separator.as_str(), "/" | ".") {
             wrong.push("imapd.separator: expected / or .");
         }
+        if c.imapd
+            .public
+            .iter()
+            .any(|p| !p.split_once(' ').is_some_and(|(n, dir)| !n.is_empty() && dir.starts_with('/')))
+        {
+            wrong.push("imapd.public: expected entries of a name, a blank and the path of a directory");
+        }
         for text in wrong {
             self.mistake(0, text.to_string());
         }

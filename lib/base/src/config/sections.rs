@@ -392,6 +392,12 @@ section! {
         prefix: String = String::new();
         /// Hierarchy separator shown to clients: / or .
         separator: String = "/".into();
+        /// Public folders: their name among the mailboxes, a blank, the directory that holds them.
+        public: Vec<String> = Vec::new();
+        /// Users see folders that others share with them: the directory in which sessions note who shares; empty is off.
+        shared: PathBuf = PathBuf::new();
+        /// The name under which other users' folders are seen.
+        shared_prefix: String = "user".into();
     }
 }
 
