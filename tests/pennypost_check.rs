@@ -1,12 +1,15 @@
 //! pennypost check --all and metrics, on a live server and on one with faults.
 
+#[path = "support/admin.rs"]
+mod admin;
 #[path = "support/instance.rs"]
 mod instance;
 
+use admin::Admin;
 use instance::Instance;
 use penny_testkit::{DnsServer, Output, Run};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 fn pennypost(server: &Instance, line: &str, stdin: &str) -> Output {
     let run = Run::new(server.program("pennypost")).arg("-c").arg(server.config()).args(line.split_whitespace());
@@ -101,4 +104,71 @@ fn metrics_as_a_file_and_over_http() {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
     pennypost(&server, "metrics --http", "GET /etc/passwd HTTP/1.1\r\n\r\n").expect_out("HTTP/1.1 404 ");
+}
+
+const LISTS: &str = "\
+7.2.0.192.in-addr.arpa PTR mx.a.test
+mx.a.test A 192.0.2.7
+7.2.0.192.bl.test A 127.0.0.2
+7.2.0.192.bl.test TXT spam was seen
+7.2.0.192.mute.test A 127.255.255.254
+7.2.0.192.dead.test A 127.0.0.2
+1.0.0.127.dead.test A 127.0.0.2
+7.2.0.192.part.test A 127.0.0.9
+7.2.0.192.late.test TIMEOUT
+";
+
+/// Lines of one area, without what the machine itself is like.
+fn area(out: &Output, name: &str) -> Vec<String> {
+    out.out().lines().filter(|l| l.split_whitespace().nth(1) == Some(name)).map(str::to_string).collect()
+}
+
+#[test]
+fn addresses_on_lists_and_names_of_addresses() {
+    let lists = "[\"bl.test\", \"none.test\", \"mute.test\", \"dead.test\", \"part.test=127.0.0.2\"]";
+    let check = format!("[check]\naddresses = [\"192.0.2.7\", \"10.0.0.1\"]\ndnsbl = {lists}\n");
+    let place = Admin::new("hostname = \"mx.a.test\"", &check);
+    place.dir.write("etc/domains", "a.test local\n");
+    let dns = DnsServer::new(LISTS);
+    let line = format!("check --all --resolver {}", dns.at());
+    let out = place.run(&line);
+    out.expect_code(2);
+    assert_eq!(
+        area(&out, "blocklists"),
+        [
+            "error    blocklists   bl.test: 192.0.2.7 is listed: spam was seen",
+            "ok       blocklists   none.test: 192.0.2.7 is not listed",
+            "warning  blocklists   mute.test: 192.0.2.7: the list does not answer this resolver (a public one?)",
+            "warning  blocklists   dead.test: 192.0.2.7: the list says yes to everything",
+            "ok       blocklists   part.test: 192.0.2.7 is not listed",
+            "warning  blocklists   10.0.0.1 is not an address the world sees: set check.addresses",
+        ]
+    );
+    let json = "{\"area\":\"blocklists\",\"state\":\"error\",\"text\":\"bl.test: 192.0.2.7 is listed: spam was seen\"}";
+    place.run(&format!("{line} --json")).expect_out(json);
+    // the first address leads to this host and back, the second has no name
+    out.expect_out("error    dns          1.0.0.10.in-addr.arpa PTR missing: publish mx.a.test. (and its address must");
+    assert!(!out.out().contains("7.2.0.192.in-addr.arpa PTR"), "{}", out.out());
+    let asked = |out: &Output| !area(out, "blocklists").is_empty();
+    assert!(!asked(&place.run("check --all --no-dns")));
+}
+
+#[test]
+fn mistakes_of_the_checks_own_keys() {
+    let place = Admin::new("", "[check]\naddresses = [\"here\"]\ndnsbl = [\"=127.0.0.2\"]\n");
+    let out = place.run("check");
+    out.expect_code(78).expect_out("check.dnsbl: =127.0.0.2: expected ZONE").expect_out("check.addresses: here is no");
+}
+
+#[test]
+fn a_clock_that_is_behind_is_seen() {
+    let place = Admin::new("", "");
+    let file = place.dir.write("etc/aliases", "a: b\n");
+    let lines = || area(&place.run("check --all --no-dns"), "clock");
+    let before = lines();
+    assert!(before.len() == 1 && !before[0].starts_with("error"), "{before:?}");
+    let later = SystemTime::now() + Duration::from_secs(3 * 3600 + 60);
+    std::fs::File::options().write(true).open(file).and_then(|f| f.set_modified(later)).expect("a time");
+    let after = lines();
+    assert!(after[0].starts_with("error    clock") && after[0].ends_with("written 3 h from now: the clock is behind"));
 }

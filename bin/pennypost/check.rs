@@ -1,8 +1,11 @@
 //! `pennypost check`: all mistakes of the configuration and of the tables, each with its place; with --all the machine too.
 
+mod blocklists;
+mod clock;
 pub mod machine;
 
 use penny_base::{Config, Failure, Outcome};
+use penny_dns::dnsbl::List;
 use penny_tables::domains::Domains;
 use penny_tables::set::{NAMES, Tables};
 use std::io::{self, Write};
@@ -108,6 +111,10 @@ fn filters(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
     if config.spamcheck.ham_cut >= config.spamcheck.spam_cut {
         mistakes.push("spamcheck.ham_cut is not below spam_cut".into());
     }
+    let lists = config.check.dnsbl.iter().filter(|l| List::parse(l).is_none());
+    mistakes.extend(lists.map(|l| format!("check.dnsbl: {l}: expected ZONE or ZONE=ADDRESS")));
+    let odd = config.check.addresses.iter().filter(|a| a.parse::<std::net::IpAddr>().is_err());
+    mistakes.extend(odd.map(|a| format!("check.addresses: {a} is no address")));
     for text in &mistakes {
         writeln!(out, "{}: {text}", config.file.display())?;
     }

@@ -54,7 +54,7 @@ pub struct Finding {
     text: String,
 }
 
-fn found(area: &'static str, state: State, text: impl Into<String>) -> Finding {
+pub(super) fn found(area: &'static str, state: State, text: impl Into<String>) -> Finding {
     Finding { area, state, text: text.into() }
 }
 
@@ -73,8 +73,10 @@ pub fn run(config: &Config, options: &Options<'_>, mistakes: Vec<String>) -> Res
     all.extend(services(config));
     all.extend(queue(config));
     all.extend(disks(config));
+    all.extend(super::clock::look(config));
     if !options.no_dns {
         all.extend(dns(config, options.resolver));
+        all.extend(super::blocklists::ask(config, options.resolver));
     }
     if let Some(address) = options.mail {
         all.push(mail(config, address));

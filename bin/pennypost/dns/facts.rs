@@ -38,7 +38,7 @@ impl Facts {
         let domain = crate::domain::name(domain)?;
         Ok(Facts {
             host: config.hostname().to_lowercase(),
-            ips: if ips.is_empty() { own_addresses() } else { ips.to_vec() },
+            ips: addresses(config, ips)?,
             services: services(config),
             dkim: crate::dkim::records(config, &domain)?,
             certificate: penny_tls::certificate::facts(&config.tls.certificate).ok(),
@@ -95,6 +95,16 @@ fn services(config: &Config) -> Vec<Service> {
         out = USUAL.into_iter().map(|(name, port, implicit)| Service { name, port, implicit }).collect();
     }
     out
+}
+
+/// The addresses the world sees: given, configured, or this host's.
+fn addresses(config: &Config, given: &[IpAddr]) -> Result<Vec<IpAddr>, Failure> {
+    if !given.is_empty() {
+        return Ok(given.to_vec());
+    }
+    let wrong = |a: &String| Failure::config(format!("check.addresses: {a} is no address"));
+    let all: Result<Vec<IpAddr>, _> = config.check.addresses.iter().map(|a| a.parse().map_err(|_| wrong(a))).collect();
+    all.map(|all| if all.is_empty() { own_addresses() } else { all })
 }
 
 /// The addresses the kernel would use towards the world; nothing is sent.

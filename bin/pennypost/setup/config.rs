@@ -105,6 +105,10 @@ fn text(options: &Options, root: Option<&Path>, libexec: &Path) -> Result<String
     if let Some(root) = root {
         let _ = write!(out, "\n[dkimsign]\ntable = {}\n", quote(&root.join("etc/dkim").to_string_lossy()));
     }
+    if !options.ip.is_empty() {
+        let all: Vec<String> = options.ip.iter().map(|ip| quote(&ip.to_string())).collect();
+        let _ = write!(out, "\n[check]\naddresses = [{}]\n", all.join(", "));
+    }
     services(&mut out, options)?;
     filters(&mut out, options, root);
     Ok(out)

@@ -7,12 +7,11 @@
 //! Notes       strangers are clients of the MX role that neither logged in nor are listed in smtpd.relay_clients
 
 mod access;
-mod dnsbl;
 mod policy;
 mod rates;
 mod stranger;
 
-use dnsbl::List;
+use penny_dns::dnsbl::List;
 pub use policy::{PolicyServer, connect};
 pub use stranger::Background;
 

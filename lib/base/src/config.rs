@@ -62,6 +62,8 @@ pub struct Config {
     pub spamcheck: Spamcheck,
     /// The filter virusscan.
     pub virusscan: Virusscan,
+    /// What the checks go by.
+    pub check: Check,
     /// Listening addresses.
     pub listen: Vec<Listen>,
     /// Filters in their order.
@@ -216,6 +218,7 @@ impl Config {
             Dkimsign::SECTION => self.dkimsign.set(key, raw),
             Spamcheck::SECTION => self.spamcheck.set(key, raw),
             Virusscan::SECTION => self.virusscan.set(key, raw),
+            Check::SECTION => self.check.set(key, raw),
             _ => Ok(false),
         }
     }
@@ -240,6 +243,7 @@ impl Config {
         self.dkimsign.each(show);
         self.spamcheck.each(show);
         self.virusscan.each(show);
+        self.check.each(show);
     }
 }
 

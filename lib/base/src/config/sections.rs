@@ -557,6 +557,16 @@ section! {
 }
 
 section! {
+    /// What `pennypost check --all` and `pennypost dns` go by.
+    Check "check" {
+        /// Addresses the world sees, where this host's own are others (NAT).
+        addresses: Vec<String> = Vec::new();
+        /// DNS lists on which these addresses should not stand: ZONE or ZONE=ADDRESS.
+        dnsbl: Vec<String> = ["zen.spamhaus.org", "bl.spamcop.net"].map(String::from).to_vec();
+    }
+}
+
+section! {
     /// One `[[listen]]` entry: an address and the program that serves its connections.
     Listen "listen" {
         /// Name in logs.

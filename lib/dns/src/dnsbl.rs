@@ -4,7 +4,7 @@
 //! Format      `ZONE`, `ZONE=127.0.0.2`, `ZONE=127.0.0.[2..11]`, each with `*WEIGHT`; a negative weight speaks for a client
 //! Invariants  an answer outside 127.0.0.0/8 is no listing (a wildcarded zone lists nobody)
 
-use penny_dns::{Data, Name, reverse_name};
+use crate::{Data, Name, reverse_name};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// One list.
@@ -65,4 +65,20 @@ fn range(pattern: &str) -> Option<([u8; 3], u8, u8)> {
         None => (last.parse().ok()?, last.parse().ok()?),
     };
     octets.next().is_none().then_some((head, low, high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_read_and_names_reversed() {
+        let list = List::parse("bl.example=127.0.0.[2..11]*-3").unwrap();
+        assert_eq!((list.zone.as_str(), list.weight), ("bl.example", -3));
+        assert_eq!(list.name("192.0.2.7".parse().unwrap()).unwrap().to_string(), "7.2.0.192.bl.example");
+        assert!(list.listed(&[Data::A([127, 0, 0, 9].into())]) && !list.listed(&[Data::A([127, 0, 0, 12].into())]));
+        let plain = List::parse("bl.example").unwrap();
+        assert!(plain.listed(&[Data::A([127, 9, 9, 9].into())]) && !plain.listed(&[Data::A([203, 0, 113, 1].into())]));
+        assert!(List::parse("bl.example*x").is_none() && List::parse("").is_none());
+    }
 }
