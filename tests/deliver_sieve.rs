@@ -26,10 +26,10 @@ impl Home {
         let ids = ["tls", "lookup", "queue", "net", "mail", "out", "filter", "sign", "auth"];
         let ids: String = ids.iter().map(|n| format!("{n} = \"{UID}:{UID}\"\n")).collect();
         let config = format!(
-            "hostname = \"mx.example.net\"\n[ids]\nlandlock = \"optional\"\n{ids}[paths]\nrun = \"{d}/run\"\nqueue = \"{d}/queue\"\ntables = \"{d}/tables\"\n[deliver]\nsieve_programs = \"{d}/programs\"\nvacation_min = \"1s\"\n"
+            "hostname = \"mx.example.net\"\n[ids]\nlandlock = \"optional\"\n{ids}[paths]\nrun = \"{d}/run\"\nqueue = \"{d}/queue\"\ntables = \"{d}/tables\"\n[deliver]\nsieve_programs = \"{d}/programs\"\nsieve_before = \"{d}/before\"\nsieve_after = \"{d}/after\"\nvacation_min = \"1s\"\n"
         );
         dir.write("p.toml", config);
-        for sub in ["run", "queue", "programs", "tables", "home/sieve"] {
+        for sub in ["run", "queue", "programs", "before", "after", "tables", "home/sieve"] {
             std::fs::create_dir_all(dir.join(sub)).unwrap();
         }
         dir.write("home/sieve/main.sieve", script);
@@ -283,4 +283,91 @@ fn a_list_of_the_users_is_redirected_to() {
     let queued = h.queued();
     assert!(queued.len() == 1 && queued[0].contains("recipient: <a@example.org>\nrecipient: <b@example.org>\n"));
     assert_eq!(h.count(""), 1);
+}
+
+/// The administrator's before, in order of name; the user's; the administrator's after. Each only while the message is still to be kept.
+#[test]
+fn scripts_of_the_administrator_come_before_and_after() {
+    let h = Home::new(
+        "require [\"fileinto\", \"mailbox\"]; if header :contains \"subject\" \"mine\" { fileinto :create \"User\"; }",
+    );
+    let head = "require [\"fileinto\", \"mailbox\", \"copy\", \"editheader\"];\n";
+    h.dir.write("before/10.sieve", format!("{head}addheader \"X-Order\" \"10\"; fileinto :copy :create \"All\";"));
+    h.dir.write(
+        "before/20.sieve",
+        format!("{head}addheader \"X-Order\" \"20\"; if header :is \"subject\" \"bad\" {{ discard; }}"),
+    );
+    h.dir.write("before/README", "no script");
+    h.dir.write("after/10.sieve", format!("{head}fileinto :create \"After\";"));
+    let counts = || [".All", ".User", ".After", ""].map(|f| h.count(f));
+    h.deliver(&MESSAGE.replace("hello", "bad")).expect_code(0);
+    assert_eq!(counts(), [1, 0, 0, 0], "a discard before is the end");
+    h.deliver(&MESSAGE.replace("hello", "mine")).expect_code(0);
+    assert_eq!(counts(), [2, 1, 0, 0], "what the user has filed is not for those after");
+    h.deliver(MESSAGE).expect_code(0);
+    assert_eq!(counts(), [3, 1, 1, 0]);
+    let text = std::fs::read_to_string(&tmp::mails(h.maildir().join(".After"))[0]).unwrap();
+    assert!(text.contains("X-Order: 20\nX-Order: 10\nFrom: Ann"), "{text}");
+    // an explicit keep is no last word either
+    h.dir.write("home/sieve/main.sieve", "require \"imap4flags\"; keep :flags \"\\\\Seen\";");
+    if h.root {
+        own(&h.dir.join("home"));
+    }
+    h.deliver(MESSAGE).expect_code(0);
+    assert_eq!(counts(), [4, 1, 2, 0]);
+    // without a script of the user's own they run all the same
+    std::fs::remove_file(h.dir.join("home/.dovecot.sieve")).unwrap();
+    h.deliver(MESSAGE).expect_code(0);
+    assert_eq!(counts(), [5, 1, 3, 0]);
+    std::fs::remove_file(h.dir.join("after/10.sieve")).unwrap();
+    h.deliver(MESSAGE).expect_code(0).expect_out("delivered to INBOX");
+}
+
+#[test]
+fn a_mistake_of_the_administrators_script_defers() {
+    let h = Home::new("keep;");
+    h.dir.write("after/10.sieve", "nonsense;");
+    h.deliver(MESSAGE).expect_code(75).expect_out("4.3.5 the mail system's delivery rules have an error");
+    assert_eq!(h.count(""), 0);
+    // a script of the user's that fails keeps the mail: those after it are asked as if he had none
+    let h = Home::new("nonsense;");
+    h.dir.write("after/10.sieve", "require [\"fileinto\", \"mailbox\"]; fileinto :create \"After\";");
+    h.deliver(MESSAGE).expect_code(0).expect_out("delivered to After").expect_err("sieve-error");
+}
+
+/// RFC 5703 6.
+#[test]
+fn replace_and_enclose_change_what_is_stored() {
+    let h = Home::new("require \"replace\"; replace :subject \"New\" :from \"joe@example.net\" \"other words\";");
+    h.deliver(MESSAGE).expect_code(0).expect_out("delivered to INBOX");
+    let text = std::fs::read_to_string(&tmp::mails(h.maildir())[0]).unwrap();
+    assert!(text.contains("\nSubject: New\n") && text.contains("\nFrom: joe@example.net\n"), "{text}");
+    assert!(text.contains("other words") && !text.contains("\nbody\n") && !text.contains('\r'), "{text}");
+    assert!(text.starts_with("Return-Path: <ann@example.org>\nDelivered-To: joe@example.net\n"), "{text}");
+
+    let h = Home::new(
+        "require [\"enclose\", \"fileinto\", \"mailbox\"]; enclose :subject \"Look\" \"a warning\"; fileinto :create \"Odd\";",
+    );
+    h.deliver(MESSAGE).expect_code(0).expect_out("delivered to Odd");
+    let text = std::fs::read_to_string(&tmp::mails(h.maildir().join(".Odd"))[0]).unwrap();
+    let (outer, inner) = text.split_once("message/rfc822").expect("the message as a part");
+    assert!(outer.contains("\nSubject: Look\n") && outer.contains("a warning"), "{text}");
+    assert!(inner.contains("\nSubject: hello\n") && inner.contains("\nbody\n") && !text.contains('\r'), "{text}");
+}
+
+/// RFC 8580: what is sent is kept.
+#[test]
+fn a_copy_of_an_answer_is_filed() {
+    let h = Home::new(
+        "require [\"vacation\", \"fcc\", \"mailbox\", \"imap4flags\"]; vacation :fcc \"Sent\" :create :flags \"\\\\Seen\" \"I am away\";",
+    );
+    h.deliver(MESSAGE).expect_code(0);
+    let sent = tmp::mails(h.maildir().join(".Sent"));
+    assert!(sent.len() == 1 && sent[0].to_string_lossy().ends_with(":2,S"), "{sent:?}");
+    let text = std::fs::read_to_string(&sent[0]).unwrap();
+    assert!(text.contains("Auto-Submitted: auto-replied") && text.contains("I am away"), "{text}");
+    assert_eq!((h.queued().len(), h.count("")), (1, 1));
+    // no answer, no copy
+    h.deliver(MESSAGE).expect_code(0);
+    assert_eq!(tmp::mails(h.maildir().join(".Sent")).len(), 1);
 }

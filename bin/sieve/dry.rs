@@ -86,15 +86,14 @@ pub fn run(args: &Args) -> Result<Outcome, Failure> {
     }
     let mut failed = false;
     for path in &args.scripts {
+        if !machine.goes_on() {
+            break;
+        }
         let Some(script) = check::compile(path)? else { return Ok(Outcome::Permanent(Kind::Data)) };
-        match machine.run(&script) {
-            Ok(stop) if stop.implicit_keep => {}
-            Ok(_) => break,
-            Err(error) => {
-                let _ = writeln!(std::io::stderr(), "{}:{error}", path.display());
-                failed = true;
-                break;
-            }
+        if let Err(error) = machine.run(&script) {
+            let _ = writeln!(std::io::stderr(), "{}:{error}", path.display());
+            failed = true;
+            break;
         }
     }
     print(args, machine.outcome());

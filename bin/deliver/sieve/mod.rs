@@ -1,6 +1,7 @@
 //! Delivery by Sieve scripts: the administrator's before, the user's, the administrator's after.
 //!
 //! Standards   RFC 5228 2.10.6 (a script that fails: the message is kept)
+//! Order       each script only while an implicit or explicit keep is in effect, as Pigeonhole has it
 //! Invariants  1. an error in a user's script never loses or bounces mail: it is logged, and the message goes to INBOX
 //!             2. an error in the administrator's script defers: nothing is delivered by half of the rules
 
@@ -34,15 +35,12 @@ pub fn deliver(context: &Context) -> Result<Option<Done>, Failure> {
     let mut world = host::World::new(context);
     let original = Message::new(bytes);
     let mut machine = Machine::new(&mut world, &settings, envelope(context), original.clone());
-    let mut going = true;
-    for path in &before {
-        going = going && run_admin(context, &mut machine, path)?;
-    }
-    if let (true, Some(path)) = (going, &own) {
-        going = run_user(context, &mut machine, path)?;
-    }
-    for path in &after {
-        going = going && run_admin(context, &mut machine, path)?;
+    let admins = |paths: Vec<PathBuf>| paths.into_iter().map(|path| (path, true));
+    for (path, admin) in admins(before).chain(own.map(|path| (path, false))).chain(admins(after)) {
+        if !machine.goes_on() {
+            break;
+        }
+        if admin { run_admin(context, &mut machine, &path)? } else { run_user(context, &mut machine, &path)? }
     }
     let outcome = machine.outcome();
     if only_admins
@@ -80,30 +78,27 @@ fn admin_scripts(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(all)
 }
 
-fn run_admin(context: &Context, machine: &mut Machine<'_>, path: &Path) -> Result<bool, Failure> {
+fn run_admin(context: &Context, machine: &mut Machine<'_>, path: &Path) -> Result<(), Failure> {
     let fail = |why: String| {
         Failure::temporary("4.3.5", "the mail system's delivery rules have an error")
             .with_detail(format!("{}: {why}", path.display()))
     };
     let source = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
     let script = compile(context, path, &source).map_err(fail)?;
-    machine.run(&script).map(|stop| stop.implicit_keep).map_err(|e| fail(e.to_string()))
+    machine.run(&script).map_err(|e| fail(e.to_string()))
 }
 
-fn run_user(context: &Context, machine: &mut Machine<'_>, path: &Path) -> Result<bool, Failure> {
-    let Some(rules) = safe::read(path)? else { return Ok(true) };
+fn run_user(context: &Context, machine: &mut Machine<'_>, path: &Path) -> Result<(), Failure> {
+    let Some(rules) = safe::read(path)? else { return Ok(()) };
     let ran = compile(context, path, &rules.text).and_then(|script| machine.run(&script).map_err(|e| e.to_string()));
-    match ran {
-        Ok(stop) => Ok(stop.implicit_keep),
-        Err(why) => {
-            log::warning(
-                "sieve-error",
-                context.id(),
-                &[("user", &context.owner.user), ("script", &path.display()), ("why", &why)],
-            );
-            Ok(true)
-        }
+    if let Err(why) = ran {
+        log::warning(
+            "sieve-error",
+            context.id(),
+            &[("user", &context.owner.user), ("script", &path.display()), ("why", &why)],
+        );
     }
+    Ok(())
 }
 
 fn compile(context: &Context, path: &Path, source: &[u8]) -> Result<Script, String> {

@@ -138,13 +138,6 @@ impl Action {
     }
 }
 
-/// How one script ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stop {
-    /// No action cancelled the implicit keep: the next script may run, or the message is kept.
-    pub implicit_keep: bool,
-}
-
 /// What all scripts decided.
 #[derive(Debug, Clone)]
 pub struct Outcome {

@@ -26,7 +26,7 @@ pub mod testsuite;
 mod text;
 mod verify;
 
-pub use action::{Action, Outcome, Outgoing, OutgoingKind, Stop, Store};
+pub use action::{Action, Outcome, Outgoing, OutgoingKind, Store};
 pub use address::Mailbox;
 pub use check::{Library, Location, NoLibrary, Script, compile, valid_script_name};
 pub use error::{Error, Pos};

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use crate::action::{Action, Outcome, Stop};
+use crate::action::{Action, Outcome, Store};
 use crate::check::{Call, Script, Statement, Unit};
 use crate::error::{Error, Pos};
 use crate::exec::{Failed, Flow};
@@ -107,18 +107,30 @@ impl<'h> Machine<'h> {
     ///
     /// # Errors
     /// The runtime error: actions of this script are undone, the message is to be kept.
-    pub fn run(&mut self, script: &Script) -> Result<Stop, Error> {
+    pub fn run(&mut self, script: &Script) -> Result<(), Error> {
         self.units = script.units.clone();
         self.reset_script();
         let saved = (self.actions.clone(), self.message.clone(), self.implicit_keep);
         self.earlier = self.actions.len();
         match self.run_unit(0) {
-            Ok(_) => Ok(Stop { implicit_keep: self.implicit_keep }),
+            Ok(_) => Ok(()),
             Err(failed) => {
                 (self.actions, self.message, self.implicit_keep) = saved;
                 Err(failed.0)
             }
         }
+    }
+
+    /// Between two scripts: whether the message is still to be kept, so that a further script may decide. An explicit keep counts as the
+    /// implicit one then, which that script may cancel.
+    pub fn goes_on(&mut self) -> bool {
+        while let Some(at) = self.actions.iter().position(|a| matches!(a, Action::Store(s) if s.keep)) {
+            if let Action::Store(Store { flags: Some(flags), .. }) = self.actions.remove(at) {
+                self.flags = flags;
+            }
+            self.implicit_keep = true;
+        }
+        self.implicit_keep
     }
 
     fn reset_script(&mut self) {
