@@ -70,9 +70,10 @@ pub fn prelogin(door: &Door) -> String {
 }
 
 /// The list after the login.
-pub fn session(config: &Config) -> String {
+pub fn session(config: &Config, can_unauthenticate: bool) -> String {
     let mut all: Vec<String> = ALWAYS.iter().chain(SESSION).map(|c| (*c).to_owned()).collect();
     all.push(format!("APPENDLIMIT={}", config.imapd.append_limit.0));
+    all.extend(can_unauthenticate.then(|| "UNAUTHENTICATE".into()));
     all.extend(["QUOTA".into(), "QUOTA=RES-STORAGE".into(), "QUOTA=RES-MESSAGE".into()]);
     if !config.imapd.imapsieve.is_empty() {
         all.push(format!("IMAPSIEVE={}", config.imapd.imapsieve)); // RFC 6785 3.1

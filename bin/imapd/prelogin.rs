@@ -1,6 +1,6 @@
 //! The conversation before the login: a confined process that owns nothing.
 //!
-//! Standards   RFC 3501 6.1, 6.2; RFC 4959 (SASL-IR), 8314 (LOGINDISABLED), 5530 (codes)
+//! Standards   RFC 3501 6.1, 6.2; RFC 4959 (SASL-IR), 8314 (LOGINDISABLED), 5530 (codes), 8437 (UNAUTHENTICATE, its end)
 //! Invariants  1. no password over an open line, but from loopback where imapd.plain_auth_loopback says so
 //!             2. after STARTTLS nothing is remembered, and octets sent ahead of it end the conversation (RFC 9051 6.2.1)
 //! Trust       every input octet is hostile
@@ -37,8 +37,7 @@ type Flow = Result<Next, Failure>;
 /// Speaks until login or end.
 pub fn serve(door: Door) -> Result<Outcome, Failure> {
     let mut talk = Prelogin { door, conn: Conn::open().map_err(io)?, reader: Reader::new(LIMITS) };
-    let greeting = format!("{} pennypost IMAP ready", talk.door.config.hostname());
-    talk.status("*", "OK", Some(Code::Capability(caps::prelogin(&talk.door))), &greeting);
+    talk.greet();
     loop {
         match talk.next()? {
             Next::Go => {}
@@ -57,6 +56,24 @@ fn io(e: std::io::Error) -> Failure {
 impl Prelogin {
     fn status(&mut self, tag: &str, word: &str, code: Option<Code>, text: &str) {
         write::status(&mut self.conn.out, tag, word, code.as_ref(), text);
+    }
+
+    /// Greets, or answers UNAUTHENTICATE where a session gave the conversation back.
+    fn greet(&mut self) {
+        let caps = Some(Code::Capability(caps::prelogin(&self.door)));
+        match self.door.handed_back() {
+            Some(back) => {
+                // answered already where the answer had to be compressed
+                if let Some(tag) = back.get("tag") {
+                    self.status(tag, "OK", caps, "UNAUTHENTICATE completed");
+                }
+                self.reader.feed(&back.input);
+            }
+            None => {
+                let text = format!("{} pennypost IMAP ready", self.door.config.hostname());
+                self.status("*", "OK", caps, &text);
+            }
+        }
     }
 
     fn answer(&mut self, tag: &str, word: &str, code: Option<Code>, text: &str) -> Flow {

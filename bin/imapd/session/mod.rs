@@ -36,6 +36,7 @@ mod special;
 mod spool;
 mod store;
 mod uidonly;
+mod unauthenticate;
 
 use crate::caps;
 use crate::conn::{Conn, Got};
@@ -73,6 +74,7 @@ struct Session {
     /// The literal being streamed is thrown away, and why (the command is answered at its end).
     refused: Option<Answer>,
     errors: u32,
+    can_unauthenticate: bool,
 }
 
 /// Whether the conversation goes on.
@@ -87,6 +89,7 @@ type Flow = Result<Next, Failure>;
 /// Speaks until the client leaves.
 pub fn serve(config: Config, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
     let mut session = Session::open(config, owner)?;
+    session.can_unauthenticate = unauthenticate::is_possible(&session.config, handed.as_ref());
     session.greet(handed);
     let end = session.run();
     if let Some(selected) = &mut session.selected {
@@ -124,6 +127,7 @@ impl Session {
             spools: Vec::new(),
             refused: None,
             errors: 0,
+            can_unauthenticate: false,
         };
         if fresh {
             session.autocreate();
@@ -134,7 +138,7 @@ impl Session {
 
     /// Answers the login, or greets as preauthenticated.
     fn greet(&mut self, handed: Option<Handed>) {
-        let caps = Code::Capability(caps::session(&self.config));
+        let caps = Code::Capability(self.capabilities());
         let text = format!("{} logged in", self.owner.user);
         match handed.as_ref().and_then(|h| Some((h, h.get("tag")?))) {
             Some((handed, tag)) => {
@@ -144,6 +148,10 @@ impl Session {
             None => write::status(&mut self.conn.out, "*", "PREAUTH", Some(&caps), &text),
         }
         log::info("login", None, &[("user", &self.owner.user)]);
+    }
+
+    fn capabilities(&self) -> String {
+        caps::session(&self.config, self.can_unauthenticate)
     }
 
     fn run(&mut self) -> Result<(), Failure> {
@@ -285,6 +293,7 @@ impl Session {
                 return Ok(Next::Leave);
             }
             Command::Idle => return self.idle(&tag),
+            Command::Unauthenticate => return self.unauthenticate(&tag),
             Command::Compress(algorithm) => return self.compress(&tag, &algorithm),
             _ => {}
         }
@@ -323,7 +332,7 @@ impl Session {
     fn execute(&mut self, tag: &str, command: Command) -> Result<Answer, Failure> {
         Ok(match command {
             Command::Capability => {
-                let line = format!("CAPABILITY {}", caps::session(&self.config));
+                let line = format!("CAPABILITY {}", self.capabilities());
                 self.untagged(&line);
                 Answer::ok("CAPABILITY completed")
             }

@@ -2,6 +2,7 @@
 //! again by spawn as the user, the session. imapd, pop3d and sieved are such programs.
 //!
 //! Contract    spawn(8): `PROGRAM --session` with the connection on 0 and 1, SSLCTLFD on 3, what was learned before on 4
+//!             RFC 8437 the other way round: `prelogin:PROGRAM`, with what the session has read and not understood
 //! Invariants  1. the process that talks before the login opens nothing and starts nothing: it asks spawn
 //!             2. after STARTTLS the caller forgets what it has read; the door forgets nothing but the clear line
 //!             3. wrong passwords, mistakes and time before a login are counted and end
@@ -77,9 +78,10 @@ impl Service {
         let spawn = spawn_or_restart(&config, self.program).map_err(|e| Failure::io("spawn", &e))?;
         let login = Login::prepare().map_err(|e| Failure::io("socketpair", &e))?;
         let (peer, starttls) = (Peer::from_env(), ucspi::StartTls::from_env());
+        let back = login::state_handed_back().map(|bytes| Handed::decode(&bytes));
         penny_sys::confine::network_conversation().map_err(|e| Failure::io("confine", &e))?;
         let end = Instant::now() + terms.login_timeout;
-        Ok(Door { config, service: *self, terms, peer, spawn, login, starttls, failures: 0, errors: 0, end })
+        Ok(Door { config, service: *self, terms, peer, spawn, login, starttls, back, failures: 0, errors: 0, end })
     }
 }
 
@@ -95,12 +97,18 @@ pub struct Door {
     spawn: Spawn,
     login: Login,
     starttls: Option<StartTls>,
+    back: Option<Handed>,
     failures: u32,
     errors: u32,
     end: Instant,
 }
 
 impl Door {
+    /// What a session left behind that gave the conversation back, once.
+    pub fn handed_back(&mut self) -> Option<Handed> {
+        self.back.take()
+    }
+
     /// Time left for the login.
     pub fn left(&self) -> Duration {
         self.end.saturating_duration_since(Instant::now())
@@ -185,6 +193,12 @@ impl Handed {
     /// What was said under a name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.words.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Gives the conversation of a session back to its program as it is before a login; the session then ends without a word.
+    pub fn hand_back(&self, config: &Config, program: &str) -> std::io::Result<()> {
+        let mut spawn = Spawn::connect(config)?;
+        login::hand_back(&mut spawn, program, &Peer::from_env(), &self.encode())
     }
 
     fn encode(&self) -> Vec<u8> {

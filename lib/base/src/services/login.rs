@@ -12,6 +12,8 @@ use std::os::unix::net::UnixStream;
 
 /// Longest line of checkauth, octets.
 const LINE_MAX: u64 = 64 * 1024;
+/// Names the descriptor of the state of a conversation that came back from a session.
+const BACK_VARIABLE: &str = "PENNYPOST_STATE_FD";
 /// Largest pre-login state, octets.
 const STATE_MAX: u64 = 1 << 20;
 
@@ -204,9 +206,34 @@ pub fn hand_over(
     spawn.started(id)
 }
 
+/// Gives the conversation on descriptors 0 and 1 back to `PROGRAM` as it is before a login, without a way to TLS that has not been
+/// gone: descriptor 3 of it holds `state`. The caller, a session, says nothing more and exits.
+pub fn hand_back(spawn: &mut Spawn, program: &str, peer: &Peer, state: &[u8]) -> io::Result<()> {
+    let mut file = penny_sys::fs::memory_file("state")?;
+    file.write_all(state)?;
+    penny_sys::fs::rewind(&mut file)?;
+    let mut request = Request::new(format!("prelogin:{program}"));
+    request.detached = true;
+    request.environment = peer.environment().into_iter().map(|(n, v)| format!("{n}={v}")).collect();
+    request.environment.push(format!("{BACK_VARIABLE}=3"));
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let id = spawn.start(&request, &[stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), file.as_fd()])?;
+    spawn.started(id)
+}
+
+/// The state that a session handed back.
+pub fn state_handed_back() -> Option<Vec<u8>> {
+    let number = std::env::var(BACK_VARIABLE).ok()?.parse().ok()?;
+    read_state(number).ok()
+}
+
 /// In the session: the state on descriptor 4.
 pub fn handed_state() -> io::Result<Vec<u8>> {
-    let file = std::fs::File::from(penny_sys::net::inherited(4)?);
+    read_state(4)
+}
+
+fn read_state(descriptor: i32) -> io::Result<Vec<u8>> {
+    let file = std::fs::File::from(penny_sys::net::inherited(descriptor)?);
     let mut state = Vec::new();
     file.take(STATE_MAX).read_to_end(&mut state)?;
     Ok(state)
