@@ -10,7 +10,7 @@ use crate::sync::Pending;
 use penny_base::services::{Event, Spawn, service_stream};
 use penny_base::{Config, Failure, Outcome, log};
 use penny_queue::active::Times;
-use penny_queue::schedule::{Backoff, DestKey, FairQueue, Limits, Plan, Waiting};
+use penny_queue::schedule::{Backoff, Clock, DestKey, FairQueue, Jump, Limits, Plan, Waiting};
 use penny_queue::{Name, Queue};
 use penny_sys::poll::{Interest, Watch};
 use penny_sys::signals::Signals;
@@ -34,9 +34,9 @@ const SPAWN_RETRY: Duration = Duration::from_millis(500);
 pub struct Runner {
     pub config: Config,
     pub queue: Queue,
-    _lock: penny_sys::fs::Locked,
+    lock: penny_sys::fs::Locked,
     pub backoff: Backoff,
-    pub times: Times,
+    times: Times,
     pub spawn: Option<Spawn>,
     spawn_retry: Instant,
     pub lookup: Client,
@@ -66,7 +66,7 @@ pub struct Runner {
     pub control: Option<Control>,
     pub turn: u32,
     pub last_scan: Instant,
-    pub(crate) clock: (u64, Instant),
+    clock: Clock,
     started: Instant,
     stop: Signals,
     hangup: Signals,
@@ -88,7 +88,11 @@ enum Wake {
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    seconds(SystemTime::now())
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 impl Runner {
@@ -103,9 +107,15 @@ impl Runner {
         })?;
         let catch = |list: &[i32]| Signals::catch(list).map_err(|e| Failure::io("signals", &e));
         let (stop, hangup) = (catch(&[SIGTERM, SIGINT])?, catch(&[SIGHUP])?);
+        // its mtime is the time until which an earlier run had an eye on the queue
+        let seen = lock.file().metadata().and_then(|m| m.modified()).map_or_else(|_| now(), seconds);
+        let clock = Clock::new(seen, now(), 0);
+        if clock.is_patient(0) {
+            log::warning("clock-leap", None, &[("seconds", &now().saturating_sub(seen)), ("why", &"qrun did not run")]);
+        }
         let q = &config.queue;
         let backoff = Backoff { min: q.retry_min.0, max: q.retry_max.0, lifetime: q.lifetime.0 };
-        let times = Times { lifetime: q.lifetime.0, delay_warning: q.delay_warning.0 };
+        let times = Times { lifetime: q.lifetime.0, delay_warning: q.delay_warning.0, patient: false };
         let pause = |start, max| Limits { start, max, pause_min: q.retry_min.0.min(60), pause_max: q.retry_max.0 };
         let limits = [pause(4, 4), pause(5.min(q.destination_concurrency), q.destination_concurrency)];
         let plan = Plan::new([q.local_concurrency, q.remote_concurrency], limits);
@@ -115,7 +125,7 @@ impl Runner {
         let control = Control::listen(&config).map_err(|e| log::warning("no-control", None, &[("error", &e)])).ok();
         Ok(Runner {
             queue,
-            _lock: lock,
+            lock,
             backoff,
             times,
             spawn: None,
@@ -141,7 +151,7 @@ impl Runner {
             control,
             turn: 0,
             last_scan: Instant::now(),
-            clock: (now(), Instant::now()),
+            clock,
             started: Instant::now(),
             stop,
             hangup,
@@ -159,6 +169,7 @@ impl Runner {
             let idle = self.is_idle();
             if idle && (once || self.stopping.is_some()) || self.stopping.is_some_and(|t| t.elapsed() > STOP_PATIENCE) {
                 self.sync_tick(true);
+                self.note_seen();
                 log::info("stopped", None, &[("running", &self.plan.running())]);
                 return Ok(Outcome::Done);
             }
@@ -329,23 +340,38 @@ impl Runner {
         }
     }
 
-    /// A clock that was set back would leave everything waiting: the times are then read again and made sane.
+    /// What to do when the clock was set.
     fn watch_clock(&mut self) {
-        let (wall, steady) = self.clock;
-        let expected = wall + steady.elapsed().as_secs();
-        let is = now();
-        if is + 60 < expected {
-            log::warning("clock-set-back", None, &[("seconds", &(expected - is))]);
-            if let Err(e) = self.scan_all(false) {
-                log::error("scan-failed", None, &[("error", &e)]);
+        match self.clock.look(now(), self.steady()) {
+            Jump::None => {}
+            Jump::Back(by) => {
+                log::warning("clock-set-back", None, &[("seconds", &by)]);
+                self.waiting.shift_back(by);
+                self.entries.values_mut().for_each(|e| e.not_before = e.not_before.saturating_sub(by));
             }
+            Jump::Forward(by) => log::warning("clock-leap", None, &[("seconds", &by), ("why", &"set, or asleep")]),
         }
-        self.clock = (is, Instant::now());
+    }
+
+    /// Times that govern entries now.
+    pub fn times(&self) -> Times {
+        Times { patient: self.clock.is_patient(self.steady()), ..self.times }
+    }
+
+    /// Notes in the lock's mtime that the queue was looked after until now. Not while ages are not believed: the next run
+    /// shall not believe them either.
+    fn note_seen(&self) {
+        if !self.clock.is_patient(self.steady())
+            && let Err(e) = self.lock.file().set_modified(SystemTime::now())
+        {
+            log::warning("seen-failed", None, &[("error", &e)]);
+        }
     }
 
     fn rescan(&mut self) {
         if self.last_scan.elapsed() >= RESCAN {
             self.last_scan = Instant::now();
+            self.note_seen();
             self.plan.forget_idle(self.steady());
             if let Err(e) = self.scan_new() {
                 log::error("scan-failed", None, &[("error", &e)]);

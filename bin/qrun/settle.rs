@@ -81,7 +81,7 @@ impl Runner {
         entry.journal.is_none()
             && entry.active.state().good_len == 0
             && entry.active.settled()
-            && entry.active.report_due(now(), self.times).is_none()
+            && entry.active.report_due(now(), self.times()).is_none()
     }
 
     /// Appends what is new to the journal. What could not be written stays and is written later.
@@ -112,6 +112,7 @@ impl Runner {
 
     /// Ends the round of an entry when nothing of it runs any more.
     pub fn round_over(&mut self, slot: u64) {
+        let times = self.times();
         let Some(entry) = self.entries.get_mut(&slot) else { return };
         if entry.jobs > 0 || entry.awaiting > 0 || entry.reporting {
             return;
@@ -125,13 +126,14 @@ impl Runner {
                 return self.begin_round(slot);
             }
             Wanted::Bounce => entry.active.fail_all(now(), "returned by the administrator"),
-            Wanted::Nothing if now() >= entry.active.expires(self.times) => entry.active.expire(now()),
+            Wanted::Nothing if now() >= entry.active.expires(times) => entry.active.expire(now()),
+            Wanted::Nothing if times.patient => {}
             Wanted::Nothing => {
                 let lapsed = entry.lapsed(now());
                 entry.active.expire_targets(&lapsed, now());
             }
         }
-        if let Some((kind, targets)) = entry.active.report_due(now(), self.times) {
+        if let Some((kind, targets)) = entry.active.report_due(now(), times) {
             return self.announce_report(slot, kind, targets);
         }
         if entry.active.settled() { self.remove_entry(slot) } else { self.defer_entry(slot) }
@@ -170,12 +172,12 @@ impl Runner {
 
     /// Not settled: to be tried again.
     fn defer_entry(&mut self, slot: u64) {
-        let time = now();
+        let (time, times) = (now(), self.times());
         let Some(entry) = self.entries.get_mut(&slot) else { return };
         if entry.tried {
             entry.active.end_round(time);
         }
-        let due = entry.next_try(self.backoff, self.times, time, random::u64());
+        let due = entry.next_try(self.backoff, times, time, random::u64());
         self.write_journal(slot);
         // the lines are in the kernel now, or lost if the disk is full: then what was done may be done again
         let unsynced = self.pending.journals.contains(&slot);

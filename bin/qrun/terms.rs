@@ -41,8 +41,8 @@ impl Entry {
         }
         let last = self.active.state().outcomes.get(&target).filter(|o| o.verdict == Verdict::Later);
         let arrival = self.active.envelope().arrival.0;
-        // the earliest second its next try may have got
-        last.is_some_and(|o| now < terms.backoff(usual).next(arrival, o.time, 0).max(o.time + 1))
+        // the earliest second its next try may have got; an outcome of the future is that of a clock set back since
+        last.is_some_and(|o| o.time <= now && now < terms.backoff(usual).next(arrival, o.time, 0).max(o.time + 1))
     }
 
     /// Targets whose own time is over.

@@ -18,6 +18,8 @@ pub struct Times {
     pub lifetime: u64,
     /// Age at which the sender is told of a delay; 0 is never.
     pub delay_warning: u64,
+    /// Ages are not to be believed: nothing is given up or called late.
+    pub patient: bool,
 }
 
 /// An entry being worked on.
@@ -180,6 +182,9 @@ impl Active {
 
     /// When the entry is given up: its lifetime, or sooner where the sender asked for it (RFC 2852 4.1.4).
     pub fn expires(&self, times: Times) -> u64 {
+        if times.patient {
+            return u64::MAX;
+        }
         let by = self.envelope.sender.deliver_by().filter(|by| by.mode == ByMode::Return);
         let asked = by.and_then(|by| u64::try_from(by.seconds).ok()).unwrap_or(u64::MAX);
         self.envelope.arrival.0.saturating_add(times.lifetime.min(asked))
@@ -187,6 +192,9 @@ impl Active {
 
     /// When the sender is told of a delay; `None` is never.
     fn warns(&self, times: Times) -> Option<u64> {
+        if times.patient {
+            return None;
+        }
         let by = self.envelope.sender.deliver_by().filter(|by| by.mode == ByMode::Notify);
         let asked = by.map(|by| u64::try_from(by.seconds).unwrap_or(0));
         let age = asked.or((times.delay_warning > 0).then_some(times.delay_warning))?;

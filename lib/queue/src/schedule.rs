@@ -7,6 +7,7 @@
 //!             4. what waits is bounded in memory; what does not fit is found again by a scan
 
 mod backoff;
+mod clock;
 mod fair;
 mod pace;
 mod plan;
@@ -15,6 +16,7 @@ mod waiting;
 mod window;
 
 pub use backoff::Backoff;
+pub use clock::{Clock, Jump};
 pub use fair::{FairQueue, Turn, cost};
 pub use pace::{Pace, Rate};
 pub use plan::{DestKey, Next, Plan};

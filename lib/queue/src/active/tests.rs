@@ -3,7 +3,7 @@
 use super::*;
 use crate::envelope::Sender;
 
-const TIMES: Times = Times { lifetime: 1000, delay_warning: 100 };
+const TIMES: Times = Times { lifetime: 1000, delay_warning: 100, patient: false };
 
 fn params(words: &str) -> Vec<Param> {
     words.split_whitespace().map(|w| Param::parse(w).unwrap()).collect()
@@ -154,6 +154,9 @@ fn deliver_by_shortens_the_time() {
     assert_eq!(active("BY=60;N", &[("a@x", "")]).expires(TIMES), 6000);
     assert_eq!(active("BY=60;N", &[("a@x", "")]).warns(TIMES), Some(5060));
     assert_eq!(active("", &[("a@x", "")]).warns(Times { delay_warning: 0, ..TIMES }), None);
+    let patient = Times { patient: true, ..TIMES };
+    assert_eq!(active("BY=60;R", &[("a@x", "")]).expires(patient), u64::MAX);
+    assert_eq!(active("BY=60;N", &[("a@x", "")]).warns(patient), None);
 }
 
 #[test]

@@ -39,6 +39,13 @@ impl Waiting {
         }
     }
 
+    /// The clock was set back by `seconds`: what waits goes with it.
+    pub fn shift_back(&mut self, seconds: u64) {
+        let shifted = std::mem::take(&mut self.by_time).into_iter();
+        self.by_time = shifted.map(|(due, name)| (due.saturating_sub(seconds), name)).collect();
+        self.times = self.by_time.iter().map(|(due, name)| (name.clone(), *due)).collect();
+    }
+
     /// Takes one entry that is due.
     pub fn pop_due(&mut self, now: u64) -> Option<Name> {
         if self.by_time.first()?.0 > now {
@@ -100,6 +107,20 @@ mod tests {
         assert_eq!(w.pop_due(10), Some(name(1)));
         assert_eq!(w.pop_due(10), None);
         assert!(w.remove(&name(2)) && !w.remove(&name(2)) && w.is_empty());
+    }
+
+    #[test]
+    fn the_clock_may_be_set_back() {
+        let mut w = Waiting::new(10);
+        for n in 1..4 {
+            w.insert(u64::from(100 * n), name(n));
+        }
+        w.shift_back(150);
+        assert_eq!(
+            (w.next_due(), w.due(&name(1)), w.due(&name(2)), w.due(&name(3))),
+            (Some(0), Some(0), Some(50), Some(150))
+        );
+        assert!(w.remove(&name(2)) && w.pop_due(0) == Some(name(1)) && w.len() == 1);
     }
 
     #[test]
