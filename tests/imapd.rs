@@ -266,6 +266,19 @@ fn sasl_with_and_without_initial_response() {
     }
 }
 
+/// mutt takes the strongest mechanism it sees and, when that fails, no other.
+#[test]
+fn scram_is_offered_only_where_every_user_can_use_it() {
+    let (home, run) = with_login();
+    let offered = || run.clone().stdin("a CAPABILITY\r\n").run().out();
+    assert!(offered().contains("AUTH=SCRAM-SHA-256"), "a plain password gives keys: {}", offered());
+    let hash = "bob:{SHA512-CRYPT}$6$salt$IxDD3jeSOb5eB1CX5LBsqZFVkJdido3OUILO5Ifz5iwMuTS4XMS130MTSuDDl3aCI6WouIL9AjRbLCelDCy.g.::::::\n";
+    let users = std::fs::read_to_string(home.dir.join("tables/users")).unwrap();
+    home.dir.write("tables/users", users + hash);
+    let text = offered();
+    assert!(text.contains("AUTH=PLAIN") && !text.contains("SCRAM"), "{text}");
+}
+
 #[test]
 fn before_login_there_is_no_mailbox() {
     let (_h, run) = with_login();

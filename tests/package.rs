@@ -1,7 +1,8 @@
-//! The Debian packages: built, judged by lintian, installed, used under each super-server, purged.
+//! The Debian packages: built, judged by lintian, installed, used under each super-server and under systemd, upgraded,
+//! purged.
 //!
-//! The installation happens in an overlay of this system in namespaces of its own (tests/package/chroot.sh): the real dpkg
-//! and the real ports, without a mirror to bootstrap from and without a trace outside.
+//! The installation happens in overlays in namespaces of their own (tests/package/enter.sh): of a new Debian that
+//! scripts/test-root made, with the real apt, the real ports and its own systemd, and without a network or a trace outside.
 
 use penny_testkit::{Run, TempDir, have, programs, skip};
 use std::os::unix::fs::PermissionsExt;
@@ -20,6 +21,35 @@ fn build(dir: &TempDir) -> bool {
     true
 }
 
+/// Runs a file of tests/package in an overlay of a system; says why where that cannot be.
+fn inside(test: &str, system: &str, debs: &TempDir, file: &str) -> Result<(), String> {
+    let run = Run::new("unshare").args(["--mount", "--net", "--ipc", "--uts", "--propagation", "private", "/bin/sh"]);
+    let run = run.arg(format!("{ROOT}/tests/package/enter.sh")).arg(system).arg(debs.join("debs")).arg(file);
+    let out = run.limit(Duration::from_secs(900)).run();
+    let text = out.out();
+    if let Some(why) = text.lines().find_map(|l| l.strip_prefix("SKIP ")) {
+        return Err(why.to_string());
+    }
+    if text.is_empty() && out.err().contains("unshare") {
+        return Err("namespaces cannot be made here".to_string());
+    }
+    for line in text.lines().filter_map(|l| l.strip_prefix("# SKIP ")) {
+        skip(test, line);
+    }
+    assert!(!text.contains("not ok ") && text.contains("\n1.."), "{}", out.describe());
+    out.expect_code(0);
+    Ok(())
+}
+
+/// Whether such a system can be made here.
+fn can_enter(test: &str) -> bool {
+    if !nix::unistd::Uid::effective().is_root() {
+        skip(test, "not root: no namespaces with dpkg in them");
+        return false;
+    }
+    ["unshare", "curl", "bash", "ip"].iter().all(|p| have(test, p))
+}
+
 #[test]
 fn packages_install_work_and_purge() {
     const TEST: &str = "package::packages_install_work_and_purge";
@@ -28,28 +58,16 @@ fn packages_install_work_and_purge() {
         return;
     }
     judged_by_lintian(&dir);
-    let root = nix::unistd::Uid::effective().is_root();
-    if !root {
-        return skip(TEST, "not root: no namespaces with dpkg in them");
-    }
-    if !["unshare", "curl", "bash", "ip"].iter().all(|p| have(TEST, p)) {
+    if !can_enter(TEST) {
         return;
     }
-    let run = Run::new("unshare").args(["--mount", "--net", "--ipc", "--uts", "--propagation", "private", "/bin/sh"]);
-    let run = run.arg(format!("{ROOT}/tests/package/chroot.sh")).arg(dir.join("debs"));
-    let out = run.limit(Duration::from_secs(900)).run();
-    let text = out.out();
-    if let Some(why) = text.lines().find_map(|l| l.strip_prefix("SKIP ")) {
-        return skip(TEST, why);
+    let done = inside(TEST, "fresh", &dir, "install.t").or_else(|why| {
+        skip(TEST, &format!("an overlay of this system instead: {why}"));
+        inside(TEST, "host", &dir, "install.t")
+    });
+    if let Err(why) = done {
+        skip(TEST, &why);
     }
-    if text.is_empty() && out.err().contains("unshare") {
-        return skip(TEST, "namespaces cannot be made here");
-    }
-    for line in text.lines().filter_map(|l| l.strip_prefix("# SKIP ")) {
-        skip(TEST, line);
-    }
-    assert!(!text.contains("not ok ") && text.contains("\n1.."), "{}", out.describe());
-    out.expect_code(0);
 }
 
 /// `make install`, and so the tarball: an example that is a program can be run where it lies, as its own remarks have it.

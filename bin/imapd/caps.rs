@@ -57,7 +57,7 @@ const SESSION: &[&str] = &[
 ];
 
 /// The list before the login.
-pub fn prelogin(door: &Door) -> String {
+pub fn prelogin(door: &mut Door) -> String {
     let mut all: Vec<String> = ALWAYS.iter().map(|c| (*c).to_owned()).collect();
     if door.offers_tls() {
         all.push("STARTTLS".into());

@@ -60,7 +60,7 @@ impl Prelogin {
 
     /// Greets, or answers UNAUTHENTICATE where a session gave the conversation back.
     fn greet(&mut self) {
-        let caps = Some(Code::Capability(caps::prelogin(&self.door)));
+        let caps = Some(Code::Capability(caps::prelogin(&mut self.door)));
         match self.door.handed_back() {
             Some(back) => {
                 // answered already where the answer had to be compressed
@@ -138,7 +138,7 @@ impl Prelogin {
         };
         match command {
             Command::Capability => {
-                let line = format!("* CAPABILITY {}\r\n", caps::prelogin(&self.door));
+                let line = format!("* CAPABILITY {}\r\n", caps::prelogin(&mut self.door));
                 self.conn.out.extend_from_slice(line.as_bytes());
                 self.answer(&tag, "OK", None, "CAPABILITY completed")
             }

@@ -107,7 +107,8 @@ impl Prelogin {
 
     /// RFC 5804 1.7: the capabilities, then OK.
     fn greet(&mut self, text: &str) -> Result<(), Failure> {
-        let all = capabilities(&self.door.config, &self.door.mechanisms(), self.door.offers_tls(), None);
+        let mechanisms = self.door.mechanisms();
+        let all = capabilities(&self.door.config, &mechanisms, self.door.offers_tls(), None);
         self.send(&all)?;
         self.send(&ok(None, text))
     }

@@ -81,7 +81,20 @@ impl Service {
         let back = login::state_handed_back().map(|bytes| Handed::decode(&bytes));
         penny_sys::confine::network_conversation().map_err(|e| Failure::io("confine", &e))?;
         let end = Instant::now() + terms.login_timeout;
-        Ok(Door { config, service: *self, terms, peer, spawn, login, starttls, back, failures: 0, errors: 0, end })
+        Ok(Door {
+            config,
+            service: *self,
+            terms,
+            peer,
+            spawn,
+            login,
+            scram: None,
+            starttls,
+            back,
+            failures: 0,
+            errors: 0,
+            end,
+        })
     }
 }
 
@@ -96,6 +109,7 @@ pub struct Door {
     terms: Terms,
     spawn: Spawn,
     login: Login,
+    scram: Option<bool>,
     starttls: Option<StartTls>,
     back: Option<Handed>,
     failures: u32,
@@ -119,9 +133,19 @@ impl Door {
         self.peer.tls.is_some() || (self.peer.is_loopback() && self.terms.plain_auth_loopback)
     }
 
-    /// The mechanisms to offer now.
-    pub fn mechanisms(&self) -> Vec<String> {
-        login::offered(&self.config, &self.peer, self.is_secure())
+    /// The mechanisms to offer now. Whether the stored passwords allow SCRAM is checkauth's to say, once it matters: a
+    /// client takes the strongest it sees, and most then try no other (mutt).
+    pub fn mechanisms(&mut self) -> Vec<String> {
+        let mut all = login::offered(&self.config, &self.peer, self.is_secure());
+        if all.iter().any(|m| is_scram(m)) && !self.has_scram() {
+            all.retain(|m| !is_scram(m));
+        }
+        all
+    }
+
+    fn has_scram(&mut self) -> bool {
+        let (login, spawn) = (&mut self.login, &mut self.spawn);
+        *self.scram.get_or_insert_with(|| login.mechanisms(spawn).is_ok_and(|all| all.iter().any(|m| is_scram(m))))
     }
 
     /// Whether TLS can still begin.
@@ -166,6 +190,10 @@ impl Door {
         let given = login::hand_over(&mut self.spawn, self.service.program, &self.peer, control, &handed.encode());
         given.inspect_err(|e| log::warning("session", None, &[("user", &user), ("why", e)]))
     }
+}
+
+fn is_scram(mechanism: &str) -> bool {
+    mechanism.starts_with("SCRAM-")
 }
 
 /// What passes from the conversation before the login to the session.
