@@ -370,6 +370,23 @@ fn compressed_rar() {
     virusscan().arg("--json").arg(cut).run().expect_code(3).expect_out("damaged");
 }
 
+/// Archives that WinRAR made, of both generations: what two other unpackers get out of them comes out here.
+#[test]
+fn rar_made_by_winrar() {
+    let data = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/rar"));
+    let expected = std::fs::read_to_string(data.join("EXPECTED")).unwrap();
+    for line in expected.lines() {
+        let mut words = line.split(' ');
+        let (file, verdict) = (words.next().unwrap(), words.next().unwrap());
+        let out = virusscan().args(["--tree", "--no-policy"]).arg(data.join(file)).run();
+        let text = out.expect_code(if verdict == "clean" { 0 } else { 3 }).out();
+        assert!(verdict == "clean" || field(&text, "name") == verdict, "{text}");
+        let missing: Vec<_> = words.filter(|sum| !text.contains(sum)).collect();
+        assert!(missing.is_empty(), "{missing:?} not in {text}");
+    }
+    assert!(expected.lines().count() > 30);
+}
+
 #[test]
 #[cfg(feature = "yara")]
 fn yara_rules_find_in_archives_too() {

@@ -71,7 +71,7 @@ impl Bytes {
             file.seek(SeekFrom::Start(0))?;
         }
         if let Some(len) = len.filter(|l| *l > READ_MAX) {
-            return Ok(Bytes::Map(Map::range(file, 0, usize::try_from(len).unwrap_or(usize::MAX))?));
+            return Ok(Bytes::Map(Map::passing(file, 0, usize::try_from(len).unwrap_or(usize::MAX))?));
         }
         let mut data = Vec::with_capacity(len.unwrap_or(0) as usize + 1);
         Read::by_ref(&mut file).take(PIPE_MAX + 1).read_to_end(&mut data)?;

@@ -98,7 +98,7 @@ impl Filling<'_> {
         }
         self.flush()?;
         match &self.scratch.file {
-            Some(file) => Ok(Content::File(Map::range(file, self.start, self.len as usize)?)),
+            Some(file) => Ok(Content::File(Map::passing(file, self.start, self.len as usize)?)),
             None => Err(io::ErrorKind::Unsupported.into()),
         }
     }

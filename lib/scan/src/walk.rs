@@ -129,6 +129,11 @@ pub fn walk(db: &Db<'_>, options: &Options, scratch: &mut Scratch, data: &[u8], 
     };
     let meta = Meta { names: names.to_vec(), ..Meta::default() };
     object(&mut st, None, &meta, data, None);
+    if Instant::now() > st.deadline {
+        // a reader that gave nothing has stopped for it, and nobody has said so
+        let end = Frame { data, kind: Kind::Data, path: path(None, &meta), depth: 0, part: None, parent: None };
+        st.trouble(&end, Trouble::Limit, "out of time");
+    }
     st.report
 }
 
@@ -429,7 +434,7 @@ impl Sink for Ctx<'_, '_> {
     }
 
     fn done(&self) -> bool {
-        self.st.stop
+        self.st.stop || Instant::now() > self.st.deadline
     }
 }
 

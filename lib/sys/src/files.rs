@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::passing::Listed;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -177,6 +178,8 @@ pub fn sleep_between(low: u64, high: u64) {
 
 /// A read-only shared mapping of a file.
 pub struct Map {
+    // before `inner`: fields are dropped in their order
+    _passing: Option<Listed>,
     inner: Option<memmap2::Mmap>,
 }
 
@@ -184,14 +187,14 @@ impl Map {
     /// Maps the whole file; an empty file gives an empty slice.
     pub fn of(file: &File) -> io::Result<Map> {
         if file.metadata()?.len() == 0 {
-            return Ok(Map { inner: None });
+            return Ok(Map { _passing: None, inner: None });
         }
         // SAFETY: the mapping is only as sound as the file is stable. Files mapped here are written under a temporary
         // name, renamed into place and never truncated or written again by this project (invariant 2). Another
         // program of the same user that truncates one can only kill its own session by SIGBUS; contents are checked
         // (checksums, bounds) before use and no reference into the map is given a type other than bytes.
         let inner = unsafe { memmap2::MmapOptions::new().map(file)? };
-        Ok(Map { inner: Some(inner) })
+        Ok(Map { _passing: None, inner: Some(inner) })
     }
 
     /// Maps `len` octets from `offset`, a multiple of the page size. The file is one that only this process knows
@@ -200,7 +203,14 @@ impl Map {
         // SAFETY: as in `of`. A file of another program that shrinks meanwhile raises SIGBUS, which ends the process;
         // no reference into the map is given a type other than bytes.
         let inner = unsafe { memmap2::MmapOptions::new().offset(offset).len(len).map(file)? };
-        Ok(Map { inner: Some(inner) })
+        Ok(Map { _passing: None, inner: Some(inner) })
+    }
+
+    /// As [`range`](Map::range), for what is large and would fill memory: few pages are resident at any moment. The octets
+    /// may be read, but not handed to a system call.
+    pub fn passing(file: &File, offset: u64, len: usize) -> io::Result<Map> {
+        let map = Map::range(file, offset, len)?;
+        Ok(Map { _passing: Listed::new(map.bytes())?, ..map })
     }
 
     /// The bytes.

@@ -15,6 +15,7 @@ pub mod ids;
 pub mod landlock;
 pub mod net;
 pub mod pam;
+mod passing;
 pub mod poll;
 pub mod process;
 pub mod random;

@@ -2,7 +2,7 @@
 //!
 //! Standards   RFC 2397; what browsers run, by example
 //! Forms       `base64,...`; quoted base64 and hexadecimal, joined over `+`; arrays of octet values; `\x4d` and `%4d`
-//! Limits      4096 pieces of text an object; shorter than 24 characters is no file
+//! Limits      4096 pieces of text an object, or one for 512 octets of it; shorter than 24 characters is no file
 
 use crate::mime::base64;
 use crate::sink::{Meta, Sink, Trouble};
@@ -45,6 +45,7 @@ fn encoded(run: &[u8], sink: &mut dyn Sink) {
 pub fn literals(data: &[u8], sink: &mut dyn Sink) -> usize {
     let mut at = 0;
     let (mut pieces, mut total) = (0, 0);
+    let pieces_max = PIECES_MAX.max(data.len() / 512);
     while let Some(n) = data.get(at..).and_then(|d| d.iter().position(|c| matches!(c, b'"' | b'\'' | b'`' | b'['))) {
         let start = at + n;
         let (text, end) = if data.get(start) == Some(&b'[') { array(data, start) } else { joined(data, start) };
@@ -55,7 +56,7 @@ pub fn literals(data: &[u8], sink: &mut dyn Sink) -> usize {
             continue;
         }
         pieces += 1;
-        if pieces > PIECES_MAX {
+        if pieces > pieces_max {
             sink.trouble(Trouble::Limit, "too many literals in a script");
             break;
         }

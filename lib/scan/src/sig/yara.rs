@@ -5,21 +5,10 @@
 //! Format      section 10: u32 length and text, one after the other; the first text is rule names to ignore, one a line
 //! Failures    a file that does not compile is listed and left out; a program built without YARA says so for every object
 
-use super::store::Reader;
-
 /// Appends one text to a section.
 pub fn put(section: &mut Vec<u8>, text: &str) {
     section.extend_from_slice(&(text.len() as u32).to_le_bytes());
     section.extend_from_slice(text.as_bytes());
-}
-
-/// The texts of a section.
-fn texts(section: &[u8]) -> impl Iterator<Item = &str> {
-    let mut reader = Reader(section);
-    std::iter::from_fn(move || {
-        let len = reader.u32()?;
-        std::str::from_utf8(reader.take(len as usize)?).ok()
-    })
 }
 
 /// What rules say about an object.
@@ -33,7 +22,8 @@ pub struct Answer {
 
 #[cfg(feature = "yara")]
 mod with {
-    use super::{Answer, texts};
+    use super::Answer;
+    use crate::sig::store::Reader;
     use boreal::compiler::{CompilerBuilder, CompilerParams};
     use boreal::scanner::ScanParams;
     use boreal::{Compiler, Scanner};
@@ -42,6 +32,15 @@ mod with {
 
     /// Time for one object.
     const TIME: Duration = Duration::from_secs(10);
+
+    /// The texts of a section.
+    fn texts(section: &[u8]) -> impl Iterator<Item = &str> {
+        let mut reader = Reader(section);
+        std::iter::from_fn(move || {
+            let len = reader.u32()?;
+            std::str::from_utf8(reader.take(len as usize)?).ok()
+        })
+    }
 
     fn compiler() -> Compiler {
         let mut compiler = CompilerBuilder::new().build();
