@@ -9,14 +9,13 @@
 mod support;
 
 use penny_dns::Zone;
-use penny_queue::{Enqueue, Envelope, Line, Message as Body};
+use penny_queue::Envelope;
 use penny_testkit::{DnsServer, Sink, program};
 use penny_verify::arc::{self, Sealer};
 use penny_verify::crypto::SigningKey;
 use penny_verify::dkim::canon::Canon;
 use penny_verify::dkim::{self, Keys, Signer};
 use penny_verify::message::Message;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::{Post, recipient, sender};
@@ -200,21 +199,9 @@ fn wire(mail: &[u8]) -> Vec<u8> {
 }
 
 fn queue_all(post: &Post, mails: &[Vec<u8>]) {
-    let stream = UnixStream::connect(post.dir.join("run/enqueue/socket")).unwrap();
-    let mut enqueue = Enqueue::over(stream).unwrap();
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     for mail in mails {
-        let envelope = Envelope {
-            arrival: (since.as_secs(), since.subsec_micros()),
-            protocol: Line::new("test"),
-            sender: sender("joe@d.example", ""),
-            recipients: vec![recipient("joe@example.test", "")],
-            ..Envelope::default()
-        };
-        let file = post.dir.write("large", mail);
-        let file = std::fs::File::open(file).unwrap();
-        let body = if mail.len() > penny_queue::client::INLINE_MAX { Body::File(&file) } else { Body::Bytes(mail) };
-        enqueue.commit(&envelope, b"", body).unwrap();
+        let (sender, recipients) = (sender("joe@d.example", ""), vec![recipient("joe@example.test", "")]);
+        post.commit(Envelope { sender, recipients, ..Envelope::default() }, mail);
     }
 }
 

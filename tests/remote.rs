@@ -2,7 +2,8 @@
 
 use penny_testkit::{DnsServer, Output, Run, Sink, TempDir, program};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -251,6 +252,14 @@ fn mail_hosts_by_dns() {
         loop.test MX 10 me.test
         noaddr.test MX 10 nothing.far.test
         nothing.far.test TXT x
+        alias.test CNAME far.test
+        named.test MX 10 www.far.test
+        www.far.test CNAME mx.far.test
+        round.test CNAME about.test
+        about.test CNAME round.test
+        back.test MX 10 me2.test
+        back.test MX 20 me.test
+        me2.test TXT x
     ";
     let out = Out::with_dns(&format!("port = {}", sink.port()), zone);
     out.run(None, "s@x.test", &["a@far.test"], MESSAGE).expect_code(0).expect_out("mx.far.test");
@@ -260,7 +269,17 @@ fn mail_hosts_by_dns() {
     out.run(None, "s@x.test", &["a@nowhere.test"], MESSAGE).expect_code(69).expect_out("5.1.2");
     out.run(None, "s@x.test", &["a@loop.test"], MESSAGE).expect_code(69).expect_out("5.4.6");
     out.run(None, "s@x.test", &["a@noaddr.test"], MESSAGE).expect_code(75).expect_out("4.4.4");
-    assert_eq!(sink.mails().len(), 3);
+    // aliases: of the domain, of a host in spite of RFC 2181 10.3, and one that never ends
+    out.run(None, "s@x.test", &["a@alias.test"], MESSAGE).expect_code(0);
+    out.run(None, "s@x.test", &["a@named.test"], MESSAGE).expect_code(0);
+    out.run(None, "s@x.test", &["a@round.test"], MESSAGE).expect_code(75).expect_out("4.4.3");
+    // a better host without address does not make us deliver to ourselves
+    out.run(None, "s@x.test", &["a@back.test"], MESSAGE).expect_code(75).expect_out("4.4.4");
+    // a route to a domain's hosts, and one to the host of that name
+    let relay = |mx: u8| format!("host far.test {} {mx} none", sink.port());
+    out.run(Some(&relay(1)), "s@x.test", &["a@else.test"], MESSAGE).expect_code(0).expect_out("mx.far.test");
+    out.run(Some(&relay(0)), "s@x.test", &["a@else.test"], MESSAGE).expect_code(75).expect_out("4.4.4");
+    assert_eq!(sink.mails().len(), 6);
     let broken = Out::new("");
     broken.run(None, "s@x.test", &["a@far.test"], MESSAGE).expect_code(75).expect_out("4.4.3");
 }
@@ -393,6 +412,99 @@ fn eight_bit_bodies_are_converted_where_they_must() {
     let mail = &sink.mails()[0];
     assert!(mail.text().ends_with("Content-Transfer-Encoding: quoted-printable\r\n\r\nh=C3=A9\r\n"), "{}", mail.text());
     assert_eq!(mail.mail, "MAIL FROM:<s@x.test>");
+}
+
+/// An address that drops SYNs, as one behind a broken route: the queue of its connections is full as long as this lives.
+fn black_hole(ip: &str, port: u16) -> Option<(OwnedFd, Vec<TcpStream>)> {
+    let address = SocketAddr::new(ip.parse::<IpAddr>().unwrap(), port);
+    let listener = penny_sys::net::listen_tcp(address, 0).ok()?;
+    let mut waiting = Vec::new();
+    // a connection more or less fits, as the kernel likes
+    while waiting.len() < 20 {
+        match TcpStream::connect_timeout(&address, Duration::from_millis(700)) {
+            Ok(stream) => waiting.push(stream),
+            Err(_) => return Some((listener, waiting)),
+        }
+    }
+    None
+}
+
+#[test]
+fn a_family_that_drops_packets_costs_a_moment() {
+    for (good, silent) in [("127.0.0.1", "::1"), ("::1", "127.0.0.1")] {
+        if TcpListener::bind((good, 0)).and_then(|_| TcpListener::bind((silent, 0))).is_err() {
+            return penny_testkit::skip("a_family_that_drops_packets_costs_a_moment", "no IPv6 here");
+        }
+        // the port must be free in both families
+        let both = (0..50).find_map(|_| {
+            let sink = Sink::builder().ip(good).start();
+            black_hole(silent, sink.port()).map(|hole| (sink, hole))
+        });
+        let (sink, _hole) = both.expect("a port that drops SYNs");
+        let zone = "far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\nmx.far.test AAAA ::1\n";
+        let out = Out::with_dns(&format!("port = {}\nconnect_timeout = \"300s\"", sink.port()), zone);
+        let start = Instant::now();
+        out.run(None, "s@x.test", &["a@far.test"], MESSAGE).expect_code(0);
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(60), "{silent} held it up for {took:?}");
+        assert_eq!(sink.mails().len(), 1);
+    }
+}
+
+#[test]
+fn routes_say_how_we_appear() {
+    let from = Arc::new(Mutex::new(Vec::new()));
+    let log = from.clone();
+    let port = serve(move |mut s| {
+        let _ = s.write_all(b"220 hi\r\n");
+        let mut buffer = [0; 1000];
+        let n = s.read(&mut buffer).unwrap_or(0);
+        let hello = String::from_utf8_lossy(&buffer[..n]).trim_end().to_owned();
+        log.lock().unwrap().push((s.peer_addr().unwrap().ip().to_string(), hello));
+        let _ = s.write_all(b"421 enough\r\n");
+    });
+    timed(&format!("host 127.0.0.1 {port} 0 none   helo=other.test source=127.0.0.9")).0.expect_code(75);
+    timed(&host(port)).0.expect_code(75);
+    let seen = from.lock().unwrap().clone();
+    let expected = [("127.0.0.9", "EHLO other.test"), ("127.0.0.1", "EHLO me.test")];
+    assert_eq!(seen, expected.map(|(ip, hello)| (ip.to_owned(), hello.to_owned())));
+}
+
+#[test]
+fn lmtp_over_a_unix_socket() {
+    let sink = Sink::builder().lmtp().start();
+    let dir = TempDir::new();
+    let path = dir.join("lmtp");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let port = sink.port();
+    std::thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (mut near2, mut far2) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            std::thread::spawn(move || drop(std::io::copy(&mut far2, &mut near2)));
+            let (mut near, mut far) = (near, far);
+            drop(std::io::copy(&mut near, &mut far));
+        }
+    });
+    let out = Out::new("").run(Some(&format!("lmtp unix:{}", path.display())), "s@x.test", &["a@f", "b@f"], MESSAGE);
+    out.expect_code(0).expect_out("done <a@f>").expect_out("done <b@f>");
+    assert!(sink.lines()[0].starts_with("LHLO me.test"), "{:?}", sink.lines());
+    let gone = Out::new("").run(Some("lmtp unix:/nonexistent/lmtp"), "s@x.test", &["a@f"], MESSAGE);
+    gone.expect_code(75).expect_out("4.4.1");
+}
+
+#[test]
+fn no_password_in_clear_to_another_host() {
+    // the address this host has for others; nothing is sent by this
+    let outside = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|s| s.connect("192.0.2.1:9").map(|()| s));
+    let Some(ip) = outside.and_then(|s| s.local_addr()).ok().map(|a| a.ip()).filter(|ip| !ip.is_loopback()) else {
+        return penny_testkit::skip("no_password_in_clear_to_another_host", "only loopback here");
+    };
+    let sink = Sink::builder().ip(&ip.to_string()).extensions(&["AUTH PLAIN LOGIN"]).start();
+    let route = format!("host {ip} {} 0 may user secret", sink.port());
+    let out = Out::new("").run(Some(&route), "s@x.test", &["a@f"], MESSAGE);
+    out.expect_code(75).expect_out("4.7.5").expect_out("no password is sent");
+    assert!(!sink.lines().iter().any(|l| l.starts_with("AUTH")), "{:?}", sink.lines());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Certificate, key and the digest of the public key, made by openssl(1).
@@ -14,6 +15,8 @@ struct Cert {
     key: PathBuf,
     spki: String,
     whole: String,
+    /// The public key itself.
+    der: String,
 }
 
 fn certificate(dir: &TempDir, file: &str, name: &str) -> Cert {
@@ -22,14 +25,16 @@ fn certificate(dir: &TempDir, file: &str, name: &str) -> Cert {
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} \
          -addext subjectAltName=DNS:{name} -keyout {k} -out {p} 2>/dev/null && \
          openssl x509 -in {p} -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum | cut -d' ' -f1 && \
-         openssl x509 -in {p} -outform DER | sha256sum | cut -d' ' -f1",
+         openssl x509 -in {p} -outform DER | sha256sum | cut -d' ' -f1 && \
+         openssl x509 -in {p} -noout -pubkey | openssl pkey -pubin -outform DER | od -An -tx1 -v | tr -d ' \\n'",
         k = key.display(),
         p = pem.display()
     );
     let out = Run::new("/bin/sh").args(["-c", &script]).run();
     let text = out.expect_code(0).out();
     let mut lines = text.lines().map(str::to_owned);
-    Cert { pem, key, spki: lines.next().unwrap(), whole: lines.next().unwrap() }
+    let mut line = || lines.next().unwrap();
+    Cert { pem, key, spki: line(), whole: line(), der: line() }
 }
 
 /// How the host behaves.
@@ -39,6 +44,10 @@ enum Manner {
     Good,
     /// STARTTLS is offered, the handshake is garbage.
     Broken,
+    /// The connection is cut off after the go-ahead.
+    Cut,
+    /// Nothing comes after the go-ahead.
+    Mute,
     /// Not offered.
     Plain,
 }
@@ -81,6 +90,11 @@ fn converse(context: &penny_tls::Context, mut stream: TcpStream, sink: u16, mann
         line.clear();
     }
     stream.write_all(b"220 go\r\n")?;
+    match manner {
+        Manner::Cut => return Ok(()),
+        Manner::Mute => return std::io::copy(&mut reader, &mut std::io::sink()).map(drop),
+        _ => {}
+    }
     if manner == Manner::Broken {
         reader.read_exact(&mut [0; 5])?; // before it, this would be an injection
         return stream.write_all(b"this is not TLS at all, whatever you may think of it\r\n");
@@ -149,12 +163,16 @@ fn tls_is_used_where_it_is_offered_and_demanded_where_it_is_demanded() {
     for (manner, wish, keys, host, code) in [
         (Manner::Good, "may", "", "127.0.0.1", 0),
         (Manner::Broken, "may", "", "127.0.0.1", 0),
+        (Manner::Cut, "may", "", "127.0.0.1", 0),
+        (Manner::Mute, "may", "", "127.0.0.1", 0),
         (Manner::Plain, "may", "", "127.0.0.1", 0),
         (Manner::Good, "none", "", "127.0.0.1", 0),
         // demanded: the certificate is not trusted, then it is, then for another name
         (Manner::Good, "must", "", "localhost", 75),
         (Manner::Good, "must", "ca_file = \"a.pem\"", "localhost", 0),
         (Manner::Broken, "must", "ca_file = \"a.pem\"", "localhost", 75),
+        (Manner::Cut, "must", "ca_file = \"a.pem\"", "localhost", 75),
+        (Manner::Mute, "must", "ca_file = \"a.pem\"", "localhost", 75),
         (Manner::Plain, "must", "ca_file = \"a.pem\"", "localhost", 75),
     ] {
         let port = tls_host(&cert, sink.port(), manner);
@@ -200,6 +218,35 @@ fn dane_binds_the_host_to_its_records() {
         ("trust anchor, name does not", &cert, Manner::Good, vec![format!("2 0 1 {}", cert.whole)], true, 75),
         ("stripped", &cert, Manner::Plain, vec![format!("3 1 1 {}", cert.spki)], true, 75),
         ("broken", &cert, Manner::Broken, vec![format!("3 1 1 {}", cert.spki)], true, 75),
+        ("cut off", &cert, Manner::Cut, vec![format!("3 1 1 {}", cert.spki)], true, 75),
+        ("matching type 0", &cert, Manner::Good, vec![format!("3 1 0 {}", cert.der)], true, 0),
+        ("matching type 0, another key", &cert, Manner::Good, vec![format!("3 1 0 {}", other.der)], true, 75),
+        (
+            "usages of the web's roots do not vouch",
+            &cert,
+            Manner::Good,
+            vec![format!("1 1 1 {}", cert.spki), format!("3 1 1 {wrong}")],
+            true,
+            75,
+        ),
+        (
+            "nor do they refuse",
+            &cert,
+            Manner::Good,
+            vec![format!("0 0 1 {wrong}"), format!("3 1 1 {}", cert.spki)],
+            true,
+            0,
+        ),
+        ("usage 0 alone: encrypted", &cert, Manner::Good, vec![format!("0 0 1 {wrong}")], true, 0),
+        ("usage 0 alone: not in clear", &cert, Manner::Plain, vec![format!("0 0 1 {wrong}")], true, 75),
+        (
+            "usage 4 and matching type 3 are of a later time",
+            &cert,
+            Manner::Good,
+            vec![format!("4 1 1 {wrong}"), "3 1 3 00".into()],
+            true,
+            0,
+        ),
         ("not usable: encrypted, whoever it is", &cert, Manner::Good, vec![format!("1 1 1 {wrong}")], true, 0),
         ("not usable: not in clear", &cert, Manner::Plain, vec![format!("1 1 1 {wrong}")], true, 75),
         ("not validated: no DANE", &cert, Manner::Plain, vec![format!("3 1 1 {wrong}")], false, 0),
@@ -234,6 +281,24 @@ fn a_tlsa_lookup_that_fails_keeps_the_mail_here() {
 }
 
 #[test]
+fn a_smarthost_gets_the_password_inside_tls() {
+    if !have("a_smarthost_gets_the_password_inside_tls", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let cert = certificate(&dir, "a", "localhost");
+    let sink = Sink::builder().extensions(&["AUTH PLAIN"]).start();
+    let keys = format!("ca_file = \"{}\"", cert.pem.display());
+    let port = tls_host(&cert, sink.port(), Manner::Good);
+    let route = |port: u16| format!("host localhost {port} 0 must user secret");
+    send(&dir, &keys, NO_DNS, &["-r", &route(port), "a@f"]).expect_code(0);
+    assert_eq!(sink.mails()[0].auth.as_deref(), Some("AUTH PLAIN AHVzZXIAc2VjcmV0"));
+    let stripped = tls_host(&cert, sink.port(), Manner::Plain);
+    send(&dir, &keys, NO_DNS, &["-r", &route(stripped), "a@f"]).expect_code(75).expect_out("4.7.5");
+    assert_eq!(sink.lines().iter().filter(|l| l.starts_with("AUTH")).count(), 1, "{:?}", sink.lines());
+}
+
+#[test]
 fn requiretls_goes_only_where_the_host_is_known() {
     if !have("requiretls_goes_only_where_the_host_is_known", "openssl") {
         return;
@@ -254,6 +319,11 @@ fn requiretls_goes_only_where_the_host_is_known() {
 
 /// A web server that answers every request with this.
 fn web_host(cert: &Cert, answer: &str) -> u16 {
+    web_listener(cert, answer, Arc::default())
+}
+
+/// The same, and what it was asked.
+fn web_listener(cert: &Cert, answer: &str, asked: Arc<Mutex<Vec<Vec<u8>>>>) -> u16 {
     let config = TlsServer { certificate: cert.pem.clone(), key: cert.key.clone(), ..TlsServer::default() };
     let context = penny_tls::Context::load(&config).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -263,15 +333,37 @@ fn web_host(cert: &Cert, answer: &str) -> u16 {
         for stream in listener.incoming().flatten() {
             let Ok(session) = penny_tls::accept(&context, stream.into(), Duration::from_secs(5)) else { continue };
             let (near, mut far) = UnixStream::pair().unwrap();
-            let answer = answer.clone();
+            let (answer, asked) = (answer.clone(), asked.clone());
             std::thread::spawn(move || {
-                let _ = far.read(&mut [0; 2000]);
+                let request = read_request(&mut far);
+                asked.lock().unwrap().push(request);
                 let _ = far.write_all(answer.as_bytes());
             });
             let _ = penny_tls::pump(session, near.into());
         }
     });
     port
+}
+
+/// Head and body of a request, which says how long it is.
+fn read_request(stream: &mut UnixStream) -> Vec<u8> {
+    let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let head = request.windows(4).position(|w| w == b"\r\n\r\n");
+        let length = head.map_or(usize::MAX, |at| {
+            let text = String::from_utf8_lossy(&request[..at]).into_owned();
+            let length =
+                text.lines().find_map(|l| l.strip_prefix("Content-Length: ")).map_or(0, |l| l.parse().unwrap());
+            at + 4 + length
+        });
+        if request.len() >= length {
+            return request;
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return request,
+            Ok(n) => request.extend_from_slice(&buffer[..n]),
+        }
+    }
 }
 
 #[test]
@@ -294,12 +386,15 @@ fn mta_sts_policies_are_obeyed_and_remembered() {
         let body = format!("version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: 86400\r\n");
         format!("HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n{body}")
     };
-    let try_it = |what: &str, id: &str, web_port: u16, manner: Manner, code: i32| {
-        let port = tls_host(&host, sink.port(), manner);
+    let shows = |cert: &Cert, what: &str, id: &str, web_port: u16, manner: Manner, code: i32| {
+        let port = tls_host(cert, sink.port(), manner);
         let keys = format!("port = {port}\nsts_port = {web_port}\nca_file = \"{}\"", roots.display());
         let dns = zone(id);
         let out = send(&dir, &keys, &dns.at(), &["a@far.test"]);
         assert_eq!(out.code, Some(code), "{what}: {}", out.describe());
+    };
+    let try_it = |what: &str, id: &str, web_port: u16, manner: Manner, code: i32| {
+        shows(&host, what, id, web_port, manner, code);
     };
     let dead = penny_testkit::free_port();
     let enforce = web_host(&web, &policy("enforce", "mx.far.test"));
@@ -307,6 +402,10 @@ fn mta_sts_policies_are_obeyed_and_remembered() {
     try_it("a policy that cannot be had is none", "1", dead, Manner::Plain, 0);
     try_it("enforced, and the host is as it says", "1", enforce, Manner::Good, 0);
     try_it("enforced, stripped", "1", enforce, Manner::Plain, 75);
+    shows(&web, "enforced, a trusted certificate of another name", "1", enforce, Manner::Good, 75);
+    let nobody = certificate(&dir, "nobody", "mx.far.test");
+    shows(&nobody, "enforced, a certificate that nobody vouches for", "1", enforce, Manner::Good, 75);
+    try_it("enforced, the handshake is spoilt", "1", enforce, Manner::Broken, 75);
     try_it("remembered: web server and record are gone", "", dead, Manner::Plain, 75);
     try_it("remembered: a new policy cannot be had", "2", dead, Manner::Plain, 75);
     let elsewhere = web_host(&web, &policy("enforce", "*.other.test"));
@@ -404,5 +503,60 @@ fn tls_results_become_reports() {
     let shown = shown.expect_code(0).out();
     for part in ["far.test", "sts", "starttls-not-supported", "certificate-host-mismatch", "2026-01-02"] {
         assert!(shown.contains(part), "no {part} in\n{shown}");
+    }
+}
+
+#[test]
+fn tls_reports_are_posted_where_the_domain_wants_it() {
+    if !have("tls_reports_are_posted_where_the_domain_wants_it", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let (web, stranger) = (certificate(&dir, "web", "reports.test"), certificate(&dir, "other", "reports.test"));
+    let sink = Sink::start();
+    let dns = DnsServer::new("");
+    let asks = |port: u16| {
+        let zone = format!(
+            "far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\nreports.test A 127.0.0.1\n\
+                            _smtp._tls.far.test TXT v=TLSRPTv1; rua=https://reports.test:{port}/tls?of=us\n"
+        );
+        dns.replace(penny_dns::Zone::parse(&zone));
+    };
+    let keys = |port: u16| format!("port = {port}\ntls_reports = true\nca_file = \"{}\"", web.pem.display());
+    let yesterday = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() - 86_400;
+    let day = dir.join("out/tlsrpt").join(penny_report::day::day_name(yesterday));
+    asks(1);
+    send(&dir, &keys(sink.port()), &dns.at(), &["a@far.test"]).expect_code(0);
+    let today = std::fs::read_dir(dir.join("out/tlsrpt")).unwrap().flatten().next().unwrap().path();
+    std::fs::rename(today, &day).unwrap();
+
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let answer = |code: &str| format!("HTTP/1.1 {code}\r\nContent-Length: 0\r\n\r\n");
+    let job = |port: u16, code: i32| {
+        asks(port);
+        send(&dir, &keys(sink.port()), &dns.at(), &["--send-reports"]).expect_code(code);
+        day.exists()
+    };
+    assert!(job(penny_testkit::free_port(), 75), "nobody there: it waits");
+    assert!(
+        job(web_listener(&stranger, &answer("200 OK"), asked.clone()), 75),
+        "whoever that is, it is not the one named"
+    );
+    assert!(asked.lock().unwrap().is_empty(), "and was told nothing");
+    assert!(job(web_host(&web, &answer("503 Later")), 75), "it is not taken");
+    assert!(job(web_host(&web, &answer("301 Moved\r\nLocation: https://other.test/")), 75), "nobody else is asked");
+    assert!(!job(web_listener(&web, &answer("201 Created"), asked.clone()), 0), "sent and removed");
+
+    let [request] = asked.lock().unwrap().clone().try_into().unwrap();
+    let at = request.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    let (head, body) = (String::from_utf8_lossy(&request[..at]).into_owned(), &request[at + 4..]);
+    assert!(head.starts_with("POST /tls?of=us HTTP/1."), "{head}");
+    for line in ["\r\nHost: reports.test", "\r\nContent-Type: application/tlsrpt+gzip"] {
+        assert!(head.contains(line), "{head}");
+    }
+    let file = dir.write("report.json.gz", body);
+    let text = Run::new("/usr/bin/gzip").args(["-dc"]).arg(&file).run().expect_code(0).out();
+    for part in ["\"policy-domain\":\"far.test\"", "starttls-not-supported", "T00:00:00Z\""] {
+        assert!(text.contains(part), "no {part} in {text}");
     }
 }

@@ -24,16 +24,35 @@ pub fn forward(context: &Context, addresses: &[String]) -> Result<(), Failure> {
     }
     let mut envelope =
         Envelope { recipients, junk: None, hold: None, id: None, client_uid: None, ..context.envelope.clone() };
-    // for qrun, which may have to rewrite the sender
+    let mut content = Vec::new();
+    fields::write_original(context, &mut content).map_err(|e| Failure::io("read message", &e))?;
+    let name = pass_on(context, &mut envelope, &content)?;
+    log::info("forwarded", context.id(), &[("user", &context.owner.user), ("to", &addresses.join(",")), ("as", &name)]);
+    Ok(())
+}
+
+/// Commits what is another's message still, and says so to qrun: it may have to rewrite the sender, and seals instead of
+/// signing.
+fn pass_on(context: &Context, envelope: &mut Envelope, content: &[u8]) -> Result<String, Failure> {
     let by = Line::new(penny_queue::envelope::FORWARDED_BY).zip(Line::new(context.recipient()));
     envelope.extra.retain(|(name, _)| name.as_str() != penny_queue::envelope::FORWARDED_BY);
     envelope.extra.extend(by);
-    let mut content = Vec::new();
-    fields::write_original(context, &mut content).map_err(|e| Failure::io("read message", &e))?;
     let added = format!("Delivered-To: {}\n", context.recipient());
-    let name = commit(context, &envelope, added.as_bytes(), &content)?;
-    log::info("forwarded", context.id(), &[("user", &context.owner.user), ("to", &addresses.join(",")), ("as", &name)]);
-    Ok(())
+    commit(context, envelope, added.as_bytes(), content)
+}
+
+/// ESMTP parameters of the sender, and of each recipient.
+pub type Parameters<'a> = (&'a [String], &'a [String]);
+
+/// A message that a script sends on, changed or not.
+pub fn redirect(
+    context: &Context,
+    from: &str,
+    to: &[String],
+    parameters: Parameters<'_>,
+    message: &[u8],
+) -> Result<(), Failure> {
+    pass_on(context, &mut addressed(from, to, parameters)?, &without_cr(message)).map(drop)
 }
 
 /// A new message of our own making.
@@ -41,9 +60,13 @@ pub fn new_mail(
     context: &Context,
     from: &str,
     to: &[String],
-    parameters: (&[String], &[String]),
+    parameters: Parameters<'_>,
     message: &[u8],
 ) -> Result<(), Failure> {
+    commit(context, &addressed(from, to, parameters)?, b"", &without_cr(message)).map(drop)
+}
+
+fn addressed(from: &str, to: &[String], parameters: Parameters<'_>) -> Result<Envelope, Failure> {
     let (mail, rcpt) = parameters;
     let params = |list: &[String]| list.iter().filter_map(|p| Param::parse(p)).collect::<Vec<_>>();
     let recipients = to
@@ -52,10 +75,8 @@ pub fn new_mail(
         .collect::<Result<Vec<_>, _>>()?;
     let sender = Sender { address: address_or_null(from)?, params: params(mail) };
     let arrival = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let envelope =
-        Envelope { arrival: (arrival.as_secs(), arrival.subsec_micros()), sender, recipients, ..Envelope::default() };
-    let content: Vec<u8> = without_cr(message);
-    commit(context, &envelope, b"", &content).map(drop)
+    let arrival = (arrival.as_secs(), arrival.subsec_micros());
+    Ok(Envelope { arrival, sender, recipients, ..Envelope::default() })
 }
 
 fn commit(context: &Context, envelope: &Envelope, added: &[u8], content: &[u8]) -> Result<String, Failure> {

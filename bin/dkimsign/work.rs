@@ -53,13 +53,28 @@ fn filter_inner(options: &Options) -> Result<Outcome, Failure> {
     config.start_log("dkimsign");
     let bytes = read()?;
     let message = Message::parse(&bytes);
-    let mut fields = by_table(options, &config, &message)?;
-    if !config.dkimsign.arc_domain.is_empty() && std::env::var("AUTH_USER").unwrap_or_default().is_empty() {
+    let (signs, seals) = part(&variable("SERVICE"), !variable("AUTH_USER").is_empty());
+    let mut fields = if signs { by_table(options, &config, &message)? } else { Vec::new() };
+    if seals && !config.dkimsign.arc_domain.is_empty() {
         fields.extend(seal_by_table(options, &config, &message)?);
     }
     let id = std::env::var("QUEUE_ID").ok();
     log::event(log::Level::Info, "signed", id.as_deref(), &[("fields", &fields.len())]);
     print(&fields, &bytes)
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+/// Whether mail of a service is signed, and whether it is sealed. What strangers bring is never signed, whosever name its
+/// author uses: the signature would be ours.
+fn part(service: &str, logged_in: bool) -> (bool, bool) {
+    match service {
+        "own" | "submission" => (true, false),
+        "forward" | "mx" | "lmtp" if !logged_in => (false, true),
+        _ => (true, !logged_in),
+    }
 }
 
 /// One signature for every line of the table that fits the author; none when none does.
@@ -144,4 +159,26 @@ fn print(fields: &[String], message: &[u8]) -> Result<Outcome, Failure> {
     let text = if crlf { text } else { text.replace("\r\n", "\n") };
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| Failure::io("standard output", &e))?;
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_mail_is_sealed_and_never_signed() {
+        for (service, logged_in, expected) in [
+            ("own", false, (true, false)),
+            ("submission", true, (true, false)),
+            ("submission", false, (true, false)),
+            ("forward", false, (false, true)),
+            ("mx", false, (false, true)),
+            ("lmtp", false, (false, true)),
+            ("mx", true, (true, false)),
+            ("", false, (true, true)),
+            ("", true, (true, false)),
+        ] {
+            assert_eq!(part(service, logged_in), expected, "{service} {logged_in}");
+        }
+    }
 }

@@ -82,7 +82,9 @@ pub fn records(config: &Config, domain: &str) -> Result<Vec<(String, String)>, F
         let words: Vec<&str> = line.split_whitespace().collect();
         let [author, selector, key, rest @ ..] = words.as_slice() else { continue };
         let signs = rest.iter().find_map(|w| w.strip_prefix("d=")).unwrap_or(author);
-        if signs.eq_ignore_ascii_case(domain) {
+        // one key may sign for several authors
+        let known = out.iter().any(|(s, _): &(String, String)| s == selector);
+        if signs.eq_ignore_ascii_case(domain) && !known {
             let key = config.dkimsign.table.parent().unwrap_or(Path::new("/")).join(key);
             out.push((selector.to_string(), record(config, domain, selector, &key)?));
         }

@@ -51,6 +51,8 @@ pub struct Entry {
     pub awaiting: usize,
     /// Answers so far, for this round.
     pub facts: HashMap<String, Fact>,
+    /// What filters put on top of the message where it leaves, once they were asked.
+    pub on_top: Option<String>,
     /// Jobs queued or running.
     pub jobs: usize,
     /// The journal, once there is one.

@@ -10,7 +10,7 @@ use penny_base::log;
 use penny_base::services::lookup::{Answer, User};
 use penny_queue::active::{Active, deferral, failure};
 use penny_queue::entry::{EntryError, Found, Opened, parse_cur};
-use penny_queue::envelope::{Address, FORWARDED_BY, Line};
+use penny_queue::envelope::{Address, Line};
 use penny_queue::job::{RECIPIENTS_MAX, Route};
 use penny_queue::journal::{Kind, Resolved, Target};
 use penny_queue::schedule::{self, DestKey, FairQueue, Turn};
@@ -317,6 +317,7 @@ impl Runner {
             body,
             awaiting: 0,
             facts: HashMap::new(),
+            on_top: None,
             jobs: 0,
             journal: None,
             reporting: false,
@@ -587,7 +588,7 @@ fn sender_key(address: &str) -> String {
 /// Whether a target is mail passed on in the name of a stranger: by `deliver`, which says so in the envelope, or by an
 /// alias of ours that leads to another domain.
 fn is_forward(entry: &Entry, target: Target, to: &str) -> bool {
-    let passed_on = entry.active.envelope().extra.iter().any(|(name, _)| name.as_str() == FORWARDED_BY);
+    let passed_on = entry.active.envelope().is_passed_on();
     let domain = |text: &str| Address::new(text).map(|a| a.domain()).unwrap_or_default();
     passed_on || entry.active.recipient(target).is_some_and(|r| r.address.domain() != domain(to))
 }

@@ -107,7 +107,7 @@ impl Runner {
 
     /// A program that spawn started for us ended.
     pub fn spawned_ended(&mut self, id: u32, how: Ended) {
-        let Some((running, pipe)) = self.locals.remove(&id) else { return };
+        let Some((running, pipe)) = self.locals.remove(&id) else { return self.filter_ended(id, how) };
         let said = read_said(pipe);
         let mut lines = said.lines();
         if let How::Mailboxes(users) = &running.job.how {
@@ -129,7 +129,7 @@ impl Runner {
     pub fn spawned_refused(&mut self, id: u32, reason: &str) {
         if let Some((running, _)) = self.locals.remove(&id) {
             self.could_not_start(running, &io::Error::other(reason.to_owned()));
-        } else {
+        } else if !self.filter_refused(id, reason) {
             self.worker_refused(id, reason);
         }
     }

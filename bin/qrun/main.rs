@@ -12,6 +12,7 @@ mod control;
 mod control_list;
 mod entry;
 mod intake;
+mod leave;
 mod local;
 mod remote;
 mod reports;

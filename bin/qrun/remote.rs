@@ -74,7 +74,7 @@ impl Runner {
     }
 
     /// Gives a job to an idle worker of the destination, or to a new one.
-    pub fn start_remote(&mut self, running: Running) {
+    pub fn send_remote(&mut self, running: Running) {
         let worker = match self.workers.idle_for(&running.dest) {
             Some(id) => Ok(id),
             None => self.start_worker(&running.dest),
@@ -124,8 +124,10 @@ impl Runner {
         let job = job::Job { number, route: route.clone(), envelope };
         let packet = job.encode().ok_or_else(|| io::Error::other("the job does not fit a packet"))?;
         self.workers.next_job += 1;
+        let fields = self.fields_of(running)?;
+        let descriptors: Vec<_> = std::iter::once(&file).chain(&fields).map(AsFd::as_fd).collect();
         let worker = self.workers.list.get(&id).ok_or(io::ErrorKind::NotFound)?;
-        if let Err(e) = penny_sys::fdpass::send(worker.socket.as_fd(), &packet, &[file.as_fd()]) {
+        if let Err(e) = penny_sys::fdpass::send(worker.socket.as_fd(), &packet, &descriptors) {
             self.workers.list.remove(&id); // it died while idle
             return Err(e);
         }

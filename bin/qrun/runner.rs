@@ -2,6 +2,7 @@
 
 use crate::control::Control;
 use crate::entry::{Entry, Job, Running};
+use crate::leave::Leaving;
 use crate::remote::Workers;
 use crate::reports::Children;
 use crate::resolve::Client;
@@ -60,6 +61,8 @@ pub struct Runner {
     pub forced: HashSet<Name>,
     /// Deliveries under way, by spawn's number.
     pub locals: HashMap<u32, (Running, std::os::fd::OwnedFd)>,
+    /// Filters at work on mail that leaves, by spawn's number.
+    pub leaving: HashMap<u32, Leaving>,
     pub workers: Workers,
     pub children: Children,
     pub pending: Pending,
@@ -145,6 +148,7 @@ impl Runner {
             sites: Sites::default(),
             forced: HashSet::new(),
             locals: HashMap::new(),
+            leaving: HashMap::new(),
             workers: Workers::default(),
             children: Children::default(),
             pending: Pending::default(),
@@ -327,7 +331,7 @@ impl Runner {
     fn spawn_lost(&mut self, error: &std::io::Error) {
         log::warning("spawn-lost", None, &[("error", error), ("jobs", &self.locals.len())]);
         self.spawn = None;
-        for id in self.locals.keys().copied().collect::<Vec<_>>() {
+        for id in self.locals.keys().chain(self.leaving.keys()).copied().collect::<Vec<_>>() {
             self.spawned_refused(id, "the starter of deliveries went away");
         }
     }

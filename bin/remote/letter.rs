@@ -14,6 +14,8 @@ const PIECE: usize = 64 << 10;
 pub struct Letter {
     /// Sender, recipients and their parameters.
     pub envelope: Envelope,
+    /// Header fields in front of what the file holds.
+    on_top: Vec<u8>,
     file: File,
     start: u64,
     /// The header holds octets above 127: it needs SMTPUTF8.
@@ -24,9 +26,16 @@ pub struct Letter {
 
 impl Letter {
     /// Takes a file whose offset is at the message; looks through it once.
-    pub fn new(envelope: Envelope, mut file: File) -> io::Result<Letter> {
+    pub fn new(envelope: Envelope, file: File) -> io::Result<Letter> {
+        Letter::with_fields(envelope, Vec::new(), file)
+    }
+
+    /// The same with header fields on top, of which the envelope's sizes know nothing.
+    pub fn with_fields(mut envelope: Envelope, on_top: Vec<u8>, mut file: File) -> io::Result<Letter> {
         let start = io::Seek::stream_position(&mut file)?;
-        let mut letter = Letter { envelope, file, start, eight_bit_header: false, eight_bit_body: false };
+        envelope.size += on_top.len() as u64;
+        envelope.wire_size += wire_len(&on_top);
+        let mut letter = Letter { envelope, on_top, file, start, eight_bit_header: false, eight_bit_body: false };
         letter.look()?;
         Ok(letter)
     }
@@ -53,6 +62,9 @@ impl Letter {
 
     /// The stored message, piece by piece.
     pub fn pieces<E: From<io::Error>>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        if !self.on_top.is_empty() {
+            take(&self.on_top)?;
+        }
         let mut buffer = vec![0; PIECE];
         let mut at = self.start;
         loop {

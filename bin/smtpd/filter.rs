@@ -1,11 +1,9 @@
 //! The filter chain: programs that judge a message before it is accepted.
 //!
 //! Contract    pennypost-overview(7), filters: message on descriptor 0 (a file of its own, read-only), variables in the
-//!             environment, header fields on standard output; exit 0 accept, 99 junk, 100 and a last line `5.x.y` reject,
-//!             everything else temporary
-//! Invariants  1. no output of a filter reaches a message but well-formed header fields
-//!             2. all filters together get [`TOTAL`]; what is not judged by then is 451
-//!             3. a reject of any filter a recipient has refuses it; junk of any marks it
+//!             environment; what they may say: [`penny_queue::filter`]
+//! Invariants  1. all filters together get [`TOTAL`]; what is not judged by then is 451
+//!             2. a reject of any filter a recipient has refuses it; junk of any marks it
 
 use crate::mail::Mail;
 use crate::rcpt::address_text;
@@ -14,8 +12,8 @@ use penny_addr::ForwardPath;
 use penny_base::config::Filter;
 use penny_base::log;
 use penny_base::services::Request;
-use penny_mime::header::Fields;
 use penny_queue::client::Spool;
+use penny_queue::filter::{self, ENVIRONMENT_MAX, TOTAL, Verdict};
 use penny_smtp::server::Reply;
 use penny_sys::process::Ended;
 use penny_tables::policy::Filters;
@@ -23,21 +21,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-
-/// Time for all filters together.
-const TOTAL: Duration = Duration::from_secs(300);
-/// Most octets of header fields one filter may add.
-const FIELDS_MAX: u64 = 256 * 1024;
-/// Recipients are passed in the environment below this many octets.
-const ENVIRONMENT_MAX: usize = 48 * 1024;
-
-/// What one filter says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
-    Accept,
-    Junk,
-    Reject(String),
-}
 
 /// What all filters said.
 pub struct Verdicts {
@@ -124,23 +107,12 @@ impl Session {
         }
         let (ended, mut output) =
             self.start_filter(filter, mail, spool, limit, before).map_err(|e| later(e.to_string()))?;
-        let text =
-            if filter.rewrite { String::new() } else { read_text(&mut output).map_err(|e| later(e.to_string()))? };
-        match ended {
-            Ended::Code(0 | 99) => {
-                if filter.rewrite {
-                    replace(spool, output).map_err(|e| later(e.to_string()))?;
-                }
-                let fields = well_formed(&text).ok_or_else(|| later("printed no header fields".into()))?;
-                Ok((if ended == Ended::Code(0) { Verdict::Accept } else { Verdict::Junk }, fields))
-            }
-            Ended::Code(100) => {
-                let text = if filter.rewrite { read_text(&mut output).unwrap_or_default() } else { text };
-                let reason = rejection(&text).ok_or_else(|| later("exit 100 without a status line".into()))?;
-                Ok((Verdict::Reject(reason), String::new()))
-            }
-            other => Err(later(format!("ended with {other:?}"))),
-        }
+        let text = if filter.rewrite && matches!(ended, Ended::Code(0 | 99)) {
+            replace(spool, output).map(|()| String::new())
+        } else {
+            filter::read_output(&mut output)
+        };
+        filter::judge(ended, &text.map_err(|e| later(e.to_string()))?).map_err(later)
     }
 
     /// Runs one filter to its end; its output is in a memory file.
@@ -209,40 +181,6 @@ fn opted_out(filter: &Filter, path: &ForwardPath, address: &str) -> bool {
 pub fn all(mut replies: impl Iterator<Item = Option<Reply>>) -> Option<Reply> {
     let first = replies.next()??;
     replies.all(|r| r.is_some()).then_some(first)
-}
-
-fn read_text(output: &mut File) -> io::Result<String> {
-    output.seek(SeekFrom::Start(0))?;
-    let mut bytes = Vec::new();
-    output.take(FIELDS_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FIELDS_MAX {
-        return Err(io::Error::other("too much output"));
-    }
-    Ok(String::from_utf8_lossy(&bytes).replace("\r\n", "\n"))
-}
-
-/// Output as header fields, or nothing when it is not: every line begins a field or continues one.
-fn well_formed(text: &str) -> Option<String> {
-    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        return None;
-    }
-    let mut text = text.to_owned();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
-    let bytes = text.as_bytes();
-    let covered: usize = Fields::new(bytes).map(|f| f.raw.len()).sum();
-    let names = Fields::new(bytes).all(|f| !f.name.is_empty() && f.name.iter().all(|b| b.is_ascii_graphic()));
-    (covered == bytes.len() && names).then_some(text)
-}
-
-/// The last line, if it begins with a permanent status.
-fn rejection(text: &str) -> Option<String> {
-    let line = text.lines().rev().find(|line| !line.trim().is_empty())?.trim();
-    let status = line.split(' ').next()?;
-    let numbers: Vec<&str> = status.split('.').collect();
-    let permanent = numbers.len() == 3 && numbers[0] == "5" && numbers[1..].iter().all(|n| n.parse::<u16>().is_ok());
-    permanent.then(|| line.to_owned())
 }
 
 /// What a rewriting filter printed becomes the message; line ends become LF.

@@ -3,9 +3,9 @@
 //! Standards   RFC 5321 3.1, 4.1.1.1
 
 use crate::milter::at_opening;
-use crate::network::in_any;
 use crate::session::Session;
 use penny_smtp::server::{HelloVerb, Reply, Role};
+use penny_tables::cidr::in_any;
 use std::os::fd::AsFd;
 
 impl Session {

@@ -17,7 +17,6 @@ mod header;
 mod lmtp;
 mod mail;
 mod milter;
-mod network;
 mod offer;
 mod options;
 mod rcpt;

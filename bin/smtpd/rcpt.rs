@@ -6,12 +6,12 @@
 //!             3. all recipients of one message have the same filters and limit of size (LMTP excepted)
 
 use crate::mail::Recipient;
-use crate::network::in_any;
 use crate::session::Session;
 use penny_addr::{ForwardPath, RcptParams};
 use penny_base::services::lookup::Answer;
 use penny_base::{Failure, log};
 use penny_smtp::server::{Reply, Role};
+use penny_tables::cidr::in_any;
 use penny_tables::policy::Filters;
 
 /// What lookup says of an address.

@@ -4,10 +4,10 @@
 //! Invariants  1. believed only from smtpd.xclient_hosts   2. after XCLIENT the session begins anew with the new facts,
 //!             milters included   3. what XFORWARD told holds for one transaction, for logs and Received
 
-use crate::network::in_any;
 use crate::session::{Client, Session};
 use penny_addr::{Charset, Domain};
 use penny_smtp::server::{Attribute, Reply, attributes};
+use penny_tables::cidr::in_any;
 use std::net::IpAddr;
 
 /// Attributes of XCLIENT that are taken.

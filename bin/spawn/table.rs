@@ -9,7 +9,7 @@
 //! | deliver | net (LMTP): only the id that lookup tells for the user it names | that id |
 //! | remote | queue | out |
 //! | callout (remote --verify, for a relay domain) | net | out |
-//! | filter:NAME | net | filter, or sign where the filter holds keys |
+//! | filter:NAME | net, queue | filter, or sign where the filter holds keys |
 //! | lookup, enqueue (one connection) | net, queue, auth, filter, the mail id, users | lookup, queue |
 //!
 //! Invariants  1. never uid 0, except checkauth for PAM and checkpassword   2. never below min_uid, except the ids of the table
@@ -166,7 +166,7 @@ impl Table {
                 Ok(Allowed { args, dies_with_client: true, ..self.plain("remote", self.out) })
             }
             "filter" => {
-                by(&[self.net.uid])?;
+                by(&[self.net.uid, self.queue.uid])?;
                 self.filter(name)
             }
             "lookup" => Ok(self.plain("lookup", self.lookup)),

@@ -118,13 +118,22 @@ impl Post {
     }
 
     pub fn send_as(&self, envelope: Envelope, body: &str) -> Name {
+        let message = format!("From: a@b\nMessage-ID: <orig@example.test>\nSubject: test\n\n{body}\n");
+        self.commit(envelope, message.as_bytes())
+    }
+
+    /// The same with a message of the test's own.
+    pub fn commit(&self, envelope: Envelope, message: &[u8]) -> Name {
         let stream = UnixStream::connect(self.dir.join("run/enqueue/socket")).unwrap();
         let mut enqueue = Enqueue::over(stream).unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let arrival = if envelope.arrival.0 == 0 { (now.as_secs(), now.subsec_micros()) } else { envelope.arrival };
         let envelope = Envelope { arrival, protocol: Line::new("test"), ..envelope };
-        let message = format!("From: a@b\nMessage-ID: <orig@example.test>\nSubject: test\n\n{body}\n");
-        enqueue.commit(&envelope, b"", Message::Bytes(message.as_bytes())).unwrap()
+        if message.len() <= penny_queue::client::INLINE_MAX {
+            return enqueue.commit(&envelope, b"", Message::Bytes(message)).unwrap();
+        }
+        let file = std::fs::File::open(self.dir.write("large", message)).unwrap();
+        enqueue.commit(&envelope, b"", Message::File(&file)).unwrap()
     }
 
     /// Messages in a user's new/ and cur/, as text.

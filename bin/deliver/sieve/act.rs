@@ -148,9 +148,7 @@ impl Work<'_> {
         let mail = (out.mail_params.as_slice(), out.rcpt_params.as_slice());
         match &out.kind {
             OutgoingKind::Redirect => {
-                let trace = format!("Delivered-To: {}\n", self.context.recipient());
-                let content = [trace.as_bytes(), &out.message].concat();
-                send::new_mail(self.context, &out.from, &out.to, mail, &content)?;
+                send::redirect(self.context, &out.from, &out.to, mail, &out.message)?;
                 self.done.push(format!("redirected to {}", out.to.join(", ")));
                 Ok(())
             }

@@ -102,9 +102,7 @@ fn text(options: &Options, root: Option<&Path>, libexec: &Path) -> Result<String
         let (chain, key) = (place(&options.certificate, "tls.pem"), place(&options.key, "tls.key"));
         let _ = write!(out, "\n[tls]\ncertificate = {chain}\nkey = {key}\n{names}");
     }
-    if let Some(root) = root {
-        let _ = write!(out, "\n[dkimsign]\ntable = {}\n", quote(&root.join("etc/dkim").to_string_lossy()));
-    }
+    dkimsign(&mut out, options, root);
     if !options.ip.is_empty() {
         let all: Vec<String> = options.ip.iter().map(|ip| quote(&ip.to_string())).collect();
         let _ = write!(out, "\n[check]\naddresses = [{}]\n", all.join(", "));
@@ -112,6 +110,17 @@ fn text(options: &Options, root: Option<&Path>, libexec: &Path) -> Result<String
     services(&mut out, options)?;
     filters(&mut out, options, root);
     Ok(out)
+}
+
+fn dkimsign(out: &mut String, options: &Options, root: Option<&Path>) {
+    let table = root.map(|r| format!("table = {}\n", quote(&r.join("etc/dkim").to_string_lossy())));
+    // a seal states what mailauth found
+    let seals = ["mailauth", "dkimsign"].iter().all(|f| options.filters.iter().any(|o| o == f));
+    let seal = seals.then(|| format!("arc_domain = {}\n", quote(&options.domain.to_lowercase())));
+    let keys: String = [table, seal].into_iter().flatten().collect();
+    if !keys.is_empty() {
+        let _ = write!(out, "\n[dkimsign]\n{keys}");
+    }
 }
 
 /// lookup is in the group of checkauth, which owns the users table.
@@ -171,7 +180,7 @@ fn filters(out: &mut String, options: &Options, root: Option<&Path>) {
     for name in options.filters.iter().map(String::as_str) {
         let (command, rest) = match name {
             "spamcheck" => (vec!["spamcheck".to_string(), "--db".into(), db.to_string_lossy().into_owned()], MX),
-            "dkimsign" => (vec![name.to_string()], "services = [\"submission\"]\nsign = true\n"),
+            "dkimsign" => (vec![name.to_string()], "services = [\"submission\", \"forward\", \"own\"]\nsign = true\n"),
             "mailauth" => (vec![name.to_string()], MX),
             _ => (vec![name.to_string()], ""),
         };

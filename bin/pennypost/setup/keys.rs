@@ -49,7 +49,9 @@ pub fn dkim(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), F
         plan.step(&format!("{} ({kind})", key.display()), !key.exists(), || {
             crate::dkim::generate(config, kind, &domain, &selector, &key)
         })?;
-        let line = format!("{domain} {selector} {}\n", key.display());
+        // the reports of this host are from a name below the domain
+        let key = key.display();
+        let line = format!("{domain} {selector} {key}\n.{domain} {selector} {key} d={domain}\n");
         let old = std::fs::read_to_string(table).unwrap_or_default();
         plan.file(table, &(old + &line), 0o644)?;
     }

@@ -12,10 +12,10 @@ mod rates;
 mod stranger;
 
 use penny_dns::dnsbl::List;
+use penny_tables::cidr::in_any;
 pub use policy::{PolicyServer, connect};
 pub use stranger::Background;
 
-use crate::network::in_any;
 use crate::session::Session;
 use penny_addr::ForwardPath;
 use penny_smtp::server::{Reply, Role};

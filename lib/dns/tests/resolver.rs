@@ -132,6 +132,17 @@ fn the_second_server_steps_in() {
 }
 
 #[test]
+fn search_lists_are_never_used() {
+    let server = DnsServer::new("none.example.elsewhere.test A 192.0.2.9\nhost.elsewhere.test MX 10 a.example");
+    let settings =
+        Settings::parse("search elsewhere.test\ndomain elsewhere.test\noptions ndots:15\nnameserver 127.0.0.1\n");
+    let dns = Resolver::new(Settings { servers: vec![server.address()], ..settings });
+    assert!(!dns.lookup("none.example", Type::A).unwrap().exists);
+    assert!(dns.lookup("host", Type::Mx).unwrap().is_empty());
+    assert_eq!(server.queries(), ["udp none.example A", "udp host MX"]);
+}
+
+#[test]
 fn nobody_there() {
     let settings = Settings::at(&format!("127.0.0.1:{}", penny_testkit::free_port())).unwrap();
     assert_eq!(Resolver::new(settings).lookup("a.example", Type::A), Err(Error::Unreachable));

@@ -158,6 +158,11 @@ impl Envelope {
         self.sender.address.is_empty()
     }
 
+    /// Whether `deliver` made the entry to pass a message on for a user.
+    pub fn is_passed_on(&self) -> bool {
+        self.extra.iter().any(|(name, _)| name.as_str() == FORWARDED_BY)
+    }
+
     fn encode_lines(&self) -> String {
         let mut out = format!("pennypost-queue: {VERSION}\n");
         let mut put = |name: &str, value: &dyn fmt::Display| {

@@ -1,7 +1,7 @@
 //! What qrun and remote tell each other: one packet a message on a SOCK_SEQPACKET socket, fields separated by NUL.
 //!
-//! Format      to remote: `job <number> <route as one line> <envelope block>` with one descriptor, the entry with its
-//!             offset at the message; from remote: `rcpt <number> <index> <verdict> <status> <action> <mta> <text>`,
+//! Format      to remote: `job <number> <route as one line> <envelope block>` with the entry as a descriptor, its
+//!             offset at the message, and a second one of header fields to put on top where there are any; from remote: `rcpt <number> <index> <verdict> <status> <action> <mta> <text>`,
 //!             one for each recipient of the envelope, before them `site <number> <text>` where the hosts are by MX, then
 //!             `end <number> <reached 1|0|-> <again 1|0>`
 //! Invariants  1. a job fits one packet   2. a recipient without its `rcpt` packet is to be tried again

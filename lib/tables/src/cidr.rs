@@ -37,6 +37,12 @@ impl Network {
     }
 }
 
+/// Whether `ip` (text) is in one of `networks`; a network that is not understood holds nothing.
+pub fn in_any(ip: &str, networks: &[String]) -> bool {
+    let Ok(ip) = ip.parse::<IpAddr>() else { return false };
+    networks.iter().filter_map(|network| Network::parse(network)).any(|network| network.contains(ip.to_canonical()))
+}
+
 /// What counts as one client in rates: an IPv4 address, or the /64 of an IPv6 address; other text as it is.
 pub fn client_key(ip: &str) -> String {
     match ip.parse::<IpAddr>().map(|ip| ip.to_canonical()) {

@@ -5,6 +5,9 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// What a filter may serve.
+const FILTER_SERVICES: [&str; 5] = ["mx", "submission", "lmtp", "forward", "own"];
+
 struct Reader<'a> {
     text: &'a str,
     mistakes: Vec<Mistake>,
@@ -111,15 +114,21 @@ impl Reader<'_> {
                 );
                 self.config.listen.push(entry);
             } else {
-                let entry = self.entry(section, table, Filter::default(), Filter::set);
-                self.needs(
-                    item.span().start,
-                    "[[filter]] needs name and command",
-                    !entry.name.is_empty() && !entry.command.is_empty(),
-                );
-                self.config.filter.push(entry);
+                self.filter(item.span().start, table);
             }
         }
+    }
+
+    fn filter(&mut self, at: usize, table: &DeTable<'_>) {
+        let entry = self.entry(Filter::SECTION, table, Filter::default(), Filter::set);
+        let whole = !entry.name.is_empty() && !entry.command.is_empty();
+        self.needs(at, "[[filter]] needs name and command", whole);
+        let known = entry.services.iter().all(|s| FILTER_SERVICES.contains(&s.as_str()));
+        self.needs(at, "filter.services: expected mx, submission, lmtp, forward, own", known);
+        let leaves = entry.services.iter().any(|s| s == "forward" || s == "own");
+        let text = "filter.rewrite: mail that leaves (forward, own) gets fields on top, never another text";
+        self.needs(at, text, !(entry.rewrite && leaves));
+        self.config.filter.push(entry);
     }
 
     fn needs(&mut self, at: usize, text: &str, has: bool) {

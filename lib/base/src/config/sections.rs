@@ -509,7 +509,7 @@ section! {
         table: PathBuf = "/etc/pennypost/dkim".into();
         /// Life of a signature; 0 is for ever.
         lifetime: Seconds = Seconds(0);
-        /// Seal what is passed on (ARC) with the key of this domain; empty seals nothing.
+        /// What is passed on is sealed (ARC) with the key of this domain; empty seals nothing.
         arc_domain: String = String::new();
     }
 }
@@ -599,7 +599,7 @@ section! {
         name: String = String::new();
         /// Program and arguments.
         command: Vec<String> = Vec::new();
-        /// Services it serves: mx, submission, lmtp.
+        /// Services it serves: mx, submission, lmtp; forward and own see what leaves for other hosts (qrun(8)).
         services: Vec<String> = vec!["mx".into(), "submission".into(), "lmtp".into()];
         /// It prints the whole new message instead of header fields.
         rewrite: bool = false;
@@ -607,7 +607,7 @@ section! {
         sign: bool = false;
         /// Time limit.
         timeout: Seconds = Seconds(120);
-        /// Recipients that opted out.
+        /// Recipients that opted out, of mail that comes in.
         except: Vec<String> = Vec::new();
     }
 }

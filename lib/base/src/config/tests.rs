@@ -38,6 +38,20 @@ fn entries_of_arrays() {
 }
 
 #[test]
+fn filters_serve_what_there_is() {
+    let filter = |more: &str| parse(&format!("[[filter]]\nname=\"f\"\ncommand=[\"f\"]\n{more}\n"));
+    assert!(filter("services=[\"mx\",\"forward\",\"own\"]").is_ok());
+    assert!(filter("services=[\"mx\"]\nrewrite=true").is_ok());
+    for (more, told) in [
+        ("services=[\"outgoing\"]", "filter.services: expected mx"),
+        ("services=[\"own\"]\nrewrite=true", "filter.rewrite: mail that leaves"),
+    ] {
+        let shown = filter(more).unwrap_err().to_string();
+        assert!(shown.starts_with("p.toml:1:1: ") && shown.contains(told), "{shown}");
+    }
+}
+
+#[test]
 fn the_compiled_form_is_the_same_and_goes_stale() {
     let dir = std::env::temp_dir().join(format!("penny-config-{:x}", penny_sys::random::u64()));
     std::fs::create_dir(&dir).unwrap();
