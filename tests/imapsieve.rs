@@ -25,6 +25,11 @@ struct Home {
 
 impl Home {
     fn new() -> Home {
+        Home::with("imapsieve = \"sieve://mail.example.net\"")
+    }
+
+    /// With these keys of [imapd].
+    fn with(keys: &str) -> Home {
         let dir = TempDir::new();
         let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
         let d = dir.path().display().to_string();
@@ -34,7 +39,7 @@ impl Home {
             "p.toml",
             format!(
                 "[ids]\nlandlock = \"optional\"\n[paths]\nlibexec = \"{libexec}\"\nrun = \"{d}/run\"\ntables = \"{d}/tables\"\n\
-                 [imapd]\nimapsieve = \"sieve://mail.example.net\"\n[deliver]\nsieve_programs = \"{d}/programs\"\n"
+                 [imapd]\n{keys}\n[deliver]\nsieve_programs = \"{d}/programs\"\n"
             ),
         );
         for folder in ["", ".Junk", ".Hidden"] {
@@ -113,4 +118,43 @@ fn the_mailboxs_own_script_wins_and_mistakes_change_nothing() {
     ));
     assert!(out.contains("z OK"), "{out}");
     assert_eq!(h.names("").len(), 3);
+}
+
+/// The shipped script and the shipped program with the real spamcheck, for a user with nothing of his own.
+#[test]
+fn moves_into_and_out_of_junk_teach_spamcheck() {
+    let h = Home::with("imapsieve_script = \"learn\"");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for sub in ["tables/sieve", "programs"] {
+        std::fs::create_dir_all(h.dir.join(sub)).unwrap();
+    }
+    std::fs::copy(root.join("etc/sieve/learn.sieve"), h.dir.join("tables/sieve/learn.sieve")).unwrap();
+    // programs of scripts find spamcheck in the usual places; here its place is written in
+    let spamcheck = program!("spamcheck");
+    let text = std::fs::read_to_string(root.join("etc/learn-sieve.sh")).unwrap();
+    let text = text.replace("spamcheck --", &format!("'{}' --", spamcheck.display()));
+    h.dir.script("programs/learn-sieve.sh", &text);
+    std::fs::remove_file(h.dir.join("home/Maildir/pennypost-metadata-server")).unwrap();
+    h.dir.maildir("home/Maildir/.Trash");
+    h.dir.maildir("home/Maildir/.Work");
+    if h.root {
+        Run::new("chown").args(["-R", "54321:54321"]).arg(h.dir.join("home")).run().expect_code(0);
+    }
+    let stats = |ham: u32, spam: u32| {
+        let run = Run::new(&spamcheck).arg("--stats").env("HOME", h.dir.join("home"));
+        run.run().expect_out(&format!("learned: {ham} ham, {spam} spam"));
+    };
+    let out = h.imap(&format!(
+        "{}{}{}a SELECT INBOX\r\nb MOVE 1:2 Junk\r\nc COPY 1 Work\r\nd LOGOUT\r\n",
+        append("x", "pills"),
+        append("y", "invoice"),
+        append("z", "letter")
+    ));
+    assert!(out.contains("b OK") && out.contains("c OK") && !out.contains("IMAPSIEVE"), "{out}");
+    stats(0, 2);
+    // back is a correction; into the trash is none
+    let out = h.imap("a SELECT Junk\r\nb MOVE 2 INBOX\r\nc MOVE 1 Trash\r\nd LOGOUT\r\n");
+    assert!(out.contains("b OK") && out.contains("c OK"), "{out}");
+    stats(1, 1);
+    assert_eq!([".Junk", ".Trash", ".Work", ""].map(|f| h.names(f).len()), [0, 1, 1, 2]);
 }

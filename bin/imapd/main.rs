@@ -33,7 +33,7 @@ fn terms(config: &Config) -> Terms {
     Terms {
         login_timeout: Duration::from_secs(config.imapd.login_timeout.0),
         plain_auth_loopback: config.imapd.plain_auth_loopback,
-        places: if config.imapd.imapsieve.is_empty() { Vec::new() } else { scripts(config) },
+        places: if session::runs_scripts(config) { scripts(config) } else { Vec::new() },
         writable: vec![config.imapd.shared.clone()],
     }
 }

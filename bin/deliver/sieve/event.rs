@@ -2,7 +2,7 @@
 //!
 //! Standards   RFC 6785
 //! Contract    arguments CAUSE MAILBOX SCRIPT; the message on descriptor 0, a file at its start; IMAP_FLAGS its flags, IMAP_CHANGED_FLAGS what
-//!             a STORE changed; the answer on descriptor 1: `keep` or `discard`, and a line `flags` with those the message shall have
+//!             a STORE changed, IMAP_MAILBOX_FROM where a COPY took it; the answer on descriptor 1: `keep` or `discard`, and a line `flags` with those the message shall have
 //! Invariants  1. the message itself is never touched here: the session sets flags, and marks with \Deleted what is discarded
 //!             2. nothing is refused and nobody answered: the message came long ago (RFC 6785 4.4)
 
@@ -11,7 +11,7 @@ use std::io::Write;
 use penny_base::{Failure, log};
 use penny_sieve::{Machine, Message};
 
-use super::{act, compile, envelope, host, settings};
+use super::{act, compile, envelope, global, host, settings};
 use crate::context::Context;
 use crate::outcome::Done;
 use crate::{fields, safe};
@@ -26,17 +26,19 @@ pub struct Event {
     pub cause: String,
     /// The mailbox that the message is in, as clients name it.
     pub mailbox: String,
-    /// Name of a script of the user's.
+    /// Name of a script of the user's, or else of the administrator's.
     pub script: String,
 }
 
 impl Event {
-    /// RFC 6785 4.2.
+    /// RFC 6785 4.2, and Pigeonhole's own.
     pub fn environment(&self, user: &str, name: &str) -> Option<String> {
         match name {
             "imap.cause" => Some(self.cause.clone()),
             "imap.mailbox" => Some(self.mailbox.clone()),
             "imap.changedflags" => Some(std::env::var("IMAP_CHANGED_FLAGS").unwrap_or_default()),
+            "vnd.dovecot.mailbox-from" => std::env::var("IMAP_MAILBOX_FROM").ok(),
+            "vnd.dovecot.mailbox-to" => Some(self.mailbox.clone()),
             "imap.user" | "imap.email" => Some(user.to_owned()),
             "location" => Some("MS".into()),
             "phase" => Some("post".into()),
@@ -52,8 +54,11 @@ pub fn run(context: &Context, event: &Event) -> Result<Done, Failure> {
     };
     let scripts = penny_base::scripts::Scripts::of(&context.owner.home);
     let path = scripts.path(&event.script).map_err(|e| fail(e.to_string()))?;
-    let rules = safe::read(&path)?.ok_or_else(|| fail("there is no such script".into()))?;
-    let script = compile(context, &path, &rules.text).map_err(fail)?;
+    let text = match safe::read(&path)? {
+        Some(rules) => rules.text,
+        None => global(context, &event.script).ok_or_else(|| fail("there is no such script".into()))?,
+    };
+    let script = compile(context, &path, &text).map_err(fail)?;
     let mut bytes = Vec::new();
     fields::write_original(context, &mut bytes).map_err(|e| Failure::io("read message", &e))?;
     let original = Message::new(bytes);

@@ -129,13 +129,16 @@ impl Library for Sources<'_> {
     fn script(&self, location: Location, name: &str) -> Option<Vec<u8>> {
         match location {
             Location::Personal => safe::read(&self.user.path(name).ok()?).ok()?.map(|r| r.text),
-            Location::Global => {
-                let valid = penny_base::scripts::valid_name(name);
-                let path = self.context.config.paths.tables.join("sieve").join(format!("{name}.sieve"));
-                valid.then(|| std::fs::read(path).ok())?
-            }
+            Location::Global => global(self.context, name),
         }
     }
+}
+
+/// A script of the administrator's for all to use.
+fn global(context: &Context, name: &str) -> Option<Vec<u8>> {
+    let valid = penny_base::scripts::valid_name(name);
+    let path = context.config.paths.tables.join("sieve").join(format!("{name}.sieve"));
+    valid.then(|| std::fs::read(path).ok())?
 }
 
 fn envelope(context: &Context) -> Envelope {

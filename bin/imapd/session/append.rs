@@ -6,7 +6,7 @@
 use super::Session;
 use super::acl::permitted;
 use super::answer::Answer;
-use super::event::Events;
+use super::event::{Events, What};
 use super::loaded::read_message;
 use super::spool::Spool;
 use penny_imap::command::{AppendMessage, CatPart, Name, Section, SectionText};
@@ -61,7 +61,7 @@ impl Session {
         }
         let done = target.append(prepared).map_err(|e| Answer::of_target(&e))?;
         let events = Events { config: &self.config, spaces: &self.spaces };
-        events.happened(&place, &mut target, &done.uids, "APPEND", "");
+        events.happened(&place, &mut target, &done.uids, What::Append);
         Ok(done)
     }
 

@@ -4,6 +4,7 @@
 //! Invariants  COPY and MOVE copy all of the set or nothing (RFC 3501 6.4.7)
 use super::Session;
 use super::answer::Answer;
+use super::event::{Events, What};
 use penny_imap::command::Name;
 use penny_imap::{Code, SequenceSet, write};
 use penny_maildir::{Copied, Mode};
@@ -54,8 +55,9 @@ impl Session {
         if place.is_own() && selected.place.is_own() {
             super::learn::learn(&self.config, &selected.place.folder, &mut target, &new);
         }
-        let events = super::event::Events { config: &self.config, spaces: &self.spaces };
-        events.happened(&place, &mut target, &new, "COPY", "");
+        let from = self.spaces.text(&selected.place);
+        let events = Events { config: &self.config, spaces: &self.spaces };
+        events.happened(&place, &mut target, &new, What::Copy(&from));
         if !is_move {
             return Answer::ok_with(copy_uid(&copied), done);
         }

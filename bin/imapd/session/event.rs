@@ -1,7 +1,7 @@
 //! Scripts that run because something happened to a message.
 //!
 //! Standards   RFC 6785 (IMAPSIEVE): APPEND, COPY and MOVE (at the target), STORE; the script is named by the annotation
-//!             `/shared/imapsieve/script` of the mailbox, else of the server
+//!             `/shared/imapsieve/script` of the mailbox, else of the server, else by `imapd.imapsieve_script`
 //! Contract    `deliver --event CAUSE MAILBOX SCRIPT`, as the user: deliver(8)
 //! Invariants  1. the client's answer never depends on a script   2. what a script changes starts no script   3. one command runs at most
 //!             [`EVENTS_MAX`] of them and waits at most [`PATIENCE`] for each
@@ -21,6 +21,32 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Where the name of the script is written.
 const ANNOTATION: &str = "/shared/imapsieve/script";
 
+/// Whether scripts may run at all.
+pub fn enabled(config: &Config) -> bool {
+    !config.imapd.imapsieve.is_empty() || !config.imapd.imapsieve_script.is_empty()
+}
+
+/// What happened to messages.
+#[derive(Clone, Copy)]
+pub enum What<'a> {
+    Append,
+    /// COPY or MOVE, out of this mailbox as clients name it.
+    Copy(&'a str),
+    /// These flags were named by a STORE.
+    Flag(&'a str),
+}
+
+impl What<'_> {
+    /// RFC 6785 4.2.
+    fn cause(self) -> &'static str {
+        match self {
+            What::Append => "APPEND",
+            What::Copy(_) => "COPY",
+            What::Flag(_) => "FLAG",
+        }
+    }
+}
+
 /// What may start a script in this session.
 pub struct Events<'a> {
     pub config: &'a Config,
@@ -30,15 +56,15 @@ pub struct Events<'a> {
 impl Events<'_> {
     /// Something happened to messages of a mailbox; the UIDs whose flags a script changed. A script is its user's: it does not
     /// run on mail of others.
-    pub fn happened(&self, place: &Place, mailbox: &mut Mailbox, uids: &[u32], cause: &str, changed: &str) -> Vec<u32> {
-        if self.config.imapd.imapsieve.is_empty() || uids.is_empty() || !place.is_own() {
+    pub fn happened(&self, place: &Place, mailbox: &mut Mailbox, uids: &[u32], what: What<'_>) -> Vec<u32> {
+        if !enabled(self.config) || uids.is_empty() || !place.is_own() {
             return Vec::new();
         }
         let Some(script) = self.script(&place.folder) else { return Vec::new() };
         let name = self.spaces.text(place);
         let mut touched = Vec::new();
         for &uid in uids.iter().take(EVENTS_MAX) {
-            match self.one(mailbox, &name, uid, (cause, &script, changed)) {
+            match self.one(mailbox, &name, uid, (what, &script)) {
                 Ok(true) => touched.push(uid),
                 Ok(false) => {}
                 Err(why) => {
@@ -50,21 +76,27 @@ impl Events<'_> {
         touched
     }
 
-    /// RFC 6785 3.3: the mailbox's own, else the server's; an empty value is none.
+    /// RFC 6785 3.3: the mailbox's own, else the server's; an empty value is none. Without either what the configuration says.
     fn script(&self, folder: &FolderName) -> Option<String> {
         let own = self.spaces.own.annotations(folder).ok().and_then(|a| a.get(ANNOTATION).ok()?);
-        let value = own.or_else(|| self.spaces.own.server_annotations().get(ANNOTATION).ok()?)?;
-        Some(String::from_utf8_lossy(&value).trim().to_owned()).filter(|s| !s.is_empty())
+        let value = own.or_else(|| self.spaces.own.server_annotations().get(ANNOTATION).ok()?);
+        let value = value.map(|v| String::from_utf8_lossy(&v).trim().to_owned());
+        Some(value.unwrap_or_else(|| self.config.imapd.imapsieve_script.clone())).filter(|s| !s.is_empty())
     }
 
-    fn one(&self, mailbox: &mut Mailbox, name: &str, uid: u32, how: (&str, &str, &str)) -> Result<bool, String> {
-        let (cause, script, changed) = how;
+    fn one(&self, mailbox: &mut Mailbox, name: &str, uid: u32, how: (What<'_>, &str)) -> Result<bool, String> {
+        let (what, script) = how;
         let Some(message) = mailbox.get(uid) else { return Ok(false) };
         let before = FlagSet { flags: message.flags, keywords: mailbox.keyword_names(message.keywords).collect() };
         let file = mailbox.open_message(uid).map_err(|e| e.to_string())?;
         let mut command = Command::new(self.config.program("deliver"));
-        command.arg("-c").arg(&self.config.file).args(["--event", cause, name, script]);
-        command.env("IMAP_FLAGS", words(&before)).env("IMAP_CHANGED_FLAGS", changed);
+        command.arg("-c").arg(&self.config.file).args(["--event", what.cause(), name, script]);
+        command.env("IMAP_FLAGS", words(&before));
+        match what {
+            What::Append => {}
+            What::Copy(from) => drop(command.env("IMAP_MAILBOX_FROM", from)),
+            What::Flag(changed) => drop(command.env("IMAP_CHANGED_FLAGS", changed)),
+        }
         let answer = run(command, file)?;
         let mut lines = answer.lines();
         let wanted = match lines.next() {

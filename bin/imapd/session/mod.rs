@@ -42,6 +42,7 @@ use crate::caps;
 use crate::conn::{Conn, Got};
 use answer::Answer;
 use enable::Enabled;
+pub use event::enabled as runs_scripts;
 use penny_base::services::Handed;
 use penny_base::{Config, Failure, Outcome, Owner, log};
 use penny_imap::command::{self, Command, Tagged};

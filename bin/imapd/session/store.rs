@@ -4,7 +4,7 @@
 use super::Session;
 use super::acl::{permitted, refusal};
 use super::answer::Answer;
-use super::event::{self, Events};
+use super::event::{self, Events, What};
 use penny_imap::command::{StoreArgs, StoreOp};
 use penny_imap::{Code, NumberSet};
 use penny_maildir::{FlagOp, FlagSet, Flags, Stored};
@@ -51,8 +51,12 @@ impl Session {
             }
         }
         let events = Events { config: &self.config, spaces: &self.spaces };
-        let touched =
-            events.happened(&selected.place, &mut selected.mailbox, &stored.changed, "FLAG", &event::words(&wanted));
+        let touched = events.happened(
+            &selected.place,
+            &mut selected.mailbox,
+            &stored.changed,
+            What::Flag(&event::words(&wanted)),
+        );
         event::tell(selected, &mut self.conn.out, &touched);
         let number = |uid: u32| if args.uid { Some(uid) } else { selected.seq.seq(uid) };
         answer(&stored, NumberSet::from_numbers(stored.modified.iter().filter_map(|&u| number(u))))

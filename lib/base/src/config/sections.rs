@@ -388,6 +388,9 @@ section! {
         learn: String = String::new();
         /// Sieve scripts may run on APPEND, COPY and STORE (RFC 6785): the URL of the ManageSieve server to announce; empty is off.
         imapsieve: String = String::new();
+        /// Sieve script run on these where no annotation names one: the user's of that name, else NAME.sieve of the directory sieve of the
+        /// tables. Works with imapsieve left empty too.
+        imapsieve_script: String = String::new();
         /// Namespace prefix of personal folders: empty or INBOX.
         prefix: String = String::new();
         /// Hierarchy separator shown to clients: / or .
