@@ -1,181 +1,140 @@
 //! `pennypost import-postfix`, `import-dovecot`: tables taken over, settings told as TOML, and what could not be carried.
 //!
-//! Input       main.cf with the text files its hash:, texthash:, lmdb: and cdb: maps name; Dovecot's passwd-file
-//! Invariants  an entry that is here already is kept; nothing of the other server is changed. Maildirs and Sieve scripts are
-//!             used in place: see maildirctl(1)
+//! Output      a configuration file: settings as TOML, everything else as comments, so that it can be sent into
+//!             pennypost.toml as it is
+//! Invariants  1. an entry that is here already is kept   2. nothing of the other server is changed   3. what is not
+//!             understood is told, never dropped in silence   4. no password and no hash is printed
+
+mod access;
+pub mod doveconf;
+pub mod dovecot;
+mod maincf;
+mod maps;
+mod mastercf;
+pub mod postfix;
+mod users;
 
 use crate::table::{self, say};
 use penny_base::config::value::quote;
 use penny_base::{Config, Failure, Outcome};
-use std::collections::BTreeMap;
-use std::path::Path;
+use penny_tables::Tables;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// main.cf: `name = value`, continued by white space.
-fn main_cf(text: &str) -> BTreeMap<String, String> {
-    let lines = penny_tables::lines::logical(text);
-    lines.iter().filter_map(|l| l.text.split_once('=')).map(|(k, v)| (k.trim().into(), v.trim().into())).collect()
-}
-
-/// `$name` and `${name}` by the file itself, a few levels deep.
-fn expand(values: &BTreeMap<String, String>, text: &str) -> String {
-    let mut out = text.to_string();
-    for _ in 0..5 {
-        for (name, value) in values {
-            out = out.replace(&format!("${{{name}}}"), value).replace(&format!("$({name})"), value);
-            out = out
-                .split([',', ' '])
-                .map(|w| if w == format!("${name}") { value.as_str() } else { w })
-                .collect::<Vec<_>>()
-                .join(" ");
-        }
-    }
-    out
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
+/// Words parted by commas and white space.
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ', '\t']).filter(|w| !w.is_empty())
 }
 
-struct Import<'a> {
+/// What is being taken over.
+pub struct Import<'a> {
     config: &'a Config,
     dry: bool,
+    lines: BTreeMap<&'static str, Vec<(String, String)>>,
+    settings: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
+    lists: BTreeMap<(&'static str, &'static str), BTreeSet<String>>,
+    listen: Vec<String>,
     lost: Vec<String>,
 }
 
 impl Import<'_> {
-    fn put(&mut self, name: &str, key: &str, line: &str) -> Result<(), Failure> {
-        if self.dry {
-            return say(&format!("# {name}: {line}")).map(drop);
-        }
-        let mut edit = table::open(self.config, name)?;
-        if edit.find(key).is_some() {
-            return say(&format!("# {name}: {key} is here already, kept")).map(drop);
-        }
-        edit.put(key, line);
-        match table::save(self.config, edit, name) {
-            Ok(()) => say(&format!("# {name}: {line}")).map(drop),
-            Err(e) => {
-                self.lost.push(format!("{name}: {line}: {}", e.text));
-                Ok(())
-            }
+    /// An empty one.
+    pub fn new(config: &Config, dry: bool) -> Import<'_> {
+        Import {
+            config,
+            dry,
+            lines: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            listen: Vec::new(),
+            lost: Vec::new(),
         }
     }
 
-    /// The entries of every map of a parameter that is a text file.
-    fn maps(&mut self, parameter: &str, value: &str, name: &str) -> Result<(), Failure> {
-        for map in words(value) {
-            let (kind, path) = map.split_once(':').unwrap_or(("", map));
-            if !matches!(kind, "hash" | "texthash" | "lmdb" | "cdb" | "btree" | "dbm") {
-                self.lost.push(format!("{parameter} = {map}"));
-                continue;
-            }
-            let Ok(text) = std::fs::read_to_string(path) else {
-                self.lost.push(format!("{parameter}: {path} cannot be read"));
-                continue;
-            };
-            for line in penny_tables::lines::logical(&text) {
-                let separator = if name == "aliases" { ':' } else { ' ' };
-                let line = line.text.replace('\t', " ");
-                let key = line.split(separator).next().unwrap_or("").trim().to_string();
-                self.put(name, &key, &line)?;
-            }
-        }
-        Ok(())
+    /// A line of a table.
+    pub fn put(&mut self, table: &'static str, key: &str, line: impl Into<String>) {
+        self.lines.entry(table).or_default().push((key.to_string(), line.into()));
     }
 
-    fn domains(&mut self, value: &str, kind: &str) -> Result<(), Failure> {
-        for domain in words(value) {
-            if domain.contains(['$', ':', '/']) {
-                self.lost.push(format!("domain {domain}"));
-            } else if domain != "localhost" {
-                self.put("domains", domain, &format!("{domain} {kind}"))?;
-            }
-        }
-        Ok(())
+    /// A key of the configuration, its value being TOML.
+    pub fn set(&mut self, section: &'static str, key: &'static str, value: impl Into<String>) {
+        self.settings.entry(section).or_default().insert(key, value.into());
     }
 
-    fn end(&self) -> Result<Outcome, Failure> {
-        self.lost.iter().try_for_each(|l| say(&format!("# NOT carried: {}", l.escape_debug())).map(drop))?;
+    /// The same for a text.
+    pub fn text(&mut self, section: &'static str, key: &'static str, value: &str) {
+        self.set(section, key, quote(value));
+    }
+
+    /// One more item of a list.
+    pub fn item(&mut self, section: &'static str, key: &'static str, item: impl Into<String>) {
+        self.lists.entry((section, key)).or_default().insert(item.into());
+    }
+
+    /// A whole `[[listen]]` entry.
+    pub fn listen(&mut self, name: &str, address: &str, program: &str, role: &str, rest: &str) {
+        let args = if role.is_empty() { String::new() } else { format!("args = [\"-r\", \"{role}\"]\n") };
+        let (name, address) = (quote(name), quote(address));
+        self.listen
+            .push(format!("[[listen]]\nname = {name}\naddress = {address}\nprogram = \"{program}\"\n{args}{rest}"));
+    }
+
+    /// What cannot be carried.
+    pub fn lost(&mut self, what: impl Into<String>) {
+        self.lost.push(what.into());
+    }
+
+    /// Writes the tables and tells the rest; exit 1 when something could not be carried.
+    pub fn end(mut self) -> Result<Outcome, Failure> {
+        for (name, lines) in std::mem::take(&mut self.lines) {
+            self.table(name, lines)?;
+        }
+        for ((section, key), items) in std::mem::take(&mut self.lists) {
+            let items: Vec<String> = items.iter().map(|i| quote(i)).collect();
+            self.set(section, key, format!("[{}]", items.join(", ")));
+        }
+        for (section, keys) in &self.settings {
+            if !section.is_empty() {
+                say(&format!("\n[{section}]"))?;
+            }
+            keys.iter().try_for_each(|(key, value)| say(&format!("{key} = {value}")).map(drop))?;
+        }
+        self.listen.iter().try_for_each(|l| say(&format!("\n{}", l.trim_end())).map(drop))?;
+        self.lost
+            .iter()
+            .try_for_each(|l| say(&format!("# NOT carried: {}", l.replace(char::is_control, " "))).map(drop))?;
         Ok(if self.lost.is_empty() { Outcome::Done } else { Outcome::Code(1) })
     }
-}
 
-/// Takes Postfix's main.cf over; exit 1 when something could not be carried.
-pub fn postfix(file: &Path, directory: &Path, dry: bool) -> Result<Outcome, Failure> {
-    let config = Config::load(Some(file))?;
-    let path = directory.join("main.cf");
-    let text = std::fs::read_to_string(&path).map_err(|e| Failure::io(path.display(), &e))?;
-    let values = main_cf(&text);
-    let mut import = Import { config: &config, dry, lost: Vec::new() };
-    let mut sections: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (key, raw) in &values {
-        let value = expand(&values, raw);
-        let mut set = |section, text: String| sections.entry(section).or_default().push(text);
-        match key.as_str() {
-            "myhostname" => set("", format!("hostname = {}", quote(&value))),
-            "message_size_limit" => set("[smtpd]", format!("max_size = {value}")),
-            "mynetworks" => {
-                let list: Vec<String> = words(&value).map(|w| quote(&w.replace(['[', ']'], ""))).collect();
-                set("[smtpd]", format!("relay_clients = [{}]", list.join(", ")));
+    /// All lines of one table, in one change.
+    fn table(&mut self, name: &'static str, lines: Vec<(String, String)>) -> Result<(), Failure> {
+        let mut there: BTreeSet<String> = BTreeSet::new();
+        let mut edit = None;
+        if self.dry {
+            let text = table::text(self.config, name)?;
+            let old = penny_tables::lines::logical(&text);
+            let key = |text: &str| match name {
+                "access" => text.to_lowercase(),
+                _ => text.split([':', ' ', '\t']).next().unwrap_or("").to_lowercase(),
+            };
+            there.extend(old.iter().map(|l| key(&l.text)));
+        } else {
+            let open = table::open(self.config, name)?;
+            there.extend(open.keys());
+            edit = Some(open);
+        }
+        let secret = |line: &str| line.split(" auth=").next().unwrap_or("").to_string();
+        for (key, line) in lines {
+            if let Some(wrong) = Tables::mistakes(name, &format!("{line}\n")).first() {
+                self.lost.push(format!("{name}: {}: {}", secret(&line), wrong.text));
+            } else if !there.insert(key.to_lowercase()) {
+                say(&format!("# {name}: {} is here already, kept", key.escape_debug()))?;
+            } else {
+                say(&format!("# {name}: {}", secret(&line).escape_debug()))?;
+                if let Some(edit) = &mut edit {
+                    edit.append(&line);
+                }
             }
-            "recipient_delimiter" => set("[mail]", format!("separators = {}", quote(&value))),
-            "smtpd_tls_cert_file" => set("[tls]", format!("certificate = {}", quote(&value))),
-            "smtpd_tls_key_file" => set("[tls]", format!("key = {}", quote(&value))),
-            "relayhost" if !value.is_empty() => import.put("routes", "*", &format!("* smtp:{value}"))?,
-            "mydestination" | "virtual_mailbox_domains" | "virtual_alias_domains" => import.domains(&value, "local")?,
-            "relay_domains" => import.domains(&value, "relay")?,
-            "alias_maps" => import.maps(key, &value, "aliases")?,
-            "virtual_alias_maps" | "virtual_maps" => import.maps(key, &value, "virtual")?,
-            "transport_maps" => import.maps(key, &value, "routes")?,
-            "smtpd_sender_login_maps" => import.maps(key, &value, "senders")?,
-            // where things are, and what has no counterpart to lose
-            "alias_database"
-            | "compatibility_level"
-            | "mydomain"
-            | "myorigin"
-            | "relayhost"
-            | "inet_interfaces"
-            | "inet_protocols"
-            | "queue_directory"
-            | "data_directory"
-            | "command_directory"
-            | "daemon_directory" => {}
-            _ => import.lost.push(format!("{key} = {value}")),
         }
+        edit.map_or(Ok(()), |edit| table::save(self.config, edit, name))
     }
-    say("# for pennypost.toml:")?;
-    for (section, lines) in &sections {
-        say(section)?;
-        lines.iter().try_for_each(|l| say(l).map(drop))?;
-    }
-    import.end()
-}
-
-/// Takes a Dovecot passwd-file over, its hashes and quotas included.
-pub fn dovecot(file: &Path, passwd: &Path, dry: bool) -> Result<Outcome, Failure> {
-    let config = Config::load(Some(file))?;
-    let text = std::fs::read_to_string(passwd).map_err(|e| Failure::io(passwd.display(), &e))?;
-    let mut import = Import { config: &config, dry, lost: Vec::new() };
-    for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
-        let mut fields = line.splitn(3, ':');
-        let (login, password) = (fields.next().unwrap_or(""), fields.next().unwrap_or(""));
-        if penny_sasl::Password::parse(password).is_none() {
-            import.lost.push(format!("{login}: its password scheme is not known here: pennypost user passwd"));
-            continue;
-        }
-        // the hash is nobody's business on a screen
-        if dry {
-            say(&format!("# users: {login}"))?;
-            continue;
-        }
-        let mut edit = table::open(&config, "users")?;
-        if edit.find(login).is_some() {
-            say(&format!("# users: {login} is here already, kept"))?;
-            continue;
-        }
-        edit.put(login, line);
-        table::save(&config, edit, "users")?;
-        say(&format!("# users: {login}"))?;
-    }
-    import.end()
 }

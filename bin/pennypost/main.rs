@@ -108,18 +108,19 @@ enum Command {
     Status(status::Options),
     /// Print numbers for Prometheus: a text file, or one HTTP answer under inetd.
     Metrics(metrics::Options),
-    /// Take over tables of Postfix and tell its settings as TOML; says what could not be carried.
+    /// Take over tables of Postfix and print its settings as pennypost.toml; says what could not be carried.
     ImportPostfix {
-        /// Directory of main.cf.
+        /// Directory of main.cf and master.cf, or the output of `postconf -n` (- is standard input).
         #[arg(default_value = "/etc/postfix")]
         directory: PathBuf,
         /// Only say what would be taken.
         #[arg(long)]
         dry_run: bool,
     },
-    /// Take over the users of a Dovecot passwd-file.
+    /// Take over the users of Dovecot and print its settings as pennypost.toml; says what could not be carried.
     ImportDovecot {
-        /// The passwd-file.
+        /// dovecot.conf, its directory, the output of `doveconf -n` (- is standard input), or a passwd-file.
+        #[arg(default_value = "/etc/dovecot")]
         file: PathBuf,
         /// Only say what would be taken.
         #[arg(long)]
@@ -179,8 +180,8 @@ fn work() -> Result<Outcome, Failure> {
             check::all(&file, &check::machine::Options { json, no_dns, resolver, mail })
         }
         Command::Check { write, show, .. } => check::run(&file, write, show),
-        Command::ImportPostfix { directory, dry_run } => import::postfix(&file, &directory, dry_run),
-        Command::ImportDovecot { file: passwd, dry_run } => import::dovecot(&file, &passwd, dry_run),
+        Command::ImportPostfix { directory, dry_run } => import::postfix::run(&file, &directory, dry_run),
+        Command::ImportDovecot { file: passwd, dry_run } => import::dovecot::run(&file, &passwd, dry_run),
         Command::Expire { dry_run } => expire::run(&file, dry_run),
         Command::Metrics(options) => metrics::run(&file, &options),
         Command::Defaults { man } => defaults::run(man),

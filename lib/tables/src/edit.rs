@@ -85,6 +85,16 @@ impl Edit {
         self.entries().into_iter().rev().find(|e| self.key(&e.text) == self.fold(key))
     }
 
+    /// The keys of all entries, folded as keys are compared.
+    pub fn keys(&self) -> impl Iterator<Item = String> {
+        self.entries().into_iter().map(|e| self.key(&e.text))
+    }
+
+    /// Adds a line at the end, whatever its key.
+    pub fn append(&mut self, line: &str) {
+        self.lines.push(line.to_string());
+    }
+
     /// Replaces the entries with this key by one line, or appends it; true when there was one.
     pub fn put(&mut self, key: &str, line: &str) -> bool {
         let old = self.take(key);
@@ -125,6 +135,8 @@ impl Edit {
         let key = match self.name.as_str() {
             "users" => text.split(':').next(),
             "app-passwords" => text.match_indices(':').nth(1).map(|(at, _)| &text[..at]),
+            // a list: no line replaces another
+            "access" => Some(text),
             "aliases" => match text.strip_prefix('"') {
                 Some(quoted) => quoted.split('"').next(),
                 None => text.split(':').next(),
