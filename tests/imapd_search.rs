@@ -178,3 +178,22 @@ fn a_long_search_says_that_it_goes_on() {
     assert!(out.contains("* SEARCH 1\r\nb OK") && out.contains("* OK [INPROGRESS (NIL 1 3)]"), "{out}");
     assert!(!Home::with_mail().script("a SELECT INBOX\r\nb SEARCH BODY first\r\n").contains("[INPROGRESS"));
 }
+
+/// I18NLEVEL=1 (RFC 5255): SEARCH and SORT compare by i;unicode-casemap.
+#[test]
+fn letters_compare_however_they_are_written() {
+    let h = Home::with_mail();
+    for (name, subject) in [("4.d", "=?utf-8?Q?Z=C3=BCrich?="), ("5.e", "Zurzach"), ("6.f", "=?utf-8?Q?ZU=CC=88RICH?=")]
+    {
+        h.dir.write(format!("home/Maildir/new/{name}"), format!("Subject: {subject}\n\ncaf\u{e9}\n"));
+    }
+    let literal = |text: &str| format!("{{{}+}}\r\n{text}\r\n", text.len());
+    let out = h.script(&format!(
+        "a SELECT INBOX\r\nb SEARCH CHARSET UTF-8 SUBJECT {}c SEARCH CHARSET UTF-8 SUBJECT {}d SORT (SUBJECT) UTF-8 4:6\r\ne CAPABILITY\r\n",
+        literal("z\u{fc}RICH"),
+        literal("zu\u{308}rich"),
+    ));
+    assert!(out.contains("* SEARCH 4 6\r\nb OK") && out.contains("* SEARCH 4 6\r\nc OK"), "{out}");
+    // a decomposed letter sorts behind the plain one
+    assert!(out.contains("* SORT 5 4 6\r\n") && out.contains(" I18NLEVEL=1 "), "{out}");
+}

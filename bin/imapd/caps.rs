@@ -54,6 +54,7 @@ const SESSION: &[&str] = &[
     "UIDBATCHES",
     "NOTIFY",
     "INPROGRESS",
+    "I18NLEVEL=1",
 ];
 
 /// The list before the login.

@@ -1,11 +1,13 @@
 //! SEARCH made ready to run, and run over one message after the other.
 //!
-//! Standards   RFC 3501 6.4.4, RFC 5255 (comparison without case), RFC 5032, 7162, 8474, 8514
+//! Standards   RFC 3501 6.4.4, RFC 5255 and 5051 (comparison without case), RFC 5032, 7162, 8474, 8514
 //! Invariants  1. cheap tests run before those that read the message   2. a message is read at most once a search
 //! Not here    which messages there are (the session), ESEARCH answers (the session)
+mod casemap;
 mod text;
 
-pub use text::{Needle, fold};
+pub use casemap::fold;
+pub use text::Needle;
 
 use crate::command::Key;
 use crate::command::search::{DateOf, DateOp};
@@ -336,8 +338,7 @@ mod tests {
         assert_eq!(args.key, Key::Body("GRÜßE".into()));
         let view = View::new(MESSAGE);
         assert!(
-            text::in_body(&view, &Needle::new("GRÜSSE"))
-                && text::in_field(view.header(), b"from", &Needle::new("JÖRG"))
+            text::in_body(&view, &Needle::new("GRÜßE")) && text::in_field(view.header(), b"from", &Needle::new("JÖRG"))
         );
     }
 }
