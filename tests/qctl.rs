@@ -1,11 +1,11 @@
-//! qctl: every command that the manual shows, on a real queue.
+//! qctl on a real queue; every example of its manual does what the manual says, and every verb and filter has one.
 
 #[path = "support/queue.rs"]
 mod support;
 
-use penny_queue::Name;
-use penny_testkit::{Output, program};
-use support::{Post, until};
+use penny_queue::{Envelope, Name};
+use penny_testkit::{Output, Run, Sink, program};
+use support::{Post, recipient, sender, until};
 
 /// A queue whose mail for dead.test waits for an hour.
 fn waiting() -> (Post, Vec<Name>) {
@@ -140,4 +140,122 @@ fn others_see_their_own_mail_and_change_nothing() {
     stranger(&["remove", "--all"]).expect_code(69).expect_err("not permitted");
     stranger(&["cat", names[0].as_str()]).expect_code(69);
     assert_eq!(post.files("cur").len(), 2);
+}
+
+/// The examples of the manual page, as they are typed.
+fn examples() -> Vec<String> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/qctl.1")).unwrap();
+    let section = page.split(".Sh EXAMPLES\n").nth(1).unwrap().split(".Sh ").next().unwrap();
+    section.lines().filter_map(|l| l.strip_prefix(".Dl ")).map(str::to_owned).collect()
+}
+
+/// What `qctl ... --help` lists below a heading: the first words of its lines.
+fn helped(post: &Post, args: &[&str], heading: &str, of: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let text = qctl(post, args).expect_code(0).out();
+    let below = text.lines().skip_while(|l| !l.starts_with(heading)).skip(1).take_while(|l| !l.is_empty());
+    below.filter_map(|l| of(l.trim_start())).collect()
+}
+
+#[test]
+fn the_manual_has_an_example_of_every_verb_and_filter() {
+    let post = Post::new("", "");
+    let examples = examples();
+    let verbs = helped(&post, &["--help"], "Commands:", |l| l.split(' ').next().map(str::to_owned));
+    assert!(verbs.len() > 12, "{verbs:?}");
+    for verb in verbs.iter().filter(|v| *v != "help") {
+        assert!(examples.iter().any(|e| e.split(' ').nth(1) == Some(verb)), "no example of {verb}");
+    }
+    let long = |l: &str| l.split([' ', ',']).find(|w| w.starts_with("--")).map(str::to_owned);
+    let filters = helped(&post, &["list", "--help"], "Options:", long);
+    assert!(filters.len() >= 10, "{filters:?}");
+    for filter in filters.iter().filter(|f| !["--config", "--help", "--version"].contains(&f.as_str())) {
+        assert!(examples.iter().any(|e| e.split(' ').any(|w| w == filter)), "no example of {filter}");
+    }
+}
+
+/// A queue for the examples: each time two messages for example.org, three days old, which are not taken now.
+struct Stage {
+    post: Post,
+    sink: Sink,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let later = |line: &str| line.starts_with("RCPT").then(|| "451 4.2.0 not now".to_owned());
+        let sink = Sink::builder().script(later).start();
+        let post = Post::new("retry_min = \"1h\"\nretry_max = \"1h\"\ndelay_warning = 0", "");
+        post.table("routes", &format!("example.org smtp:[127.0.0.1]:{} tls=none\n", sink.port()));
+        Stage { post: post.up(), sink }
+    }
+
+    fn send(&self, from: &str, to: &str) -> Name {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let envelope = Envelope {
+            arrival: (now - 3 * 86_400, 1),
+            sender: sender(from, ""),
+            recipients: vec![recipient(to, "")],
+            ..Envelope::default()
+        };
+        self.post.send_as(envelope, "the body")
+    }
+
+    fn state(&self, name: &Name) -> String {
+        let seen = self.post.control(&format!("show\tid={name}")).remove(0);
+        penny_queue::json::Value::parse(&seen).map(|v| v.text("state").to_owned()).unwrap_or_default()
+    }
+
+    fn is(&self, name: &Name, state: &str) -> bool {
+        self.state(name) == state
+    }
+
+    fn tries(&self, name: &Name) -> usize {
+        self.post.journal(name).matches("attempt ").count()
+    }
+
+    /// The queue anew: a message of ann@example.org to x and a report to y.
+    fn set(&self) -> (Name, Name) {
+        qctl(&self.post, &["remove", "--all"]).expect_code(0);
+        self.post.wait_empty();
+        let names = (self.send("ann@example.org", "x@example.org"), self.send("", "y@example.org"));
+        until("both wait", || [&names.0, &names.1].iter().all(|n| self.is(n, "waiting") && self.tries(n) == 1));
+        names
+    }
+
+    /// Types an example and looks at what it did.
+    fn play(&self, example: &str) {
+        let (ann, report) = self.set();
+        let verb = example.split(' ').nth(1).unwrap();
+        if verb == "release" {
+            qctl(&self.post, &["hold", ann.as_str()]).expect_code(0);
+        }
+        let typed = example.replace("1700000000.000042.7.3.00000000deadbeef", ann.as_str());
+        let path = program!("qctl").parent().unwrap().display().to_string();
+        let run = Run::new("/bin/sh").args(["-c", &typed]).env("PATH", format!("{path}:/usr/bin:/bin"));
+        let out = run.env("PENNYPOST_CONFIG", self.post.dir.join("p.toml")).run();
+        out.expect_code(0);
+        let shows = |text: &str| assert!(out.out().contains(text), "{example}: {}", out.describe());
+        let again = |name: &Name| until(&format!("{example}: another try"), || self.tries(name) == 2);
+        match verb {
+            "list" | "show" => shows("x@example.org"),
+            "cat" => shows("the body"),
+            "summary" => shows("example.org"),
+            "top" => shows("waiting"),
+            "hold" => assert!(self.is(&ann, "held") && self.is(&report, "waiting")),
+            "release" => until("it waits", || self.is(&ann, "waiting")),
+            "remove" => assert_eq!((self.state(&report).as_str(), self.state(&ann).as_str()), ("", "waiting")),
+            "bounce" => until("it is gone", || self.is(&ann, "")),
+            "retry" | "requeue" | "flush" => again(&ann),
+            other => panic!("what does {other} do?"),
+        }
+        if example.contains("list --domain") || example.contains("--all") {
+            shows(report.as_str());
+        }
+    }
+}
+
+#[test]
+fn every_example_of_the_manual_works() {
+    let stage = Stage::new();
+    examples().iter().for_each(|e| stage.play(e));
+    assert_eq!(stage.sink.count(), 0);
 }

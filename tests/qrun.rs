@@ -162,6 +162,46 @@ fn a_delay_is_told_once() {
     post.wait_empty();
 }
 
+/// RFC 2852 4.1.4: after the time the sender gave, `R` gives the message back and `N` tells.
+#[test]
+fn the_time_a_sender_gave_is_kept() {
+    let post = Post::new("retry_min = \"1s\"\nretry_max = \"1s\"", "").up();
+    ["joe", "root"].iter().for_each(|user| lock_out(&post, user, 0o000));
+    let send = |from: &str, by: &str, to: &str| {
+        let recipients = vec![recipient(to, "")];
+        post.send_as(Envelope { sender: sender(from, by), recipients, ..Envelope::default() }, "soon")
+    };
+    send("ann@example.test", "BY=2;R", "joe@example.test");
+    let notified = send("bob@example.test", "BY=2;N", "root@example.test");
+    let bounce = &post.wait_mails("ann", 1)[0];
+    assert!(bounce.contains("Action: failed") && bounce.contains("Status: 5.4.7"), "{bounce}");
+    let notice = &post.wait_mails("bob", 1)[0];
+    assert!(notice.contains("Action: delayed"), "{notice}");
+    until("further tries", || post.journal(&notified).matches("attempt ").count() >= 4);
+    assert_eq!(post.mails("bob").len(), 1, "once");
+    ["joe", "root"].iter().for_each(|user| lock_out(&post, user, 0o755));
+    post.wait_mails("root", 1);
+    post.wait_empty();
+}
+
+/// RFC 6533: who asked for SMTPUTF8 gets addresses as they are.
+#[test]
+fn reports_on_internationalised_mail_are_global() {
+    let post = Post::new("", "").up();
+    let recipients = vec![recipient("jörg@example.test", "")];
+    let utf8 = sender("ann@example.test", "SMTPUTF8");
+    post.send_as(Envelope { sender: utf8, recipients, ..Envelope::default() }, "grüße");
+    let bounce = &post.wait_mails("ann", 1)[0];
+    for part in [
+        "Content-Type: message/global-delivery-status",
+        "Final-Recipient: utf-8; jörg@example.test",
+        "Content-Type: message/global",
+    ] {
+        assert!(bounce.contains(part), "no {part} in\n{bounce}");
+    }
+    post.wait_empty();
+}
+
 #[test]
 fn hold_release_and_remove() {
     let post = Post::new("", "").up();
