@@ -66,8 +66,73 @@ fn parameters_of_dsn_and_verp() {
     assert!(report.contains("Original-Envelope-Id: id+1") && report.contains("Action: delivered"), "{report}");
     send(&post, &["-XV", "-f", "list@example.test", "joe@example.test", "bob@example.test"], "Subject: y\n\nx\n")
         .expect_code(0);
-    let mail = &post.wait_mails("bob", 1)[0];
-    assert!(mail.contains("Return-Path: <list+bob=example.test@example.test>"), "{mail}");
+    for user in ["joe", "bob"] {
+        let own = format!("Return-Path: <list+{user}=example.test@example.test>");
+        until(&own, || post.mails(user).iter().any(|m| m.contains(&own) && m.contains("Subject: y")));
+    }
+}
+
+#[test]
+fn names_in_the_header_and_options_of_history() {
+    let post = Post::new("", "").up();
+    // -F names the sender where the message does not; -r is -f
+    send(&post, &["-F", "Job \"7\"", "-r", "ann@example.test", "joe@example.test"], "Subject: named\n\nx\n")
+        .expect_code(0);
+    let mail = &post.wait_mails("joe", 1)[0];
+    assert!(mail.contains("From: \"Job \\\"7\\\"\" <ann@example.test>\n"), "{mail}");
+    assert!(mail.contains("Return-Path: <ann@example.test>"), "{mail}");
+    let options = [
+        "-oi",
+        "-om",
+        "-oem",
+        "-oeq",
+        "-odb",
+        "-odi",
+        "-o7",
+        "-OErrorMode=p",
+        "-O",
+        "DeliveryMode=b",
+        "-OIgnoreDots",
+        "-h10",
+        "-m",
+        "-n",
+        "-G",
+        "-U",
+        "-Btype",
+        "-Ac",
+        "-L",
+        "tag",
+        "-p",
+        "ESMTP:host",
+        "-d0.1",
+        "-bm",
+        "--",
+    ];
+    let args = [&options[..], &["bob@example.test"]].concat();
+    send(&post, &args, "Subject: x\n\nbefore\n.\nafter\n").expect_code(0);
+    assert!(post.wait_mails("bob", 1)[0].ends_with("before\n.\nafter\n"), "-oi among them");
+    for flag in ["-i", "-OIgnoreDots=true"] {
+        send(&post, &[flag, "ann@example.test"], "Subject: x\n\n.\nafter\n").expect_code(0);
+    }
+    assert!(post.wait_mails("ann", 2).iter().all(|m| m.ends_with("\n.\nafter\n")));
+}
+
+#[test]
+fn a_conversation_on_standard_input() {
+    let post = Post::new("", "").up();
+    let said = [
+        "EHLO me",
+        "MAIL FROM:<ann@example.test>",
+        "RCPT TO:<joe@example.test>",
+        "RCPT TO:<nosuch@example.test>",
+        "DATA",
+    ];
+    let text = format!("{}\r\nSubject: by SMTP\r\n\r\nx\r\n.\r\nQUIT\r\n", said.join("\r\n"));
+    let out = send(&post, &["-bs"], &text);
+    let codes: Vec<String> =
+        out.out().lines().filter(|l| l.get(3..4) == Some(" ")).map(|l| l[..3].to_owned()).collect();
+    assert_eq!(codes, ["220", "250", "250", "250", "550", "354", "250", "221"], "{}", out.describe());
+    assert!(post.wait_mails("joe", 1)[0].contains("Subject: by SMTP"));
 }
 
 #[test]
@@ -106,8 +171,17 @@ fn mailq_and_flush() {
     out.expect_code(0).expect_out("Connection refused").expect_out("x@dead.test").expect_out("ann@example.test");
     out.expect_out("-- 1 Kbytes in 1 Request.");
     let sink = std::net::TcpListener::bind(("127.0.0.1", dead)).unwrap();
-    sendmail(&post).arg("-q").run().expect_code(0);
-    assert!(sink.accept().is_ok(), "tried at once");
+    // for others nothing is tried: the connection that comes first is that of the last flush
+    for others in ["-qRelse.test", "-qSbob@"] {
+        sendmail(&post).arg(others).run().expect_code(0);
+    }
+    assert_eq!(post.files("log").len(), 1);
+    let name: penny_queue::Name = post.files("log")[0].parse().unwrap();
+    for (tries, flush) in [(1, "-qRdead.test".to_owned()), (2, format!("-qI{name}")), (3, "-q".into())] {
+        sendmail(&post).arg(flush).run().expect_code(0);
+        drop(sink.accept().expect("tried at once"));
+        until("the end of the try", || post.journal(&name).matches(" 4.4.2 ").count() == tries);
+    }
 }
 
 #[test]
@@ -200,4 +274,49 @@ fn s_nail() {
         "s-nail",
         "echo 'what it says' | s-nail -: / -S v15-compat -S mta=SENDMAIL -S sendwait -s real -r ann@example.test joe@example.test",
     );
+}
+
+/// Makes /usr/sbin a place of its own in a mount namespace.
+const PRIVATE_SBIN: &str = "set -e
+    mount -t tmpfs none /run
+    mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work
+    mount -t overlay -o lowerdir=/usr/sbin,upperdir=/mnt/upper,workdir=/mnt/work overlay /usr/sbin";
+
+/// Debian's cron in a mount namespace of its own, where sendmail is ours; a job of `@reboot` runs at once.
+#[test]
+fn cron() {
+    if !penny_testkit::have("cron", "cron") || !penny_testkit::have("cron", "unshare") {
+        return;
+    }
+    let apart =
+        |script: &str| Run::new("unshare").args(["--mount", "--propagation", "private", "/bin/sh", "-c", script]);
+    if apart(PRIVATE_SBIN).run().code != Some(0) {
+        return penny_testkit::skip("cron", "no mount namespace here");
+    }
+    let post = Post::new("", "").up();
+    let wrapper = format!(
+        "#!/bin/sh\nPENNYPOST_CONFIG={} exec {} \"$@\"\n",
+        post.dir.join("p.toml").display(),
+        program!("sendmail").display()
+    );
+    let wrapper = post.dir.write("sendmail", wrapper);
+    std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let crontab = post.dir.write(
+        "crontab",
+        "MAILTO=joe@example.test\nMAILFROM=ann@example.test\n@reboot echo what cron said; echo .; echo more\n",
+    );
+    let script = format!(
+        "{PRIVATE_SBIN}
+        rm -f /usr/sbin/sendmail; cp {} /usr/sbin/sendmail
+        mount -t tmpfs none /var/spool/cron; mkdir -m 1730 /var/spool/cron/crontabs
+        mount -t tmpfs none /etc/cron.d
+        cp {} /var/spool/cron/crontabs/root; chmod 600 /var/spool/cron/crontabs/root
+        exec /usr/sbin/cron -f",
+        wrapper.display(),
+        crontab.display()
+    );
+    let _cron = apart(&script).spawn();
+    let mail = &post.wait_mails("joe", 1)[0];
+    assert!(mail.contains("Subject: Cron <root@") && mail.contains("\n\nwhat cron said\n.\nmore\n"), "{mail}");
+    post.wait_empty();
 }
