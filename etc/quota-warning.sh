@@ -1,6 +1,6 @@
 #!/bin/sh
 # Tell a user that the mailbox fills. In pennypost.toml:  [mail]  quota_warning = "/etc/pennypost/quota-warning.sh"
-# deliver runs it as the user, with the percentage that a delivery has passed.
+# deliver and imapd run it as the user, with the percentage that a delivery or a client has passed.
 to=${USER:?} percent=${1:?usage: quota-warning.sh PERCENT}
 /usr/sbin/sendmail -t -f '' <<END
 From: Mail system <postmaster>

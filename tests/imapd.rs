@@ -468,3 +468,29 @@ fn moves_into_and_out_of_junk_teach() {
     }
     assert_eq!(std::fs::read_to_string(lessons).unwrap(), "spam 1\nspam 1\nham 1\n", "{out}");
 }
+
+/// What deliver does, for what a client stores; each percentage once, and no MOVE within the mailbox is one.
+#[test]
+fn a_client_that_fills_the_mailbox_is_warned_once() {
+    let h = Home::with_mail();
+    let script = h.dir.script("warn", "#!/bin/sh\necho \"$1 $QUOTA_PERCENT $USER\" >>\"$HOME/warnings\"\nexit 3\n");
+    let mail = format!(
+        "{CONFIG}[mail]\nquota_messages = 10\nquota_warning = \"{}\"\nquota_warning_at = [50, 90]\n",
+        script.display()
+    );
+    h.dir.write("p.toml", mail);
+    let warnings = || std::fs::read_to_string(h.dir.join("home/warnings")).unwrap_or_default();
+    let append = |n: usize| format!("a{n} APPEND INBOX {{14+}}\r\nSubject: x\r\n\r\n\r\n");
+    let out = h.script(&append(1));
+    assert!(out.contains("a1 OK") && warnings().is_empty(), "{out}");
+    let out = h.script(&format!("{}b CREATE Work\r\nc SELECT INBOX\r\nd COPY 1:2 Work\r\n{}", append(2), append(3)));
+    assert!(out.contains("a2 OK") && out.contains("d OK") && out.contains("a3 OK"), "{out}");
+    let user = warnings().lines().next().and_then(|l| l.strip_prefix("50 50 ").map(str::to_owned));
+    assert!(user.is_some() && warnings().lines().count() == 1, "{}", warnings());
+    let out = h.script(&format!("c SELECT INBOX\r\nd MOVE 1:3 Work\r\n{}", append(4)));
+    assert!(out.contains("d OK") && out.contains("a4 OK"), "{out}");
+    assert_eq!(warnings().lines().filter(|l| l.starts_with("90 ")).count(), 1, "{}", warnings());
+    assert_eq!(warnings().lines().count(), 2);
+    assert!(h.script(&append(5)).contains("a5 OK"));
+    assert!(h.script(&append(6)).contains("a6 NO [OVERQUOTA]"));
+}

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use penny_base::log;
-use penny_maildir::{Limits, Usage};
+use penny_maildir::{Limits, Usage, quota};
 
 use crate::context::Context;
 use crate::program;
@@ -24,24 +24,11 @@ pub fn passed(context: &Context, usage: Usage, limits: Limits, added: (u64, u64)
     if !mail.quota_warning.is_absolute() {
         return;
     }
-    if let Some(percent) = crossed(&mail.quota_warning_at, usage, limits, added) {
+    let before =
+        Usage { storage: usage.storage.saturating_sub(added.0), messages: usage.messages.saturating_sub(added.1) };
+    if let Some(percent) = quota::passed(&mail.quota_warning_at, limits, before, usage) {
         run(context, percent);
     }
-}
-
-/// The highest percentage that lies between usage before and after.
-fn crossed(marks: &[u32], usage: Usage, limits: Limits, added: (u64, u64)) -> Option<u32> {
-    let passes = |mark: u32, after: u64, added: u64, limit: Option<u64>| {
-        let Some(limit) = limit else { return false };
-        let at = limit.saturating_mul(u64::from(mark));
-        let reached = |used: u64| used.saturating_mul(100) >= at;
-        reached(after) && !reached(after.saturating_sub(added))
-    };
-    let one = |mark: &&u32| {
-        passes(**mark, usage.storage, added.0, limits.storage)
-            || passes(**mark, usage.messages, added.1, limits.messages)
-    };
-    marks.iter().filter(one).max().copied()
 }
 
 fn run(context: &Context, percent: u32) {
@@ -61,23 +48,4 @@ fn run(context: &Context, percent: u32) {
         context.id(),
         &[("user", &context.owner.user), ("percent", &percent), ("ended", &ended)],
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_percentage_once_on_the_way_up() {
-        let limits = Limits { storage: Some(1000), messages: Some(10) };
-        let at = |storage, messages, octets| crossed(&[80, 95], Usage { storage, messages }, limits, (octets, 1));
-        assert_eq!(at(799, 1, 100), None);
-        assert_eq!(at(800, 1, 100), Some(80));
-        assert_eq!(at(900, 1, 100), None);
-        assert_eq!(at(990, 1, 100), Some(95));
-        assert_eq!(at(990, 1, 300), Some(95));
-        assert_eq!(at(10, 8, 1), Some(80));
-        assert_eq!(at(10, 9, 1), None);
-        assert_eq!(crossed(&[80], Usage { storage: 5, messages: 5 }, Limits::default(), (5, 5)), None);
-    }
 }

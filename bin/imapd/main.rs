@@ -33,13 +33,25 @@ fn terms(config: &Config) -> Terms {
     Terms {
         login_timeout: Duration::from_secs(config.imapd.login_timeout.0),
         plain_auth_loopback: config.imapd.plain_auth_loopback,
-        places: if session::runs_scripts(config) { scripts(config) } else { Vec::new() },
+        places: programs(config),
         writable: vec![config.imapd.shared.clone()],
     }
 }
 
-/// What a script run by an event needs: deliver(8) confines itself once more.
-fn scripts(config: &Config) -> Vec<PathBuf> {
-    let (tables, libexec) = (&config.paths.tables, &config.paths.libexec);
-    vec![config.file.clone(), tables.join("sieve"), config.deliver.sieve_programs.clone(), libexec.clone()]
+/// What programs of the session need: a script run by an event (deliver(8) confines itself once more), and the warning.
+fn programs(config: &Config) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    if session::runs_scripts(config) {
+        let (tables, libexec) = (&config.paths.tables, &config.paths.libexec);
+        places.extend([
+            config.file.clone(),
+            tables.join("sieve"),
+            config.deliver.sieve_programs.clone(),
+            libexec.clone(),
+        ]);
+    }
+    if session::warns(config) {
+        places.push(config.mail.quota_warning.clone());
+    }
+    places
 }

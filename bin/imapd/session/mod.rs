@@ -37,6 +37,7 @@ mod spool;
 mod store;
 mod uidonly;
 mod unauthenticate;
+mod warn;
 
 use crate::caps;
 use crate::conn::{Conn, Got};
@@ -52,6 +53,7 @@ use selected::Selected;
 use spaces::Spaces;
 use spool::Spool;
 use std::time::Duration;
+pub use warn::enabled as warns;
 
 /// Literals kept in memory outside APPEND.
 const LIMITS: Limits = Limits { line: 64 * 1024, literals: 1024 * 1024, bare_lf: true };
@@ -70,6 +72,8 @@ struct Session {
     notify: Option<notify::Notify>,
     /// Something came or went: lookup has not been told yet.
     usage_changed: bool,
+    /// The usage before that, where the user is to be warned.
+    usage_before: Option<penny_maildir::Usage>,
     /// Literals of the APPEND being read.
     spools: Vec<Spool>,
     /// The literal being streamed is thrown away, and why (the command is answered at its end).
@@ -125,6 +129,7 @@ impl Session {
             enabled: Enabled::default(),
             notify: None,
             usage_changed: false,
+            usage_before: None,
             spools: Vec::new(),
             refused: None,
             errors: 0,
@@ -301,6 +306,7 @@ impl Session {
         let expunges = expunges_allowed(&command);
         let opened = matches!(command, Command::Select(_));
         self.usage_changed |= quota::changes_usage(&command);
+        self.note_usage(&command);
         let answer = match self.enabled.uidonly && uidonly::has_numbers(&command) {
             true => uidonly::refusal(),
             false => self.execute(&tag, command)?,

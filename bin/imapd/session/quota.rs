@@ -27,8 +27,9 @@ impl Session {
         if !std::mem::take(&mut self.usage_changed) || !self.spaces.own.quota().is_active() {
             return;
         }
-        if let Ok((usage, _)) = self.spaces.own.quota().usage() {
+        if let Ok((usage, limits)) = self.spaces.own.quota().usage() {
             lookup::report_usage(&self.config, &self.owner.user, usage.storage, usage.messages);
+            self.warn(usage, limits);
         }
     }
 

@@ -247,6 +247,21 @@ impl Quota {
     }
 }
 
+/// The highest of these percentages that usage reached between two moments: each is told once on the way up.
+pub fn passed(marks: &[u32], limits: Limits, before: Usage, after: Usage) -> Option<u32> {
+    let reached = |used: u64, limit: Option<u64>, mark: u32| {
+        limit.is_some_and(|limit| used.saturating_mul(100) >= limit.saturating_mul(u64::from(mark)))
+    };
+    let came = |limit: Option<u64>, before: u64, after: u64, mark: u32| {
+        reached(after, limit, mark) && !reached(before, limit, mark)
+    };
+    let one = |mark: &&u32| {
+        came(limits.storage, before.storage, after.storage, **mark)
+            || came(limits.messages, before.messages, after.messages, **mark)
+    };
+    marks.iter().filter(one).max().copied()
+}
+
 fn fits(usage: Usage, limits: Limits, octets: u64, messages: u64) -> bool {
     let after =
         Usage { storage: usage.storage.saturating_add(octets), messages: usage.messages.saturating_add(messages) };
@@ -363,5 +378,22 @@ mod tests {
         quota.check(u64::MAX, 1).unwrap();
         quota.update(1, 1).unwrap();
         assert!(!root.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn each_percentage_is_passed_once_on_the_way_up() {
+        let limits = Limits { storage: Some(1000), messages: Some(10) };
+        let at = |storage, messages, octets| {
+            let before = Usage { storage: storage - octets, messages: messages - 1 };
+            passed(&[80, 95], limits, before, Usage { storage, messages })
+        };
+        assert_eq!(at(799, 1, 100), None);
+        assert_eq!(at(800, 1, 100), Some(80));
+        assert_eq!(at(900, 1, 100), None);
+        assert_eq!(at(990, 1, 100), Some(95));
+        assert_eq!(at(990, 1, 300), Some(95));
+        assert_eq!(at(10, 8, 1), Some(80));
+        assert_eq!(at(10, 9, 1), None);
+        assert_eq!(passed(&[80], Limits::default(), Usage::default(), Usage { storage: 5, messages: 5 }), None);
     }
 }
