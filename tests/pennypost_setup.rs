@@ -1,6 +1,6 @@
 //! pennypost setup and dns: from nothing to a server that runs, and the records it asks for.
 
-use penny_testkit::{Client, DnsServer, Output, Run, TempDir, program, programs};
+use penny_testkit::{Client, DnsServer, Output, Run, TempDir, Terminal, program, programs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -57,6 +57,66 @@ fn a_dry_run_touches_nothing() {
     let place = Place::new();
     place.setup("--dry-run").expect_code(0).expect_out("would make").expect_out("nothing was changed");
     assert!(!place.root().exists());
+}
+
+/// `pennypost setup` at a terminal, everything below a directory.
+fn at_a_terminal(place: &Place, more: &[&str]) -> Terminal {
+    let mut command = Command::new(program!("pennypost"));
+    command.args(["setup", "--root"]).arg(place.root()).args(["--listen", "127.0.0.1", "--ip", "192.0.2.1"]);
+    command.args(["--port-offset", &place.offset.to_string(), "--ids", "64301", "--start", "none"]);
+    Terminal::start(command.args(more))
+}
+
+#[test]
+fn at_a_terminal_it_asks() {
+    let place = Place::new();
+    let mut t = at_a_terminal(&place, &["--selector", "s1"]);
+    t.expect("Domain of the mail addresses [").enter("no domain").expect("is no domain");
+    t.expect("addresses [").enter("example.test");
+    t.expect("Name of this host in the DNS [mx.example.test]: ").enter("");
+    t.expect("First user, who reads mail for the postmaster [postmaster]: ").enter("ann");
+    t.expect("New password of ann@example.test: ").enter("secret").expect("Once more: ").enter("other");
+    t.expect("not the same");
+    t.expect("New password of ann@example.test: ").enter("secret").expect("Once more: ").enter("secret");
+    t.expect("Certificate chain, a PEM file [self-signed for now]: ")
+        .enter("/no/such")
+        .expect("there is no file /no/such");
+    t.expect("now]: ").enter("");
+    t.expect("Filters (or none) [mailauth,virusscan,spamcheck,dkimsign]: ")
+        .enter("dkimsing")
+        .expect("no filter dkimsing");
+    t.expect("dkimsign]: ").enter("mailauth, dkimsign");
+    t.expect("HOST:PORT (or none) [none]: ").enter("relay").expect("HOST:PORT, for instance");
+    t.expect("[none]: ").enter("[relay.test]:587");
+    t.expect("Make the server of example.test now [yes]: ");
+    assert!(!place.root().exists(), "nothing is made before the last answer");
+    t.enter("").expect("Publish these records");
+    let (code, shown) = t.finish();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(!shown.contains("secret") && !shown.contains("logs in with the password"), "{shown}");
+    let read = |name: &str| std::fs::read_to_string(place.root().join("etc").join(name)).expect(name);
+    let config = read("pennypost.toml");
+    assert!(config.contains("hostname = \"mx.example.test\"") && config.contains("name = \"dkimsign\""), "{config}");
+    assert!(!config.contains("virusscan"), "{config}");
+    assert_eq!(read("routes"), "* smtp:[relay.test]:587\n");
+    assert!(read("users").starts_with("ann@example.test:{ARGON2ID}"), "{}", read("users"));
+    assert!(read("aliases").contains("postmaster: ann@example.test\n"));
+    place.setup("--postmaster ann --selector s1").expect_code(0).expect_out("kept  user ann@example.test");
+}
+
+#[test]
+fn who_gives_up_has_made_nothing() {
+    let place = Place::new();
+    let mut t = at_a_terminal(&place, &["--postmaster", "ann", "--filters", "none", "--smarthost", "relay.test:25"]);
+    t.expect("addresses [").enter("example.test");
+    // what a flag says is not asked
+    t.expect("DNS [").enter("mx.example.test").expect("New password of ann@").enter("").expect("Once more").enter("");
+    t.expect("Certificate chain").end();
+    let (code, shown) = t.finish();
+    assert_eq!(code, Some(75), "{shown}");
+    assert!(shown.contains("nothing was made") && !place.root().exists(), "{shown}");
+    let piped = Run::new(program!("pennypost")).args(["setup", "--root"]).arg(place.root()).run();
+    piped.expect_code(64).expect_err("pennypost setup DOMAIN");
 }
 
 #[test]
@@ -185,7 +245,7 @@ fn inetd_lines_are_added_once() {
     run().expect_code(0).expect_out("pop3 is taken by another line; left alone");
     let text = std::fs::read_to_string(&file).expect("the file");
     assert!(text.starts_with("# mine\npop3 stream tcp nowait root /usr/sbin/other other\nsmtp "), "{text}");
-    assert_eq!(text.lines().filter(|l| l.contains("tlsd")).count(), 6);
+    assert_eq!(text.lines().filter(|l| l.contains("tlsd")).count(), 7);
     run().expect_code(0).expect_out("kept");
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), text);
 }

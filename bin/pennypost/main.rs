@@ -84,7 +84,7 @@ enum Command {
         action: dkim::Action,
     },
     /// Make a mail server of this machine: configuration, accounts, directories, keys, services, DNS records.
-    Setup(setup::Options),
+    Setup(Box<setup::Given>),
     /// The DNS records of a domain: zone file, table, or compared with what is published.
     Dns(dns::Options),
     /// Accounts: add, remove, passwords, quotas, suspend.

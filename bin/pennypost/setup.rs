@@ -2,10 +2,12 @@
 //!
 //! Invariants  1. idempotent: what is there is kept, a second run makes nothing   2. with --dry-run nothing is touched
 //!             3. an own configuration is never overwritten; the shipped one, all comments, is kept beside the new one
+//! Questions   without a domain, at a terminal: see ask.rs
 //! Order       configuration, accounts of the roles, directories, TLS, DKIM, tables, checked form, files for clients,
 //!             services, DNS records
 
 pub mod accounts;
+mod ask;
 mod config;
 mod keys;
 pub mod plan;
@@ -19,11 +21,30 @@ use plan::Plan;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-/// What is wanted.
+/// What is given; the rest is asked for, or has its default.
 #[derive(Debug, Args)]
+pub struct Given {
+    /// The domain of the mail addresses; without it, at a terminal, everything that is not given is asked for.
+    domain: Option<String>,
+    /// Filters out of mailauth, virusscan, spamcheck, dkimsign, or none; all of them by default.
+    #[arg(long, value_delimiter = ',')]
+    filters: Option<Vec<String>>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Args)]
 pub struct Options {
     /// The domain of the mail addresses.
+    #[arg(skip)]
     domain: String,
+    /// Filters.
+    #[arg(skip)]
+    filters: Vec<String>,
+    /// Password of the postmaster, where one was typed.
+    #[arg(skip)]
+    password: Option<String>,
     /// Name of this host; mx.DOMAIN unless the host's own name is in the domain.
     #[arg(long)]
     hostname: Option<String>,
@@ -42,9 +63,6 @@ pub struct Options {
     /// Selector of new DKIM keys; by default pp and the year.
     #[arg(long)]
     selector: Option<String>,
-    /// Filters: mailauth, virusscan, spamcheck, dkimsign.
-    #[arg(long, value_delimiter = ',', default_value = "mailauth,virusscan,spamcheck,dkimsign")]
-    filters: Vec<String>,
     /// Where all mail to other hosts goes: HOST:PORT.
     #[arg(long)]
     smarthost: Option<String>,
@@ -87,13 +105,15 @@ enum Start {
 }
 
 /// Runs it.
-pub fn run(file: Option<&Path>, options: &Options) -> Result<Outcome, Failure> {
-    let own = options.root.is_some();
-    if !own && !options.dry_run && !penny_sys::ids::is_root() {
+pub fn run(file: Option<&Path>, given: &Given) -> Result<Outcome, Failure> {
+    let own = given.options.root.is_some();
+    if !own && !given.options.dry_run && !penny_sys::ids::is_root() {
         let text =
             "this makes accounts and files of the system: run it as root, or with --root DIR for a server of your own";
         return Err(Failure::permanent(Kind::Permission, "5.7.0", text));
     }
+    let Some(options) = ask::complete(given)? else { return Ok(Outcome::Code(75)) };
+    let options = &options;
     let mut plan = Plan::new(options.dry_run);
     let wanted = config::Wanted::new(file, options)?;
     let config = config::write(&mut plan, &wanted, options)?;

@@ -11,6 +11,7 @@ mod secret;
 use crate::table::{self, say};
 use clap::{Args, Subcommand, ValueEnum};
 use entry::Entry;
+pub use entry::check_login;
 use penny_base::{Config, Failure, Outcome};
 use penny_tables::edit::Edit;
 use secret::From;
@@ -203,6 +204,11 @@ fn change(config: &Config, login: &str, done: &str, with: impl FnOnce(&mut Entry
     edit.put(login, &entry.line());
     table::save(config, edit, "users")?;
     say(&format!("{login}: {done}"))
+}
+
+/// A password for a new user, typed twice at the terminal; none when nothing was typed.
+pub fn ask(login: &str) -> Result<Option<String>, Failure> {
+    secret::twice(login).map(|typed| Some(typed).filter(|t| !t.is_empty()))
 }
 
 /// A password for a new user.

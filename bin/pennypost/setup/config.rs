@@ -50,7 +50,8 @@ pub fn write(plan: &mut Plan, wanted: &Wanted, options: &Options) -> Result<Conf
     }
 }
 
-const KNOWN: [&str; 4] = ["mailauth", "virusscan", "spamcheck", "dkimsign"];
+/// The filters there are, in the order they run.
+pub const KNOWN: [&str; 4] = ["mailauth", "virusscan", "spamcheck", "dkimsign"];
 
 /// Where the programs are: as an existing file says, else where this one was installed with them.
 fn libexec(old: Option<&Config>) -> PathBuf {
@@ -66,10 +67,14 @@ fn libexec(old: Option<&Config>) -> PathBuf {
 
 /// The name of this host.
 fn hostname(options: &Options) -> String {
+    options.hostname.clone().unwrap_or_else(|| usual_hostname(&options.domain))
+}
+
+/// The host's own name where that is within the domain, else `mx.` before it.
+pub fn usual_hostname(domain: &str) -> String {
     let own = Config::default().hostname();
-    let within = own.strip_suffix(options.domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
-    let default = || if within { own.clone() } else { format!("mx.{}", options.domain) };
-    options.hostname.clone().unwrap_or_else(default)
+    let within = own.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+    if within { own } else { format!("mx.{domain}") }
 }
 
 /// The login that reads mail for the postmaster.

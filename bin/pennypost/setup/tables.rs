@@ -25,8 +25,11 @@ pub fn fill(plan: &mut Plan, config: &Config, options: &Options) -> Result<Optio
     }
     let mut told = None;
     plan.step(&format!("user {login}"), true, || {
-        let password = crate::user::generate();
+        let password = options.password.clone().unwrap_or_else(crate::user::generate);
         crate::user::put_new(config, &login, &password)?;
+        if options.password.is_some() {
+            return Ok(());
+        }
         told = Some(format!("{login} logs in with the password {password}\n"));
         Ok(())
     })?;

@@ -64,6 +64,11 @@ fn person(login: &str) -> Result<String, Failure> {
     if !std::io::stdin().is_terminal() {
         return line();
     }
+    twice(login)
+}
+
+/// Typed twice at a terminal, without showing it.
+pub fn twice(login: &str) -> Result<String, Failure> {
     let first = hidden(&format!("New password of {login}: "))?;
     let second = hidden("Once more: ")?;
     if first == second { Ok(first) } else { Err(Failure::usage("the two are not the same")) }
@@ -82,9 +87,10 @@ fn hidden(question: &str) -> Result<String, Failure> {
     let before = tcgetattr(&stdin).map_err(failed)?;
     let mut quiet = before.clone();
     quiet.local_flags.remove(LocalFlags::ECHO);
+    // before the question: what is typed at it is neither shown nor thrown away
+    tcsetattr(&stdin, SetArg::TCSAFLUSH, &quiet).map_err(failed)?;
     let mut err = std::io::stderr();
     write!(err, "{question}").map_err(|e| Failure::io("terminal", &e))?;
-    tcsetattr(&stdin, SetArg::TCSAFLUSH, &quiet).map_err(failed)?;
     let text = line();
     tcsetattr(&stdin, SetArg::TCSAFLUSH, &before).map_err(failed)?;
     writeln!(err).map_err(|e| Failure::io("terminal", &e))?;

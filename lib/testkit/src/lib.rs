@@ -13,6 +13,7 @@ pub mod program;
 pub mod run;
 pub mod sink;
 pub mod skip;
+pub mod terminal;
 pub mod tmp;
 
 pub use daemon::{Daemon, one_process_each};
@@ -23,4 +24,5 @@ pub use program::find;
 pub use run::{Output, Run};
 pub use sink::{Mail, Sink};
 pub use skip::{have, skip};
+pub use terminal::Terminal;
 pub use tmp::TempDir;
