@@ -2,9 +2,11 @@
 
 mod smtpfake;
 
-use penny_testkit::{Daemon, Output, Run, TempDir, free_port, have, program, wait_for_port};
+use penny_testkit::skip::skip;
+use penny_testkit::{Daemon, Output, Run, TempDir, free_port, have, one_process_each, program, wait_for_port};
 use smtpfake::instance::{Instance, codes, own};
 use smtpfake::milter::{hooked, inet, message};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -43,38 +45,44 @@ fn opendkim_signs_unmodified() {
     output.expect_code(0).expect_out("DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/simple; d=far.example;");
 }
 
-/// rspamd's proxy worker as a milter, with two rules of this test instead of its own.
-#[test]
-fn rspamd_judges_unmodified() {
-    if !have("rspamd_judges_unmodified", "rspamd") {
-        return;
-    }
-    let dir = TempDir::new();
-    let (port, root) = (free_port(), dir.path().display().to_string());
-    std::fs::write(dir.path().join("tld"), "com\norg\nexample\n").unwrap();
-    let rule = |name: &str, score: u32, word: &str| {
-        format!(
-            "rspamd_config:register_symbol({{ name = '{name}', score = {score}.0, group = 'x', callback = function(task)\n\
-             local s = task:get_header('Subject'); if s and s:find('{word}') then return true end end }})\n"
-        )
-    };
-    std::fs::write(dir.path().join("r.lua"), rule("BAD", 20, "spammy") + &rule("DOUBT", 7, "doubtful")).unwrap();
+/// rspamd's proxy worker as a milter at `port`, with `more` as its rules instead of its own.
+fn rspamd(dir: &TempDir, port: u16, more: &str) -> Daemon {
+    let root = dir.path().display().to_string();
+    dir.write("tld", "com\norg\nexample\n");
     let config = format!(
         "options {{ pidfile = \"{root}/pid\"; control_socket = \"{root}/c.sock mode=0600\"; filters = \"\"; url_tld = \"{root}/tld\";\n\
          dns {{ nameserver = [\"127.0.0.1:1\"]; timeout = 1s; }} }}\n\
          logging {{ type = \"file\"; filename = \"{root}/log\"; level = \"info\"; }}\n\
          worker \"rspamd_proxy\" {{ bind_socket = \"127.0.0.1:{port}\"; milter = yes; timeout = 60s; count = 1;\n\
          upstream \"local\" {{ default = yes; self_scan = yes; }} }}\n\
-         actions {{ reject = 15; add_header = 6; greylist = 4; }}\nlua = \"{root}/r.lua\";\n"
+         actions {{ reject = 15; add_header = 6; greylist = 4; }}\n{more}"
     );
-    std::fs::write(dir.path().join("r.conf"), config).unwrap();
     let mut command = Command::new("rspamd");
-    command.args(["-f", "-i", "-c"]).arg(dir.path().join("r.conf"));
+    command.args(["-f", "-i", "-c"]).arg(dir.write("r.conf", config));
     if penny_sys::ids::is_root() {
         command.args(["-u", "root", "-g", "root"]);
     }
-    let _daemon = Daemon::start(&mut command);
+    let daemon = Daemon::start(&mut command);
     wait_for_port(port);
+    daemon
+}
+
+/// With two rules of this test.
+#[test]
+fn rspamd_judges_unmodified() {
+    if !have("rspamd_judges_unmodified", "rspamd") {
+        return;
+    }
+    let dir = TempDir::new();
+    let port = free_port();
+    let rule = |name: &str, score: u32, word: &str| {
+        format!(
+            "rspamd_config:register_symbol({{ name = '{name}', score = {score}.0, group = 'x', callback = function(task)\n\
+             local s = task:get_header('Subject'); if s and s:find('{word}') then return true end end }})\n"
+        )
+    };
+    let rules = dir.write("r.lua", rule("BAD", 20, "spammy") + &rule("DOUBT", 7, "doubtful"));
+    let _daemon = rspamd(&dir, port, &format!("lua = \"{}\";\n", rules.display()));
     let instance = hooked(&inet(port));
     let run = |subject: &str| {
         let output =
@@ -131,39 +139,27 @@ fn opendmarc_judges_unmodified() {
     assert!(entry.contains("\nAuthentication-Results: mx.here.example; dmarc=pass"), "{entry}");
 }
 
-/// clamav-milter and clamd with one signature of this test.
-#[test]
-fn clamav_milter_judges_unmodified() {
-    let name = "clamav_milter_judges_unmodified";
-    if !have(name, "clamav-milter") || !have(name, "clamd") {
-        return;
-    }
-    let dir = TempDir::new();
-    let place = |name: &str| dir.join(name).display().to_string();
-    let hex: String = "PENNYPOST-IS-INFECTED".bytes().map(|b| format!("{b:02x}")).collect();
-    dir.write("db/test.ndb", format!("Test.Penny:0:*:{hex}\n"));
-    let (clamd, milter) = (dir.join("clamd"), dir.join("milter"));
-    dir.write(
-        "clamd.conf",
-        format!(
-            "LocalSocket {}\nLocalSocketMode 666\nDatabaseDirectory {}\nForeground yes\n",
-            clamd.display(),
-            place("db")
-        ),
-    );
-    dir.write(
+/// A signature of a database of clamd.
+const INFECTED: &str = "PENNYPOST-IS-INFECTED";
+
+fn signature() -> String {
+    let hex: String = INFECTED.bytes().map(|b| format!("{b:02x}")).collect();
+    format!("Test.Penny:0:*:{hex}\n")
+}
+
+/// clamav-milter in front of whatever answers as clamd at `dir`/clamd, and what smtpd then says.
+fn clamav_milter_judges(dir: &TempDir) {
+    let milter = dir.join("milter");
+    let conf = dir.write(
         "milter.conf",
         format!(
             "MilterSocket unix:{}\nMilterSocketMode 666\nClamdSocket unix:{}\nForeground yes\nOnInfected Reject\n\
              RejectMsg infected by %v\nAddHeader Replace\n",
             milter.display(),
-            clamd.display()
+            dir.join("clamd").display()
         ),
     );
-    own(dir.path());
-    let mut scanner = Daemon::start(Command::new("clamd").args(["-c", &place("clamd.conf")]));
-    scanner.answers(&clamd);
-    let mut daemon = Daemon::start(Command::new("clamav-milter").args(["-c", &place("milter.conf")]));
+    let mut daemon = Daemon::start(Command::new("clamav-milter").arg("-c").arg(conf));
     daemon.answers(&milter);
     let instance = hooked(&format!("unix:{}", milter.display()));
     let (got, output) = send(&instance, "", "PENNYPOST-IS-INFECTED\r\n");
@@ -173,4 +169,84 @@ fn clamav_milter_judges_unmodified() {
     assert_eq!(got, "220 250 250 250 354 250 221", "{}", output.describe());
     let entry = instance.queued().remove(0);
     assert!(entry.contains("\nX-Virus-Status: Clean\n") && !entry.contains("Forged"), "{entry}");
+}
+
+/// clamav-milter and clamd with one signature of this test.
+#[test]
+fn clamav_milter_judges_unmodified() {
+    let name = "clamav_milter_judges_unmodified";
+    if !have(name, "clamav-milter") || !have(name, "clamd") {
+        return;
+    }
+    let dir = TempDir::new();
+    let place = |name: &str| dir.join(name).display().to_string();
+    dir.write("db/test.ndb", signature());
+    let clamd = dir.join("clamd");
+    dir.write(
+        "clamd.conf",
+        format!(
+            "LocalSocket {}\nLocalSocketMode 666\nDatabaseDirectory {}\nForeground yes\n",
+            clamd.display(),
+            place("db")
+        ),
+    );
+    own(dir.path());
+    let mut scanner = Daemon::start(Command::new("clamd").args(["-c", &place("clamd.conf")]));
+    scanner.answers(&clamd);
+    clamav_milter_judges(&dir);
+}
+
+/// What answers as clamd at `dir`/clamd while `client` works is virusscan, a process a connection.
+fn virusscan_as_clamd<T>(dir: &TempDir, client: impl FnOnce() -> T) -> T {
+    let db = dir.join("virus.db");
+    let compile = Run::new(program!("virusscan")).args(["-q", "--compile"]).arg(&db);
+    compile.arg(dir.write("test.ndb", signature())).run().expect_code(0);
+    own(dir.path());
+    let socket = dir.join("clamd");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let command = move || {
+        let mut command = Command::new(program!("virusscan"));
+        command.arg("--clamd-listener").arg("--db").arg(&db).env_remove("PENNYPOST_FILTER");
+        command
+    };
+    one_process_each(listener, command, || drop(UnixStream::connect(&socket)), client)
+}
+
+#[test]
+fn clamav_milter_takes_virusscan_for_clamd() {
+    if !have("clamav_milter_takes_virusscan_for_clamd", "clamav-milter") {
+        return;
+    }
+    let dir = TempDir::new();
+    virusscan_as_clamd(&dir, || clamav_milter_judges(&dir));
+}
+
+/// The antivirus module of rspamd with ours as its clamav.
+#[test]
+fn rspamd_takes_virusscan_for_clamd() {
+    const MODULE: &str = "/usr/share/rspamd/plugins/antivirus.lua";
+    const TEST: &str = "rspamd_takes_virusscan_for_clamd";
+    if !have(TEST, "rspamd") {
+        return;
+    }
+    if !std::path::Path::new(MODULE).exists() {
+        return skip(TEST, "this rspamd has no antivirus module where Debian's has it");
+    }
+    let dir = TempDir::new();
+    let port = free_port();
+    let clamd = dir.join("clamd");
+    let module = format!(
+        "modules {{ path = \"{MODULE}\"; }}\nantivirus {{ penny {{ type = \"clamav\"; servers = \"{}\"; symbol = \"VIRUS\"; \
+         action = \"reject\"; scan_mime_parts = false; message = \"infected by ${{VIRUS}}\"; }} }}\n",
+        clamd.display()
+    );
+    virusscan_as_clamd(&dir, || {
+        let _daemon = rspamd(&dir, port, &module);
+        let instance = hooked(&inet(port));
+        let (got, output) = send(&instance, "", "PENNYPOST-IS-INFECTED\r\n");
+        assert_eq!(got, "220 250 250 250 354 554 221", "{}", output.describe());
+        output.expect_out("infected by Test.Penny");
+        let (got, output) = send(&instance, "", "healthy\r\n");
+        assert_eq!(got, "220 250 250 250 354 250 221", "{}", output.describe());
+    });
 }

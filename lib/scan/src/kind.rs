@@ -198,8 +198,7 @@ fn text(data: &[u8]) -> Kind {
     if odd * 20 > head.len() && !utf16 {
         return if has_tag(head) { Kind::Html } else { Kind::Data };
     }
-    let trimmed = head.trim_ascii_start();
-    if trimmed.starts_with(b"#!") || starts_any(trimmed, SCRIPT_STARTS) {
+    if starts_any(head.trim_ascii_start(), SCRIPT_STARTS) || is_windows_script(data) {
         return Kind::Script;
     }
     if has_tag(head) {
@@ -211,8 +210,13 @@ fn text(data: &[u8]) -> Kind {
     Kind::Text
 }
 
-const SCRIPT_STARTS: &[&[u8]] =
-    &[b"@echo off", b"WScript.", b"CreateObject(", b"On Error Resume Next", b"<job ", b"<?php"];
+/// Whether the content is a script that Windows would run. People send each other the other ones (`#!`) all the time.
+pub fn is_windows_script(data: &[u8]) -> bool {
+    starts_any(data.get(..4096).unwrap_or(data).trim_ascii_start(), WINDOWS_STARTS)
+}
+
+const SCRIPT_STARTS: &[&[u8]] = &[b"#!", b"<?php"];
+const WINDOWS_STARTS: &[&[u8]] = &[b"@echo off", b"WScript.", b"CreateObject(", b"On Error Resume Next", b"<job "];
 const TAGS: &[&[u8]] = &[
     b"<html",
     b"<!doctype html",

@@ -161,6 +161,10 @@ pub trait Sink {
     fn listed(&mut self, meta: &Meta);
     /// Something that cannot be scanned.
     fn trouble(&mut self, trouble: Trouble, detail: &str);
+    /// As `trouble`, about one part: address and length of its encoded octets, as in [`Meta::source`].
+    fn trouble_in(&mut self, trouble: Trouble, detail: &str, _source: (usize, usize)) {
+        self.trouble(trouble, detail);
+    }
     /// A property of the container itself.
     fn class(&mut self, class: Class, detail: &str);
     /// Whether the reader should stop: a limit was reached, or enough is known.

@@ -105,6 +105,21 @@ struct Frame<'f> {
     parent: Option<&'f Frame<'f>>,
 }
 
+impl<'f> Frame<'f> {
+    /// The same object, in what is said about one part of it.
+    fn within(&self, source: Option<(usize, usize)>) -> Frame<'f> {
+        let part = self.part.or_else(|| part_of(self, source));
+        Frame {
+            data: self.data,
+            kind: self.kind,
+            path: self.path.clone(),
+            depth: self.depth,
+            part,
+            parent: self.parent,
+        }
+    }
+}
+
 /// What a reader sees of the walk.
 struct Ctx<'c, 's> {
     st: &'c mut State<'s>,
@@ -144,7 +159,7 @@ fn object(st: &mut State<'_>, parent: Option<&Frame<'_>>, meta: &Meta, data: &[u
         Kind::Mail if meta.flat => Kind::Text,
         kind => kind,
     };
-    let part = parent.and_then(|p| p.part.or_else(|| part_of(p, meta)));
+    let part = parent.and_then(|p| p.part.or_else(|| part_of(p, meta.source)));
     let frame = Frame { data, kind, path, depth, part, parent };
     if !st.admit(&frame, meta) {
         return;
@@ -170,6 +185,9 @@ fn object(st: &mut State<'_>, parent: Option<&Frame<'_>>, meta: &Meta, data: &[u
         }
         return;
     }
+    if kind == Kind::Script && !meta.piece && kind::is_windows_script(data) {
+        st.class(&frame, Class::Script, "a script by its content");
+    }
     let mut ctx = Ctx { st, frame: &frame };
     crate::open::open(kind, data, &markers, &mut ctx);
     let unread = || kind.is_text() && !meta.flat && crate::mime::flat::has_parts(data);
@@ -188,8 +206,8 @@ fn path(parent: Option<&Frame<'_>>, meta: &Meta) -> String {
 }
 
 /// Where a part's body lies in the top-level message.
-fn part_of(parent: &Frame<'_>, meta: &Meta) -> Option<(usize, usize)> {
-    let (at, len) = meta.source.filter(|_| parent.depth == 0)?;
+fn part_of(parent: &Frame<'_>, source: Option<(usize, usize)>) -> Option<(usize, usize)> {
+    let (at, len) = source.filter(|_| parent.depth == 0)?;
     let start = at.checked_sub(parent.data.as_ptr() as usize)?;
     (start + len <= parent.data.len()).then_some((start, start + len))
 }
@@ -317,15 +335,7 @@ impl State<'_> {
 
     /// Names and sizes of a member: policy and container rules.
     fn describe(&mut self, outer: &Frame<'_>, meta: &Meta) {
-        let part = outer.part.or_else(|| part_of(outer, meta));
-        let frame = &Frame {
-            data: outer.data,
-            kind: outer.kind,
-            path: outer.path.clone(),
-            depth: outer.depth,
-            part,
-            parent: outer.parent,
-        };
+        let frame = &outer.within(meta.source);
         for name in &meta.names {
             for (class, detail) in names::judge(name) {
                 self.class(frame, class, &detail);
@@ -427,6 +437,10 @@ impl Sink for Ctx<'_, '_> {
 
     fn trouble(&mut self, trouble: Trouble, detail: &str) {
         self.st.trouble(self.frame, trouble, detail);
+    }
+
+    fn trouble_in(&mut self, trouble: Trouble, detail: &str, source: (usize, usize)) {
+        self.st.trouble(&self.frame.within(Some(source)), trouble, detail);
     }
 
     fn class(&mut self, class: Class, detail: &str) {

@@ -103,28 +103,32 @@ fn described(text: &str) -> bool {
 /// Tells the sink about a part whose body is walked elsewhere.
 pub fn describe(fields: &[Field<'_>], sink: &mut dyn Sink) {
     let names = part_names(fields);
-    warn(fields, sink);
+    warn(fields, None, sink);
     if !names.is_empty() {
         sink.listed(&Meta { container: "MAIL", names, ..Meta::default() });
     }
 }
 
-/// What a header says that makes the message unscannable.
-fn warn(fields: &[Field<'_>], sink: &mut dyn Sink) {
+/// What a header says that makes the message unscannable; `source` is the body, where it is known.
+fn warn(fields: &[Field<'_>], source: Option<(usize, usize)>, sink: &mut dyn Sink) {
+    let mut tell = |trouble, detail| match source {
+        Some(source) => sink.trouble_in(trouble, detail, source),
+        None => sink.trouble(trouble, detail),
+    };
     let types = types(fields);
     if types.iter().any(|t| t.starts_with(b"message/partial")) {
-        sink.trouble(Trouble::Partial, "message/partial: the rest comes in other messages");
+        tell(Trouble::Partial, "message/partial: the rest comes in other messages");
     }
     let e = encodings(fields);
     if of(fields, b"content-transfer-encoding").count() > 1 && e.base64 && (e.quoted || e.identity) {
-        sink.trouble(Trouble::Ambiguous, "two different Content-Transfer-Encoding fields");
+        tell(Trouble::Ambiguous, "two different Content-Transfer-Encoding fields");
     }
     let multipart = types.iter().filter(|t| t.starts_with(b"multipart/")).count();
     if multipart > 0 && types.len() > 1 && (multipart < types.len() || differing_boundaries(fields)) {
-        sink.trouble(Trouble::Ambiguous, "two different Content-Type fields");
+        tell(Trouble::Ambiguous, "two different Content-Type fields");
     }
     if fields.iter().any(|f| f.name.starts_with(b"content-t") && f.has_nul()) {
-        sink.trouble(Trouble::Ambiguous, "NUL in a MIME field");
+        tell(Trouble::Ambiguous, "NUL in a MIME field");
     }
 }
 
@@ -140,7 +144,7 @@ pub fn part(fields: &[Field<'_>], body: &[u8], sink: &mut dyn Sink) {
     let piece = names.is_empty();
     let source = Some((body.as_ptr() as usize, body.len()));
     let meta = Meta { container: "MAIL", names, packed: Some(body.len() as u64), piece, source, ..Meta::default() };
-    warn(fields, sink);
+    warn(fields, source, sink);
     if body.trim_ascii().is_empty() {
         if !meta.names.is_empty() {
             sink.listed(&meta);
