@@ -2,17 +2,20 @@
 //! filter of the services `forward` and `own` says is done.
 #![cfg(feature = "tls")]
 
+#[path = "support/instance.rs"]
+mod instance;
 #[path = "support/queue.rs"]
 mod support;
 
 use penny_dns::Zone;
 use penny_queue::{Envelope, Line};
 use penny_testkit::sink::Mail;
-use penny_testkit::{DnsServer, Run, Sink, program};
+use penny_testkit::{Client, DnsServer, Run, Sink, TempDir, program};
 use penny_verify::arc;
 use penny_verify::dkim::{self, Keys};
 use penny_verify::message::Message;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use support::{Post, give, recipient, sender, until};
 
@@ -53,24 +56,16 @@ impl Site {
     }
 
     /// Makes a key, and publishes it.
-    fn key(&mut self, selector: &str, domain: &str) -> std::path::PathBuf {
+    fn key(&mut self, selector: &str, domain: &str) -> PathBuf {
         let file = self.post.dir.join(format!("{selector}.pem"));
-        let make = Run::new(program!("dkimsign")).args(["--generate", "rsa", "--selector", selector]);
-        let out = make.args(["--domain", domain, "--key"]).arg(&file).run();
-        let record: String = out.expect_code(0).out().split('"').skip(1).step_by(2).collect();
-        self.zone += &format!("{selector}._domainkey.{domain} TXT {record}\n");
+        self.zone += &make_key(&file, selector, domain);
         file
     }
 
     /// A stranger's message as smtpd and mailauth leave it, signed by its author's domain.
     fn strangers_mail(&self) -> String {
-        let mail = "From: Joe <joe@d.example>\nTo: you@example.test\nSubject: hi\nDate: Mon, 1 Jan 2024 00:00:00 +0000\n\
-                    Message-ID: <1@d.example>\n\nHello  there \n\n.\nFrom me\n";
-        let key = self.post.dir.join("theirs.pem");
-        let sign = Run::new(program!("dkimsign")).arg("--key").arg(key);
-        let field = sign.args(["--selector", "theirs", "--domain", "d.example"]).stdin(mail).run();
         let results = "Authentication-Results: mx.example.test; spf=pass smtp.mailfrom=d.example; dkim=pass header.d=d.example; arc=none\n";
-        format!("{results}{}{mail}", field.expect_code(0).out())
+        format!("{results}{}", signed(&self.post.dir.join("theirs.pem")))
     }
 
     /// Hands in a message as smtpd would, from a host elsewhere.
@@ -98,12 +93,34 @@ impl Site {
 
     /// Domains whose signatures verify, and whether the seals do.
     fn verified(&self, mail: &Mail) -> (Vec<String>, arc::Outcome) {
-        let (message, zone, keys) = (Message::parse(&mail.data), Zone::parse(&self.zone), Keys::new());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let verdicts = dkim::verify(&message, &zone, &keys, now);
-        let good = verdicts.iter().filter(|v| v.outcome == dkim::Outcome::Pass).map(|v| v.domain.clone());
-        (good.collect(), arc::verify(&message, &zone, &keys).outcome)
+        verified(&self.zone, mail)
     }
+}
+
+/// Domains whose signatures verify, and whether the seals do.
+fn verified(zone: &str, mail: &Mail) -> (Vec<String>, arc::Outcome) {
+    let (message, zone, keys) = (Message::parse(&mail.data), Zone::parse(zone), Keys::new());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let verdicts = dkim::verify(&message, &zone, &keys, now);
+    let good = verdicts.iter().filter(|v| v.outcome == dkim::Outcome::Pass).map(|v| v.domain.clone());
+    (good.collect(), arc::verify(&message, &zone, &keys).outcome)
+}
+
+/// Makes a key and gives the line of a zone that publishes it.
+fn make_key(file: &Path, selector: &str, domain: &str) -> String {
+    let make = Run::new(program!("dkimsign")).args(["--generate", "rsa", "--selector", selector]);
+    let out = make.args(["--domain", domain, "--key"]).arg(file).run();
+    let record: String = out.expect_code(0).out().split('"').skip(1).step_by(2).collect();
+    format!("{selector}._domainkey.{domain} TXT {record}\n")
+}
+
+/// A mail of joe@d.example with the signature of that domain.
+fn signed(key: &Path) -> String {
+    let mail = "From: Joe <joe@d.example>\nTo: you@example.test\nSubject: hi\nDate: Mon, 1 Jan 2024 00:00:00 +0000\n\
+                Message-ID: <1@d.example>\n\nHello  there \n\n.\nFrom me\n";
+    let sign = Run::new(program!("dkimsign")).arg("--key").arg(key);
+    let field = sign.args(["--selector", "theirs", "--domain", "d.example"]).stdin(mail).run();
+    format!("{}{mail}", field.expect_code(0).out())
 }
 
 const DKIMSIGN: &str = "KEYS\n[[filter]]\nname = \"dkimsign\"\ncommand = [\"dkimsign\"]\nsign = true\n\
@@ -259,4 +276,60 @@ fn a_filter_that_fails_keeps_the_mail_and_one_that_refuses_returns_it() {
     site.post.send("ann@example.test", &["fine@far.test"], "x");
     site.sent_to("fine@far.test");
     assert_eq!(site.sink.count(), 1, "nothing else left");
+}
+
+/// The whole way, each program under the id it has in earnest: smtpd, mailauth, the queue, dkimsign with a key that nobody
+/// else can read, remote.
+#[test]
+fn the_way_through_a_server() {
+    let sink = Sink::start();
+    let keys = TempDir::new();
+    std::fs::set_permissions(keys.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (own, theirs) = (keys.join("own.pem"), keys.join("theirs.pem"));
+    let zone = make_key(&own, "own", "example.test") + &make_key(&theirs, "theirs", "d.example");
+    let zone = zone + "d.example TXT v=spf1 ip4:127.0.0.1 -all\n_dmarc.d.example TXT v=DMARC1; p=reject\n";
+    if penny_sys::ids::is_root() {
+        std::os::unix::fs::chown(&own, Some(64_208), Some(64_208)).unwrap();
+    }
+    let table = keys.write("dkim", format!("example.test own {}\n", own.display()));
+    let dns = DnsServer::new(&zone);
+    let extra = format!(
+        "[mailauth]\nresolver = \"{}\"\n{}\n[[filter]]\nname = \"mailauth\"\ncommand = [\"mailauth\"]\nservices = [\"mx\"]\n",
+        dns.at(),
+        DKIMSIGN
+            .replace("KEYS", &format!("[dkimsign]\ntable = \"{}\"\narc_domain = \"example.test\"", table.display())),
+    );
+    let extra = keys.write("extra.toml", extra).display().to_string();
+    let port = sink.port().to_string();
+    let server = instance::Instance::up(&[("STRANGERS", "1"), ("EXTRA_CONFIG", &extra), ("SINK_PORT", &port)]);
+    let forward = server.top().join("mail/user1/.forward");
+    std::fs::write(&forward, "x@remote.test\n").unwrap();
+    if penny_sys::ids::is_root() {
+        std::os::unix::fs::chown(&forward, Some(64_205), Some(64_205)).unwrap();
+    }
+
+    let mut client = Client::connect(("127.0.0.1", server.port("SMTP")));
+    client.until("220");
+    client.line("EHLO d.example");
+    client.until("250 ");
+    client.ask("MAIL FROM:<joe@d.example>", "250");
+    client.ask("RCPT TO:<user1@example.test>", "250");
+    client.ask("DATA", "354");
+    let text: String =
+        signed(&theirs).lines().map(|l| format!("{}{l}\r\n", if l.starts_with('.') { "." } else { "" })).collect();
+    client.send(text);
+    client.ask(".", "250");
+    let sent = sink.wait(1).remove(0);
+    assert_eq!(verified(&zone, &sent), (vec!["d.example".to_owned()], arc::Outcome::Pass), "{}", sent.text());
+    let seal = sent.text().replace("\r\n", " ");
+    let stated = seal.split("ARC-Authentication-Results: i=1; mx.example.test;").nth(1).unwrap_or_default();
+    let stated = stated.split(" Authentication-Results:").next().unwrap_or_default();
+    assert!(["spf=pass", "dkim=pass", "dmarc=pass"].iter().all(|r| stated.contains(r)), "{stated}\n{}", sent.text());
+
+    let config = server.config();
+    let sendmail =
+        Run::new(server.program("sendmail")).env("PENNYPOST_CONFIG", &config).args(["-f", "user1@example.test"]);
+    sendmail.arg("y@remote.test").stdin("From: user1@example.test\nSubject: x\n\nx\n").run().expect_code(0);
+    let sent = sink.wait(2).remove(1);
+    assert_eq!(verified(&zone, &sent).0, ["example.test"], "{}", sent.text());
 }

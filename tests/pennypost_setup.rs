@@ -149,6 +149,23 @@ fn secrets_are_not_for_everybody() {
 }
 
 #[test]
+fn what_leaves_is_signed_and_sealed() {
+    let place = Place::new();
+    place.setup("--filters mailauth,dkimsign --selector s1").expect_code(0);
+    let etc = |name: &str| std::fs::read_to_string(place.root().join("etc").join(name)).expect("the file");
+    let config = etc("pennypost.toml");
+    assert!(config.contains("arc_domain = \"example.test\""), "{config}");
+    assert!(config.contains("services = [\"submission\", \"forward\", \"own\"]\nsign = true"), "{config}");
+    // reports are from a name below the domain
+    let table = etc("dkim");
+    let patterns: Vec<&str> = table.lines().filter_map(|l| l.split(' ').next()).collect();
+    assert_eq!(patterns, ["example.test", ".example.test", "example.test", ".example.test"], "{table}");
+    let zone = place.pennypost("dns example.test --ip 192.0.2.1").expect_code(0).out();
+    assert_eq!(zone.matches("s1._domainkey.example.test.").count(), 1, "{zone}");
+    place.pennypost("check").expect_code(0);
+}
+
+#[test]
 fn a_configuration_of_ones_own_is_kept() {
     let place = Place::new();
     place.setup("").expect_code(0);

@@ -1,5 +1,8 @@
 //! remote and TLS: opportunistic, demanded, DANE. A host that speaks STARTTLS stands in front of a plain fake one.
 
+#[path = "support/queue.rs"]
+mod support;
+
 use penny_base::config::TlsServer;
 use penny_testkit::{DnsServer, Output, Run, Sink, TempDir, have, program};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -187,9 +190,9 @@ fn tls_is_used_where_it_is_offered_and_demanded_where_it_is_demanded() {
     }
 }
 
-/// A zone for far.test whose host is `mx.far.test` with these TLSA records.
+/// A zone for far.test and near.test whose host is `mx.far.test` with these TLSA records.
 fn zone(port: u16, records: &[String], authentic: bool) -> penny_dns::Zone {
-    let mut text = "far.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\n".to_owned();
+    let mut text = "far.test MX 10 mx.far.test\nnear.test MX 10 mx.far.test\nmx.far.test A 127.0.0.1\n".to_owned();
     for r in records {
         text += &format!("_{port}._tcp.mx.far.test TLSA {r}\n");
     }
@@ -559,4 +562,32 @@ fn tls_reports_are_posted_where_the_domain_wants_it() {
     for part in ["\"policy-domain\":\"far.test\"", "starttls-not-supported", "T00:00:00Z\""] {
         assert!(text.contains(part), "no {part} in {text}");
     }
+}
+
+#[test]
+fn one_connection_with_tls_carries_several_messages() {
+    if !have("one_connection_with_tls_carries_several_messages", "openssl") {
+        return;
+    }
+    let dir = TempDir::new();
+    let cert = certificate(&dir, "a", "mx.far.test");
+    let sink = Sink::start();
+    let port = tls_host(&cert, sink.port(), Manner::Good);
+    // two domains on one host, each with DANE
+    let zone = zone(port, &[format!("3 1 1 {}", cert.spki)], true);
+    let dns = DnsServer::start(zone, penny_testkit::dns::Quirks::default());
+    let remote = format!("[remote]\nresolver = \"{}\"\nport = {port}\nidle = \"5m\"", dns.at());
+    let post = support::Post::new("destination_concurrency = 1", &remote).up();
+    post.send("ann@example.test", &["a@far.test"], "x");
+    sink.wait(1);
+    post.wait_empty();
+    for n in 0..5 {
+        post.send("ann@example.test", &[&format!("a{n}@far.test")], "x");
+        post.send("ann@example.test", &[&format!("a{n}@near.test")], "x");
+    }
+    sink.wait(11);
+    post.wait_empty();
+    // the first message of a domain may find its site out too late to share
+    assert!(sink.connections() <= 2, "{} connections", sink.connections());
+    assert!(sink.mails().iter().filter(|m| m.connection == 0).count() >= 6, "{:?}", sink.lines());
 }

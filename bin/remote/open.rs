@@ -202,7 +202,14 @@ impl Session {
             let missing = format!("{} does not offer STARTTLS, {why}", self.host);
             return if demanded { Err(self.closed(Trouble::temporary("4.7.5", missing))) } else { Ok(()) };
         }
-        let reply = self.command("STARTTLS", settings.timeout)?;
+        let reply = match self.command("STARTTLS", settings.timeout) {
+            Ok(reply) => reply,
+            // a host, or something before it, that cannot bear the command: as a handshake that fails
+            Err(trouble) => {
+                self.see(Some("starttls-not-supported"), &trouble.text);
+                return Err(NotOpen { without_tls: !demanded, ..self.closed(trouble) });
+            }
+        };
         if reply.code != 220 {
             self.see(Some("starttls-not-supported"), &reply.to_string());
             return if demanded { Err(self.closed(Trouble::reply(&reply, &self.host, false))) } else { Ok(()) };
