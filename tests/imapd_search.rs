@@ -1,10 +1,11 @@
 //! imapd: searches beyond SEARCH: over several mailboxes (RFC 7377), saved (RFC 5466), kept up to date (RFC 5267), in
-//! batches (RFC 10022), with signs of life (RFC 9585).
+//! batches (RFC 10022), with signs of life (RFC 9585), by i;unicode-casemap (RFC 5255), with the full-text index.
 
 #[path = "support/imap.rs"]
 mod imap;
 
-use imap::{CONFIG, Home};
+use imap::{CONFIG, Home, Live};
+use std::time::{Duration, Instant};
 
 /// INBOX with three mails, Work with one, Work/Old with two.
 fn with_folders() -> Home {
@@ -196,4 +197,63 @@ fn letters_compare_however_they_are_written() {
     assert!(out.contains("* SEARCH 4 6\r\nb OK") && out.contains("* SEARCH 4 6\r\nc OK"), "{out}");
     // a decomposed letter sorts behind the plain one
     assert!(out.contains("* SORT 5 4 6\r\n") && out.contains(" I18NLEVEL=1 "), "{out}");
+}
+
+/// imapd.fulltext: the same is found with the index and without, and bodies that cannot hold the text are not read.
+#[test]
+fn the_full_text_index_changes_nothing_but_the_time() {
+    let h = Home::with_mail();
+    h.dir.write("p.toml", format!("{CONFIG}fulltext = true\n"));
+    let file = h.maildir().join("pennypost.fulltext");
+    let searches = |s: &mut Live| {
+        let keys = [
+            "BODY first",
+            "TEXT third",
+            "BODY \"st bo\"",
+            "NOT BODY first",
+            "OR BODY first TEXT Bob",
+            "BODY ir",
+            "TEXT nothing",
+        ];
+        keys.map(|key| s.ask("s", &format!("SEARCH {key}"))).join("\n")
+    };
+    let mut s = h.live();
+    s.ask("a", "SELECT INBOX");
+    let without = searches(&mut s);
+    assert!(without.contains("* SEARCH 1\n") && without.contains("* SEARCH 2 3\n"), "{without}");
+    // written while the client says nothing
+    let end = Instant::now() + Duration::from_secs(60);
+    let full = loop {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        let mut f = penny_maildir::fulltext::Fulltext::new(&h.maildir(), validity(&bytes));
+        f.refresh();
+        if (1..=3).all(|uid| f.knows(uid)) {
+            break bytes;
+        }
+        assert!(Instant::now() < end, "no index");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(searches(&mut s), without);
+    // what stands in the file now is not looked for where the index says that it cannot be there
+    let mut files = std::fs::read_dir(h.maildir().join("cur")).unwrap().flatten().map(|e| e.path());
+    let path = files.find(|p| p.to_str().unwrap().contains("/3.c")).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap().replace("third", "fouls");
+    std::fs::write(&path, text).unwrap();
+    assert!(!s.ask("b", "SEARCH BODY fouls").contains("* SEARCH 3"));
+    // damaged or gone, it is no answer
+    h.dir.write("torn", &full[..full.len() - 1]);
+    std::fs::rename(h.dir.join("torn"), &file).unwrap();
+    assert!(selected(&h).ask("c", "SEARCH BODY fouls").contains("* SEARCH 3"));
+    let _ = std::fs::remove_file(&file);
+    assert!(s.ask("d", "SEARCH BODY fouls").contains("* SEARCH 3"));
+}
+
+fn selected(h: &Home) -> Live {
+    let mut s = h.live();
+    s.ask("a", "SELECT INBOX");
+    s
+}
+
+fn validity(bytes: &[u8]) -> u32 {
+    bytes.get(12..16).map_or(0, |b| u32::from_le_bytes(b.try_into().unwrap()))
 }

@@ -97,6 +97,11 @@ impl Conn {
         Ok(if is_ready(1) { Got::Other } else { Got::Timeout })
     }
 
+    /// Whether the client has said something, or has gone.
+    pub fn has_input(&self) -> bool {
+        wait(&[Interest::read(self.input.as_fd())], Some(Duration::ZERO)).is_ok_and(|r| r.iter().any(|r| r.read))
+    }
+
     fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<Got> {
         let mut chunk = [0; READ_SIZE];
         loop {

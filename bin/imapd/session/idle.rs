@@ -47,6 +47,7 @@ impl Session {
     /// Waits for a change or for the client; false when the conversation is over.
     fn idle_wait(&mut self, watch: Option<&Watch>, end: Instant) -> Result<bool, penny_base::Failure> {
         self.conn.flush().map_err(io)?;
+        self.build_index();
         self.release();
         self.report_usage();
         let left = end.saturating_duration_since(Instant::now());

@@ -17,6 +17,7 @@ mod event;
 mod fetch;
 mod filters;
 mod folders;
+mod fulltext;
 mod idle;
 mod learn;
 mod list;
@@ -196,6 +197,7 @@ impl Session {
             return self.notify_wait();
         }
         self.conn.flush().map_err(io)?;
+        self.build_index();
         self.release();
         self.report_usage();
         let mut buffer = Vec::new();

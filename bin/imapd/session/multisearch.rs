@@ -62,7 +62,7 @@ impl Session {
                 return;
             }
             let Ok(mailbox) = self.spaces.store(place).mailbox(&place.folder, Mode::ReadOnly) else { return };
-            other = Some(Selected::new(mailbox, place.clone(), true, self.enabled));
+            other = Some(self.with_index(Selected::new(mailbox, place.clone(), true, self.enabled)));
         }
         let shown = self.shown(place);
         let Some(selected) = other.as_mut().or(self.selected.as_mut()) else { return };

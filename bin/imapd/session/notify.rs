@@ -152,6 +152,7 @@ impl Session {
                 return Ok(Next::Leave);
             }
             self.conn.flush().map_err(io)?;
+            self.build_index();
             self.release();
             self.report_usage();
             let mut buffer = Vec::new();

@@ -6,6 +6,7 @@ use super::answer::Answer;
 use super::cache::{email_id, is_kept};
 use super::context::Context;
 use super::fetch::{cut, thread_id};
+use super::fulltext::Index;
 use super::loaded::{Part, read_part};
 use super::progress::Progress;
 use super::selected::Selected;
@@ -80,19 +81,35 @@ pub(super) fn find_in(selected: &mut Selected, key: &Key, step: &mut dyn FnMut()
         Some(set) => selected.seq.iter().filter(|&u| set.contains(u)).collect(),
         None => selected.seq.iter().collect(),
     };
+    let index = index_for(&program, selected);
     let mut file = Vec::new();
     let mut hit = |uid: &u32| {
         step();
-        matches(&program, selected, *uid, &mut file)
+        matches(&program, selected, index.as_ref(), *uid, &mut file)
     };
-    uids.into_iter().filter(|uid| hit(uid)).collect()
+    let found = uids.into_iter().filter(|uid| hit(uid)).collect();
+    selected.index = index;
+    found
+}
+
+/// The full-text index, brought up to date where the search may look into bodies.
+fn index_for(program: &Program, selected: &mut Selected) -> Option<Index> {
+    let mut index = selected.index.take();
+    if let Some(index) = index.as_mut().filter(|_| program.needs_body()) {
+        index.begin_search();
+    }
+    index
 }
 
 /// Which of some messages fulfil a search.
 pub(super) fn filter_in(selected: &mut Selected, key: &Key, uids: &[u32]) -> Vec<u32> {
     let program = ready(selected, key);
+    let index = index_for(&program, selected);
     let mut file = Vec::new();
-    uids.iter().copied().filter(|&uid| matches(&program, selected, uid, &mut file)).collect()
+    let found =
+        uids.iter().copied().filter(|&uid| matches(&program, selected, index.as_ref(), uid, &mut file)).collect();
+    selected.index = index;
+    found
 }
 
 fn ready(selected: &Selected, key: &Key) -> Program {
@@ -129,7 +146,7 @@ impl Resolve for Names<'_> {
     }
 }
 
-fn matches(program: &Program, selected: &mut Selected, uid: u32, file: &mut Vec<u8>) -> bool {
+fn matches(program: &Program, selected: &mut Selected, index: Option<&Index>, uid: u32, file: &mut Vec<u8>) -> bool {
     let Some(message) = selected.mailbox.get(uid) else { return false };
     let id = if program.needs_email_id() { email_id(&mut selected.mailbox, uid) } else { Vec::new() };
     let facts = Facts {
@@ -141,7 +158,8 @@ fn matches(program: &Program, selected: &mut Selected, uid: u32, file: &mut Vec<
         email_id: &id,
     };
     let part = needed(program);
-    let mut source = Disk { mailbox: &mut selected.mailbox, message, part, file: std::mem::take(file), loaded: None };
+    let file_taken = std::mem::take(file);
+    let mut source = Disk { mailbox: &mut selected.mailbox, message, index, part, file: file_taken, loaded: None };
     let hit = program.matches(&facts, &mut source);
     *file = source.file;
     hit
@@ -161,6 +179,7 @@ fn needed(program: &Program) -> Part {
 struct Disk<'a> {
     mailbox: &'a mut Mailbox,
     message: Message,
+    index: Option<&'a Index>,
     part: Part,
     file: Vec<u8>,
     loaded: Option<bool>,
@@ -181,6 +200,12 @@ impl Source for Disk<'_> {
 
     fn thread_id(&mut self) -> Option<Vec<u8>> {
         self.with_message(&mut |view| thread_id(view.header())).flatten().map(String::into_bytes)
+    }
+
+    fn may_hold(&mut self, folded: &[u8]) -> bool {
+        let Some(index) = self.index.filter(|i| i.file.knows(self.message.uid)) else { return true };
+        let name = self.mailbox.base_name(self.message.uid).unwrap_or_default();
+        index.file.may_hold(self.message.uid, &name, folded)
     }
 
     fn look(&mut self, at: &mut dyn FnMut(&View<'_>) -> bool) -> bool {

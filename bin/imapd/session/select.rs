@@ -35,7 +35,7 @@ impl Session {
             Err(e) => return Answer::of(&e),
         };
         self.enabled.condstore |= args.condstore || args.qresync.is_some();
-        let mut selected = Selected::new(mailbox, place, read_only, self.enabled);
+        let mut selected = self.with_index(Selected::new(mailbox, place, read_only, self.enabled));
         selected.rights = rights;
         tell_state(&mut self.conn.out, &mut selected);
         if self.enabled.rev2 {

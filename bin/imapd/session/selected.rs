@@ -3,6 +3,7 @@
 //! Standards   RFC 3501 5.2, 7.3, 7.4; RFC 7162 3.2.10 (VANISHED)
 //! Invariants  1. sequence numbers change only by what the client was told   2. expunged messages stay readable until then
 use super::context::Context;
+use super::fulltext::Index;
 use super::spaces::Place;
 use super::{Enabled, Session};
 use penny_imap::flag::write_flags;
@@ -31,6 +32,8 @@ pub struct Selected {
     pub touched: Vec<u32>,
     /// The saved search result (RFC 5182).
     pub saved: NumberSet,
+    /// The full-text index, where one is kept.
+    pub index: Option<Index>,
     /// How many keywords the client has been told of.
     told_keywords: usize,
 }
@@ -49,6 +52,7 @@ impl Selected {
             contexts: Vec::new(),
             touched: Vec::new(),
             saved: NumberSet::default(),
+            index: None,
             told_keywords: 0,
         }
     }

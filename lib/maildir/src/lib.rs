@@ -17,6 +17,7 @@ pub mod dir;
 pub mod dotlock;
 pub mod error;
 pub mod folder;
+pub mod fulltext;
 mod index;
 pub mod keywords;
 pub mod mailbox;

@@ -382,6 +382,8 @@ section! {
         append_limit: Size = Size(100 << 20);
         /// Sessions one user may hold.
         max_sessions: u32 = 60;
+        /// Keep an index beside the mail that makes SEARCH BODY and TEXT fast; it takes about a third of the mail's size.
+        fulltext: bool = false;
         /// How often a long search tells that it goes on (RFC 9585).
         progress: Seconds = Seconds(10);
         /// Run on moves into and out of the Junk folder: program, called with spam or ham, message on stdin.

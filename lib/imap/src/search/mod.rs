@@ -7,7 +7,7 @@ mod casemap;
 mod text;
 
 pub use casemap::fold;
-pub use text::Needle;
+pub use text::{Needle, texts};
 
 use crate::command::Key;
 use crate::command::search::{DateOf, DateOp};
@@ -41,6 +41,10 @@ pub trait Source {
     fn save_date(&mut self) -> Option<i64>;
     /// THREADID.
     fn thread_id(&mut self) -> Option<Vec<u8>>;
+    /// False when a folded text is surely in none of the message's [`texts`].
+    fn may_hold(&mut self, _folded: &[u8]) -> bool {
+        true
+    }
     /// Looks at the message; false when it has gone.
     fn look(&mut self, at: &mut dyn FnMut(&View<'_>) -> bool) -> bool;
 }
@@ -210,8 +214,8 @@ fn run(test: &Test, f: &Facts<'_>, s: &mut dyn Source, now: i64) -> bool {
         Test::Date(DateOf::Saved, op, day) => day_is(s.save_date(), *op, *day),
         Test::Date(DateOf::Sent, op, day) => s.look(&mut |m| sent_day(m).is_some_and(|d| compare(d, *op, *day))),
         Test::Header(name, needle) => s.look(&mut |m| text::in_field(m.header(), name, needle)),
-        Test::Body(needle) => s.look(&mut |m| text::in_body(m, needle)),
-        Test::Text(needle) => s.look(&mut |m| text::in_text(m, needle)),
+        Test::Body(needle) => s.may_hold(needle.folded()) && s.look(&mut |m| text::in_body(m, needle)),
+        Test::Text(needle) => s.may_hold(needle.folded()) && s.look(&mut |m| text::in_text(m, needle)),
     }
 }
 

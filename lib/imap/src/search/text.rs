@@ -29,6 +29,11 @@ impl Needle {
         }
     }
 
+    /// The octets that are looked for in the forms that [`texts`] gives.
+    pub fn folded(&self) -> &[u8] {
+        self.finder.needle()
+    }
+
     /// Whether the text holds it.
     pub fn in_str(&self, text: &str) -> bool {
         self.empty || self.finder.find(fold(text).as_bytes()).is_some()
@@ -82,11 +87,46 @@ fn in_header(header: &[u8], needle: &Needle) -> bool {
     if needle.ascii && needle.in_ascii_compatible(header) {
         return true;
     }
-    // only fields that are folded, encoded or not ASCII can hold more than their bytes show
-    Fields::new(header).any(|f| {
-        let plain = f.value.is_ascii() && !f.value.contains(&b'\n') && memchr::memmem::find(f.value, b"=?").is_none();
-        !plain && needle.in_str(&decode_header(&unfold(f.value)))
-    })
+    Fields::new(header).any(|f| !is_plain(f.value) && needle.in_str(&decode_header(&unfold(f.value))))
+}
+
+/// Only fields that are folded, encoded or not ASCII can hold more than their bytes show.
+fn is_plain(value: &[u8]) -> bool {
+    value.is_ascii() && !value.contains(&b'\n') && memchr::memmem::find(value, b"=?").is_none()
+}
+
+/// All texts of a message in which [`in_text`] and [`in_body`] would look, in the form in which they are compared.
+pub fn texts(view: &View<'_>, found: &mut dyn FnMut(&[u8])) {
+    header_texts(view.header(), found);
+    for (index, part) in view.structure().parts.iter().enumerate() {
+        if index > 0 {
+            header_texts(part.header.of(view.bytes()), found);
+        }
+        let kind = &part.content_type;
+        if part.children.is_empty() && (kind.is_kind("text") || kind.is_kind("message")) {
+            let bytes = leaf(view.bytes(), part);
+            found(&bytes.to_ascii_uppercase());
+            if !bytes.is_ascii() || is_stateful(kind.charset()) {
+                found(fold(&charset::to_utf8(kind.charset(), &bytes)).as_bytes());
+            }
+        }
+    }
+}
+
+fn header_texts(header: &[u8], found: &mut dyn FnMut(&[u8])) {
+    found(&header.to_ascii_uppercase());
+    Fields::new(header).filter(|f| !is_plain(f.value)).for_each(|f| {
+        found(fold(&decode_header(&unfold(f.value))).as_bytes());
+    });
+}
+
+/// A part without its transfer encoding.
+fn leaf<'a>(message: &'a [u8], part: &Part) -> Cow<'a, [u8]> {
+    let raw = part.body.of(message);
+    match part.encoding {
+        Encoding::Identity | Encoding::Unknown => Cow::Borrowed(raw),
+        encoding => Cow::Owned(encoding.decode(raw)),
+    }
 }
 
 fn in_leaf(message: &[u8], part: &Part, needle: &Needle) -> bool {
@@ -94,11 +134,7 @@ fn in_leaf(message: &[u8], part: &Part, needle: &Needle) -> bool {
     if !(kind.is_kind("text") || kind.is_kind("message")) {
         return false;
     }
-    let raw = part.body.of(message);
-    let bytes: Cow<'_, [u8]> = match part.encoding {
-        Encoding::Identity | Encoding::Unknown => Cow::Borrowed(raw),
-        encoding => Cow::Owned(encoding.decode(raw)),
-    };
+    let bytes = leaf(message, part);
     let ascii = bytes.is_ascii() && !is_stateful(kind.charset());
     if needle.ascii && (ascii || is_ascii_compatible(kind.charset())) {
         let found = needle.in_ascii_compatible(&bytes);
@@ -143,6 +179,32 @@ mod tests {
         assert!(
             body(m, "привет") && body(m, "ПРИВЕТ") && !body(m, "needle") && !body(m, "8NLJ") && body(m, "report.BIN")
         );
+    }
+
+    #[test]
+    fn texts_are_all_that_is_searched() {
+        let m = "Subject: =?utf-8?Q?gr=C3=BCn?= a\n b\nContent-Type: multipart/mixed; boundary=x\n\nprolog\n--x\nContent-Type: text/plain; charset=koi8-r\nContent-Transfer-Encoding: base64\n\n8NLJ18XU\n--x\nContent-Type: text/plain; charset=utf-8\n\nCaf\u{e9} abc\n--x\nContent-Type: application/pdf; name=\"r.pdf\"\n\nneedle\n--x--\n";
+        let view = View::new(m.as_bytes());
+        let mut all: Vec<Vec<u8>> = Vec::new();
+        texts(&view, &mut |text| all.push(text.to_vec()));
+        for text in [
+            "gr\u{fc}n",
+            "a b",
+            "=?utf",
+            "привет",
+            "cafe",
+            "caf\u{e9}",
+            "abc",
+            "R.PDF",
+            "needle",
+            "prolog",
+            "8NLJ",
+            "n a b",
+        ] {
+            let needle = Needle::new(text);
+            let indexed = all.iter().any(|t| memchr::memmem::find(t, needle.folded()).is_some());
+            assert_eq!(in_text(&view, &needle), indexed, "{text}");
+        }
     }
 
     #[test]

@@ -128,6 +128,11 @@ impl Mailbox {
         &self.place.dir
     }
 
+    /// Where its indexes lie.
+    pub fn index_dir(&self) -> &std::path::Path {
+        &self.place.index_dir
+    }
+
     /// new/ and cur/, to be watched during IDLE.
     pub fn watch_paths(&self) -> [PathBuf; 2] {
         [self.place.dir.new_dir(), self.place.dir.cur_dir()]
