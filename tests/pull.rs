@@ -233,3 +233,45 @@ fn dovecots_accounts_come_with_everything() {
     out.expect_code(0).expect_out("imported 3, skipped 0\n");
     expect_filled(&dir.join("to/Maildir"));
 }
+
+/// Against our own imapd with a validator of tokens: OAUTHBEARER.
+#[test]
+fn a_token_in_place_of_the_password() {
+    let dir = target();
+    let validator =
+        dir.script("validator", "#!/bin/sh\nread -r t\n[ \"$t\" = good-token ] || exit 1\necho \"$OAUTH_USER\"\n");
+    let extra = dir.write(
+        "extra.toml",
+        format!("[auth]\nmechanisms = [\"PLAIN\", \"OAUTHBEARER\"]\noauth_validator = \"{}\"\n", validator.display()),
+    );
+    let server = Instance::up(&[("EXTRA_CONFIG", extra.to_str().unwrap())]);
+    fill(&mut server.imap("user1"), "");
+    std::fs::copy(server.top().join("tls.pem"), dir.join("ca.pem")).unwrap();
+    let url = format!("imaps://user1%40example.test@127.0.0.1:{}/", server.port("IMAPS"));
+    let args = [url.as_str(), "--ca-file", "ca.pem", "--oauth2"];
+    pull(&dir, &args).stdin("good-token\n").run().expect_code(0).expect_out("imported 3, skipped 0\n");
+    expect_filled(&dir.join("to/Maildir"));
+    // the server's reason is answered, so that the refusal comes at once
+    pull(&dir, &args).stdin("stale-token\n").run().expect_code(77).expect_err("logging in as user1@example.test");
+}
+
+/// Servers of the large providers: XOAUTH2 only, with and without SASL-IR; a refusal is a challenge that wants an empty answer.
+#[test]
+fn xoauth2_where_there_is_nothing_else() {
+    let said = "user=joe@x.test\x01auth=Bearer tok\x01\x01";
+    let encoded = penny_sasl::base64_encode(said.as_bytes());
+    let end = "* CAPABILITY IMAP4rev1\\r\\np3 OK x\\r\\np4 OK x\\r\\np5 OK x\\r\\n";
+    for (capabilities, answer, code, expected) in [
+        ("SASL-IR ", "p2 OK in\\r\\n", 0, format!("p2 AUTHENTICATE XOAUTH2 {encoded}\r\n")),
+        ("", "+ \\r\\np2 OK in\\r\\n", 0, format!("p2 AUTHENTICATE XOAUTH2\r\n{encoded}\r\n")),
+        ("SASL-IR ", "+ eyJ9\\r\\np2 NO no\\r\\n", 77, format!("p2 AUTHENTICATE XOAUTH2 {encoded}\r\n\r\n")),
+    ] {
+        let dir = target();
+        let greeting = format!("* OK hi\\r\\n* CAPABILITY IMAP4rev1 {capabilities}AUTH=XOAUTH2\\r\\np1 OK x\\r\\n");
+        let tunnel = format!("printf '{greeting}{answer}{end}'; exec >&-; cat >sent");
+        let out = pull(&dir, &["imap://joe%40x.test@tunnel/", "--oauth2", "--tunnel", &tunnel]).stdin("tok\n").run();
+        out.expect_code(code);
+        let sent = std::fs::read_to_string(dir.join("sent")).unwrap();
+        assert!(sent.contains(&expected), "{sent:?} has no {expected:?}");
+    }
+}

@@ -165,7 +165,7 @@ pub struct Import {
     /// IMAP: the password (or token) is the first line of this file, not of standard input
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
-    /// IMAP: the password is an access token (XOAUTH2)
+    /// IMAP: the password is an access token (OAUTHBEARER or XOAUTH2)
     #[arg(long)]
     pub oauth2: bool,
     /// IMAP: trust these certificates instead of the system's

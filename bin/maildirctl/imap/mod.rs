@@ -1,6 +1,6 @@
 //! Pulls a whole account from another IMAP server: folders, flags, keywords, dates, subscriptions.
 //!
-//! Standards   RFC 9051 and RFC 3501; RFC 2342 (NAMESPACE), RFC 4959 (SASL-IR), RFC 4616 (PLAIN), RFC 7628 3 (XOAUTH2 as deployed)
+//! Standards   RFC 9051 and RFC 3501; RFC 2342 (NAMESPACE), RFC 4959 (SASL-IR), RFC 4616 (PLAIN), RFC 7628 (OAUTHBEARER; XOAUTH2 as deployed)
 //! Invariants  1. nothing changes on the server: EXAMINE and BODY.PEEK only   2. a message is known by folder, UIDVALIDITY and UID, so a
 //!             second run with the same notes fetches what is new   3. passwords travel only inside TLS or a tunnel, unless the caller says so
 //! Failures    one message or folder that cannot be read is reported and left out; the rest still comes
@@ -140,7 +140,11 @@ impl Session {
     }
 
     fn authenticate(&mut self, user: &str, secret: &str, oauth2: bool) -> anyhow::Result<()> {
-        let said = if oauth2 {
+        let said = if oauth2 && self.can("AUTH=OAUTHBEARER") {
+            // RFC 5801 4: what separates fields of the header is escaped
+            let name = user.replace('=', "=3D").replace(',', "=2C");
+            self.sasl("OAUTHBEARER", &format!("n,a={name},\x01auth=Bearer {secret}\x01\x01"))
+        } else if oauth2 {
             self.sasl("XOAUTH2", &format!("user={user}\x01auth=Bearer {secret}\x01\x01"))
         } else if self.can("AUTH=PLAIN") {
             self.sasl("PLAIN", &format!("\0{user}\0{secret}"))
@@ -152,22 +156,24 @@ impl Session {
     }
 
     fn sasl(&mut self, mechanism: &str, response: &str) -> anyhow::Result<()> {
+        // the answer to a challenge that only tells why a token is refused: RFC 7628 3.2.3, and nothing for XOAUTH2
+        let dummy = if mechanism == "OAUTHBEARER" { "AQ==" } else { "" };
         let encoded = penny_sasl::base64_encode(response.as_bytes());
         if self.can("SASL-IR") {
             let tag = self.wire.send(&format!("AUTHENTICATE {mechanism} {encoded}"))?;
-            return self.answer_challenges(&tag, None);
+            return self.answer_challenges(&tag, None, dummy);
         }
         let tag = self.wire.send(&format!("AUTHENTICATE {mechanism}"))?;
-        self.answer_challenges(&tag, Some(encoded))
+        self.answer_challenges(&tag, Some(encoded), dummy)
     }
 
-    /// The response once; a further challenge (XOAUTH2's error text) gets an empty one.
-    fn answer_challenges(&mut self, tag: &str, mut response: Option<String>) -> anyhow::Result<()> {
+    /// The response once; a further challenge gets `dummy`.
+    fn answer_challenges(&mut self, tag: &str, mut response: Option<String>, dummy: &str) -> anyhow::Result<()> {
         for _ in 0..20 {
             let values = parse(&self.wire.response(&mut nothing)?);
             match values.first() {
                 Some(v) if v.is("+") => {
-                    let line = format!("{}\r\n", response.take().unwrap_or_default());
+                    let line = format!("{}\r\n", response.take().unwrap_or_else(|| dummy.into()));
                     self.wire.raw(line.as_bytes())?;
                 }
                 Some(v) if v.is(tag) => {
