@@ -21,6 +21,7 @@ fn send(server: &Instance, from: &str, to: &[&str], id: &str) {
 fn busy() -> Instance {
     let server = Instance::up(&[("STRANGERS", "1")]);
     send(&server, "user2@example.test", &["user1@example.test"], "<one@x.test>");
+    send(&server, "mary.wollstonecraft.godwin@somewhere.far.test", &["user1@example.test"], "<long@x.test>");
     send(&server, "user3@example.test", &["nobody@example.test", "a@remote.test"], "<two@x.test>");
     let mut smtp = server.connect("SMTP");
     smtp.read_line();
@@ -35,7 +36,7 @@ fn busy() -> Instance {
     until("deliveries", || {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         let done =
-            text.matches("ev=removed").count() >= 3 && text.contains("ev=deferred") && text.contains("ev=bounced");
+            text.matches("ev=removed").count() >= 4 && text.contains("ev=deferred") && text.contains("ev=bounced");
         done.then_some(())
     });
     server
@@ -78,8 +79,8 @@ fn status_and_summary_of_a_live_server() {
     let mut server = busy();
     let status = pennypost(&server, "status");
     status.expect_code(0).expect_out("spawn    ").expect_out("queue: 1 waiting");
-    status.expect_out("last hour: 3 received").expect_out(" refused, 0 wrong passwords");
-    pennypost(&server, "status --json").expect_out("\"queue_active\":1").expect_out("\"hour_received\":3");
+    status.expect_out("last hour: 4 received").expect_out(" refused, 0 wrong passwords");
+    pennypost(&server, "status --json").expect_out("\"queue_active\":1").expect_out("\"hour_received\":4");
     pennypost(&server, "top --count 1").expect_code(0).expect_out("SENDERS, LAST HOUR").expect_out("stranger@far.test");
 
     let summary = pennypost(&server, "summary");
@@ -109,6 +110,7 @@ fn looks_right(page: &std::path::Path) {
     // the page measures itself in a copy: width of the body, of each chart, and whether anything sticks out
     let probe = "<script>addEventListener('load',()=>{const s=[...document.querySelectorAll('svg')].map(e=>e.getBoundingClientRect());\
                  document.title='charts='+s.length+' empty='+s.filter(r=>r.width<50||r.height<10).length+\
+                 ' cut='+[...document.querySelectorAll('svg text')].filter(t=>t.getBBox().x<0).length+\
                  ' wide='+(document.documentElement.scrollWidth>innerWidth)})</script></body>";
     let copy = page.with_extension("probe.html");
     std::fs::write(&copy, html.replace("</body>", probe)).expect("written");
@@ -128,7 +130,7 @@ fn looks_right(page: &std::path::Path) {
     }
     let dom = out.out();
     let title = dom.split("<title>").nth(1).and_then(|t| t.split("</title>").next()).unwrap_or("");
-    assert!(title.contains("empty=0 wide=false") && !title.contains("charts=0"), "{title}");
+    assert!(title.contains("empty=0 cut=0 wide=false") && !title.contains("charts=0"), "{title}");
 }
 
 const ID: &str = "1795510380.155919.21191.0.783cd3b6ea1ca5c7";

@@ -87,6 +87,8 @@ pub fn hours(s: &Stats) -> String {
 pub fn bars(label: &str, rows: &[(&str, u64)], class: &str) -> String {
     // as wide as its column of the page, so that letters keep their size
     const WIDTH: f64 = 460.0;
+    // wide ones too fit beside the bars
+    const LETTERS_MAX: usize = 24;
     let (row, names) = (24.0, 210.0);
     let most = rows.iter().map(|r| r.1).max().unwrap_or(0).max(1);
     let height = row * rows.len() as f64;
@@ -95,8 +97,9 @@ pub fn bars(label: &str, rows: &[(&str, u64)], class: &str) -> String {
     for (i, (name, count)) in rows.iter().enumerate() {
         let y = row * i as f64;
         let long = (WIDTH - names - 60.0) * *count as f64 / most as f64;
+        let cut = name.chars().count() > LETTERS_MAX;
         let shown: String =
-            if name.chars().count() > 30 { name.chars().take(29).chain(['…']).collect() } else { name.to_string() };
+            if cut { name.chars().take(LETTERS_MAX - 1).chain(['…']).collect() } else { name.to_string() };
         let _ = write!(
             out,
             "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}<title>{}</title></text>\
