@@ -1,4 +1,4 @@
-//! imapd: sessions by dialogues; two sessions on one mailbox; IDLE; large messages; logins through spawn and checkauth;
+//! imapd: sessions by dialogues (tests/dialog/imapd, for each extension its own, `rfcN-...`); two sessions on one mailbox; IDLE; large messages; logins through spawn and checkauth;
 //! durability as strace sees it; hostile input.
 
 #[path = "support/imap.rs"]
@@ -14,7 +14,11 @@ use std::time::{Duration, Instant};
 fn dialogues() {
     for file in dialog::files(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialog/imapd")) {
         let h = Home::with_mail();
-        let code = Player::new().over_pipes(&h.session(), &Dialog::load(&file));
+        // a line `# env: NAME=VALUE` sets a variable of the session
+        let text = std::fs::read_to_string(&file).unwrap();
+        let variables = text.lines().filter_map(|line| line.strip_prefix("# env: ")?.split_once('='));
+        let session = variables.fold(h.session(), |session, (name, value)| session.env(name, value));
+        let code = Player::new().over_pipes(&session, &Dialog::load(&file));
         assert_eq!(code, Some(0), "{}", file.display());
     }
 }

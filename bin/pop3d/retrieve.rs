@@ -10,6 +10,11 @@ use penny_pop3::{Multiline, err, ok};
 
 use crate::session::Session;
 
+/// Read at once.
+const CHUNK: usize = 32 * 1024;
+/// Written at once: most messages are one write with their first and last line.
+const WRITE: usize = 128 * 1024;
+
 /// RFC 1939 5.
 pub fn retr(session: &mut Session, number: u32) -> Result<bool, Failure> {
     let Some((position, uid)) = session.find(number) else { return session.no_such() };
@@ -37,18 +42,19 @@ fn send(session: &mut Session, uid: u32, mut coder: Multiline) -> Result<bool, F
             return Ok(false);
         }
     };
-    session.send(&ok("message follows"))?;
-    let mut chunk = vec![0; 64 * 1024];
+    let mut out = ok("message follows");
+    let mut chunk = vec![0; CHUNK];
     while !coder.is_done() {
         let n = file.read(&mut chunk).map_err(|e| Failure::io("read message", &e))?;
         if n == 0 {
             break;
         }
-        let mut out = Vec::with_capacity(n + n / 16);
         coder.feed(chunk.get(..n).unwrap_or_default(), &mut out);
-        session.send(&out)?;
+        if out.len() >= WRITE {
+            session.send(&out)?;
+            out.clear();
+        }
     }
-    let mut out = Vec::new();
     coder.finish(&mut out);
     session.send(&out)?;
     Ok(true)

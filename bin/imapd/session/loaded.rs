@@ -34,35 +34,37 @@ pub fn read_part(mailbox: &mut Mailbox, uid: u32, part: Part, bytes: &mut Vec<u8
     }
     let mut tries = 0;
     loop {
-        bytes.clear();
-        let mut file = mailbox.open_message(uid)?;
         let done = match part {
-            Part::Whole => file.read_to_end(bytes).map(drop),
-            Part::Header | Part::List => read_header(&mut file, bytes),
+            Part::Whole => mailbox.read_message(uid, bytes),
+            Part::Header | Part::List => {
+                let mut file = mailbox.open_message(uid)?;
+                let failed = |source| Error::Io { what: "read", path: mailbox.maildir().path().to_path_buf(), source };
+                read_header(&mut file, bytes).map_err(failed)
+            }
         };
         match done {
             // on NFS another machine has renamed or removed it since it was opened
-            Err(e) if e.kind() == std::io::ErrorKind::StaleNetworkFileHandle && tries < STALE_TRIES => tries += 1,
-            Err(source) => {
-                let path = mailbox.maildir().path().to_path_buf();
-                return Err(Error::Io { what: "read a message of", path, source });
-            }
-            Ok(()) => return Ok(()),
+            Err(Error::Io { source, .. }) if is_stale(&source) && tries < STALE_TRIES => tries += 1,
+            other => return other,
         }
     }
 }
 
+fn is_stale(e: &std::io::Error) -> bool {
+    e.kind() == std::io::ErrorKind::StaleNetworkFileHandle
+}
+
 fn read_header(file: &mut std::fs::File, bytes: &mut Vec<u8>) -> std::io::Result<()> {
-    let mut step = HEAD;
+    let (mut filled, mut step) = (0, HEAD);
     loop {
-        let from = bytes.len();
-        let got = file.by_ref().take(step as u64).read_to_end(bytes)?;
+        bytes.resize(filled + step, 0);
+        let got = file.read(&mut bytes[filled..])?;
         // an empty line may lie across two reads
-        if let Some(end) = header_end(bytes, from.saturating_sub(3)) {
-            bytes.truncate(end);
-            return Ok(());
-        }
-        if got < step {
+        let from = filled.saturating_sub(3);
+        filled += got;
+        let end = header_end(&bytes[..filled], from);
+        if end.is_some() || got == 0 {
+            bytes.truncate(end.unwrap_or(filled));
             return Ok(());
         }
         step *= 2;

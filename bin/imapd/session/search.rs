@@ -56,10 +56,16 @@ impl Session {
         if args.charset_given && self.enabled.utf8 {
             return Err(Answer::bad("No CHARSET once UTF8=ACCEPT is enabled")); // RFC 6855 3
         }
-        if args.bad_charset {
-            return Err(Answer::no(Code::BadCharset, "Charset not known"));
+        let key = match args.bad_charset {
+            true => Err(Answer::no(Code::BadCharset, "Charset not known")),
+            false => self.with_filters(&args.key),
+        };
+        if let (true, Some(selected)) = (key.is_err() && args.ret.as_ref().is_some_and(|r| r.save), &mut self.selected)
+        {
+            // RFC 5182 2.1: a search that ends with NO leaves an empty result
+            selected.saved = NumberSet::default();
         }
-        let key = self.with_filters(&args.key)?;
+        let key = key?;
         if Program::uses_modseq(&key) {
             self.condstore();
         }

@@ -3,6 +3,7 @@
 //! Standards   RFC 5256, RFC 5957, RFC 5267 3 (ESORT)
 use super::Session;
 use super::answer::Answer;
+use super::cache::sent_date;
 use super::context::Context;
 use super::loaded::{Part, read_part};
 use super::search::{correlator, esearch, highest_modseq, in_numbers, plain, returns_something, saved};
@@ -74,25 +75,26 @@ impl Session {
 /// The UIDs in the order asked for.
 pub(super) fn order(selected: &mut Selected, keys: &[(SortKey, bool)], uids: &[u32]) -> Vec<u32> {
     let headers = keys.iter().any(|(k, _)| k.needs() == Needs::Header);
-    let mut buffer = Vec::new();
+    let (mut buffer, mut spare) = (Vec::new(), Vec::new());
     let mut rows: Vec<(Vec<Value>, u32)> = Vec::with_capacity(uids.len());
     for &uid in uids {
         if headers && read_part(&mut selected.mailbox, uid, Part::List, &mut buffer).is_err() {
             buffer.clear();
         }
-        let values = keys.iter().map(|(key, _)| value(selected, *key, uid, &buffer)).collect();
+        let values = keys.iter().map(|(key, _)| value(selected, *key, uid, &buffer, &mut spare)).collect();
         rows.push((values, uid));
     }
     rows.sort_by(|a, b| compare(keys, &a.0, &b.0).then(a.1.cmp(&b.1)));
     rows.into_iter().map(|r| r.1).collect()
 }
 
-fn value(selected: &mut Selected, key: SortKey, uid: u32, header: &[u8]) -> Value {
+fn value(selected: &mut Selected, key: SortKey, uid: u32, header: &[u8], spare: &mut Vec<u8>) -> Value {
     match key.needs() {
         Needs::Size => {
             Value::Number(selected.mailbox.virtual_size(uid).map_or(0, |s| i64::try_from(s).unwrap_or(i64::MAX)))
         }
         Needs::Arrival => Value::Number(selected.mailbox.internal_date(uid).unwrap_or(0)),
-        Needs::Header => header_value(key, header, selected.mailbox.internal_date(uid).unwrap_or(0)),
+        Needs::Sent => Value::Number(sent_date(&mut selected.mailbox, uid, spare).unwrap_or(0)),
+        Needs::Header => header_value(key, header),
     }
 }

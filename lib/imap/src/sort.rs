@@ -22,7 +22,9 @@ pub enum Needs {
     Arrival,
     /// RFC822.SIZE.
     Size,
-    /// The header (and INTERNALDATE where the Date field is missing).
+    /// The Date field, or INTERNALDATE where it tells nothing.
+    Sent,
+    /// The header.
     Header,
 }
 
@@ -32,28 +34,34 @@ impl SortKey {
         match self {
             SortKey::Arrival => Needs::Arrival,
             SortKey::Size => Needs::Size,
+            SortKey::Date => Needs::Sent,
             _ => Needs::Header,
         }
     }
 }
 
-/// The value of a header key.
-pub fn header_value(key: SortKey, header: &[u8], internal_date: i64) -> Value {
+/// The value of a key that needs the header.
+pub fn header_value(key: SortKey, header: &[u8]) -> Value {
     match key {
-        SortKey::Date => Value::Number(sent_date(header, internal_date)),
         SortKey::Subject => Value::Text(subject(header).0),
         SortKey::From => Value::Text(mailbox(header, "From")),
         SortKey::To => Value::Text(mailbox(header, "To")),
         SortKey::Cc => Value::Text(mailbox(header, "Cc")),
         SortKey::DisplayFrom => Value::Text(display(header, "From")),
         SortKey::DisplayTo => Value::Text(display(header, "To")),
-        SortKey::Arrival | SortKey::Size => Value::Number(internal_date),
+        // not of the header: see [`Needs`]
+        SortKey::Date | SortKey::Arrival | SortKey::Size => Value::Number(0),
     }
 }
 
 /// RFC 5256 2.2: the Date field in UTC, INTERNALDATE where it is missing or wrong.
 pub fn sent_date(header: &[u8], internal_date: i64) -> i64 {
-    find_field(header, "Date").and_then(|f| DateTime::parse(f.value)).map_or(internal_date, |d| d.unix())
+    date_field(header).unwrap_or(internal_date)
+}
+
+/// What the Date field tells, in Unix seconds.
+pub fn date_field(header: &[u8]) -> Option<i64> {
+    find_field(header, "Date").and_then(|f| DateTime::parse(f.value)).map(|d| d.unix())
 }
 
 /// The base subject and whether it is that of a reply.
@@ -109,13 +117,13 @@ mod tests {
     fn keys_of_headers() {
         let h =
             b"Date: Thu, 01 Jan 1970 01:00:00 +0100\nSubject: Re: X\nFrom: =?utf-8?Q?=C3=84?= <Zed@b>\nTo: g: a@b;\n\n";
-        assert_eq!(header_value(SortKey::Date, h, 9), Value::Number(0));
-        assert_eq!(header_value(SortKey::Subject, h, 9), Value::Text("X".into()));
-        assert_eq!(header_value(SortKey::From, h, 9), Value::Text("ZED".into()));
-        assert_eq!(header_value(SortKey::DisplayFrom, h, 9), Value::Text("A\u{308}".into()));
-        assert_eq!(header_value(SortKey::To, h, 9), Value::Text("G".into()));
-        assert_eq!(header_value(SortKey::Cc, h, 9), Value::Text(String::new()));
-        assert_eq!(header_value(SortKey::Date, b"\n", 9), Value::Number(9));
+        assert_eq!(sent_date(h, 9), 0);
+        assert_eq!(header_value(SortKey::Subject, h), Value::Text("X".into()));
+        assert_eq!(header_value(SortKey::From, h), Value::Text("ZED".into()));
+        assert_eq!(header_value(SortKey::DisplayFrom, h), Value::Text("A\u{308}".into()));
+        assert_eq!(header_value(SortKey::To, h), Value::Text("G".into()));
+        assert_eq!(header_value(SortKey::Cc, h), Value::Text(String::new()));
+        assert_eq!(sent_date(b"\n", 9), 9);
     }
 
     #[test]

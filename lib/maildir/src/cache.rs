@@ -162,15 +162,14 @@ impl Cache {
 
     /// Adds values; gives up quietly where another process is writing just now.
     pub fn add(&mut self, values: &[Value]) {
-        if let Some(dir) = self.path.parent() {
-            offer(dir, values);
-        }
+        append(&self.path, values, self.map.as_ref().map(|_| (self.stamp, self.read)));
         self.refresh();
     }
 
-    /// True when the table should be written anew.
-    pub fn wants_rewrite(&self) -> bool {
-        self.tail.len() > TAIL_MAX && self.tail.len() > self.slots / 8
+    /// True when the table should be written anew: while much is being added only when it is three times as much, at the
+    /// end (`last`) so that the next session has little to read behind it.
+    pub fn wants_rewrite(&self, last: bool) -> bool {
+        self.tail.len() > TAIL_MAX && self.tail.len() > if last { self.slots / 8 } else { self.slots * 2 }
     }
 
     /// Writes a new file with only the messages that are `live`. Called under the folder lock.
@@ -239,10 +238,11 @@ fn lock(path: &Path) -> Option<FileLock> {
 /// Adds values to the cache of an index directory without opening it: what `deliver` does. Never waits; false when
 /// nothing was added.
 pub fn offer(index_dir: &Path, values: &[Value]) -> bool {
-    append(&index_dir.join(FILE), values).is_some()
+    append(&index_dir.join(FILE), values, None).is_some()
 }
 
-fn append(path: &Path, values: &[Value]) -> Option<()> {
+/// `sound`: a file and how far it was found right before.
+fn append(path: &Path, values: &[Value], sound: Option<(Stamp, usize)>) -> Option<()> {
     let mut bytes = Vec::new();
     values.iter().filter(|v| v.data.len() <= VALUE_MAX).for_each(|v| v.encode(&mut bytes));
     if bytes.is_empty() {
@@ -254,23 +254,25 @@ fn append(path: &Path, values: &[Value]) -> Option<()> {
     let _lock = lock(path)?;
     let mut file = OpenOptions::new().read(true).write(true).open(path).ok()?;
     let end = file.seek(SeekFrom::End(0)).ok()?;
-    if end < HEADER as u64 || end + bytes.len() as u64 > FILE_MAX || !ends_sound(&file, path) {
+    if end < HEADER as u64 || end + bytes.len() as u64 > FILE_MAX || !ends_sound(&file, path, sound) {
         return None;
     }
     file.write_all(&bytes).ok()
 }
 
 /// False for a file with a torn tail: what came after it would never be found. Such a file is removed.
-fn ends_sound(file: &File, path: &Path) -> bool {
-    let sound = || {
+fn ends_sound(file: &File, path: &Path, sound: Option<(Stamp, usize)>) -> bool {
+    let ends = || {
+        let now = Stamp::of(&file.metadata().ok()?);
         let map = Map::of(file).ok()?;
-        let (_, mut at) = header(&map)?;
+        let known = sound.filter(|(before, _)| (before.ino, before.dev) == (now.ino, now.dev));
+        let mut at = known.map(|(_, end)| end).or_else(|| header(&map).map(|(_, end)| end))?;
         while let Some(found) = record_at(&map, at) {
             at = found.end;
         }
         (at == map.len()).then_some(())
     };
-    let ok = sound().is_some();
+    let ok = ends().is_some();
     if !ok {
         let _ = std::fs::remove_file(path);
     }
@@ -333,9 +335,9 @@ mod tests {
         let all: Vec<Value> = (0..3000).flat_map(|m| [value(m, 1), value(m, 2)]).collect();
         a.add(&all[..4000]);
         let mut b = Cache::open(t.path());
-        assert!(b.wants_rewrite());
+        assert!(b.wants_rewrite(true));
         b.rewrite(|m| m % 10 != 3);
-        assert!(!b.wants_rewrite());
+        assert!(!b.wants_rewrite(true));
         assert!(offer(t.path(), &all[4000..]));
         for cache in [&mut a, &mut b] {
             cache.refresh();

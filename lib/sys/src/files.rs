@@ -6,8 +6,8 @@
 //! Failures    everything is an `io::Error`, unchanged
 //! Not here    pathname policy, Maildir rules (penny-maildir)
 
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -33,12 +33,41 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
 
 /// Opens a regular file for reading; a symbolic link, FIFO or device is refused and never blocks.
 pub fn open_regular(path: &Path) -> io::Result<File> {
+    open_regular_known(path).map(|(file, _)| file)
+}
+
+/// The same, with what fstat(2) told of the file on the way.
+pub fn open_regular_known(path: &Path) -> io::Result<(File, Metadata)> {
     let file =
         OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
-    if !file.metadata()?.is_file() {
+    let known = file.metadata()?;
+    if !known.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    Ok(file)
+    Ok((file, known))
+}
+
+/// Reads what is left of a file that fstat(2) said has `size` octets: one read(2) where that is true. `read_to_end` asks
+/// for size and position first and for the end last, which is half of what a small file costs.
+pub fn read_known(mut file: &File, size: u64, out: &mut Vec<u8>) -> io::Result<()> {
+    let size = usize::try_from(size).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    // one octet more than there should be: when it stays free, that was the end
+    out.resize(size + 1, 0);
+    let mut filled = 0;
+    while filled <= size {
+        match file.read(&mut out[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+        if filled == size {
+            break;
+        }
+    }
+    out.truncate(filled);
+    // it has grown since
+    if filled > size { file.read_to_end(out).map(drop) } else { Ok(()) }
 }
 
 /// Tries again while the file that was opened is not the one that has the name now (ESTALE): on NFS another machine may
@@ -229,6 +258,22 @@ impl std::ops::Deref for Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_read_whole_whatever_size_was_said() {
+        let path = std::env::temp_dir().join(format!("penny-sys-known-{}", std::process::id()));
+        std::fs::write(&path, "0123456789").unwrap();
+        let (file, known) = open_regular_known(&path).unwrap();
+        assert_eq!(known.len(), 10);
+        drop(file);
+        // as told, shorter than told (it was cut since), and longer (it has grown)
+        for size in [10, 200, 3, 0] {
+            let mut out = b"old".to_vec();
+            read_known(&File::open(&path).unwrap(), size, &mut out).unwrap();
+            assert_eq!(out, b"0123456789", "{size}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn what_has_gone_stale_is_tried_again() {

@@ -237,6 +237,9 @@ fn returns(c: &mut Cursor<'_>) -> Parse<Option<SearchReturn>> {
     let mut ret = SearchReturn::default();
     c.list(0, |c| return_option(c, &mut ret))?;
     c.space()?;
+    if ret.all && ret.partial.is_some() {
+        return Err(Bad("Either ALL or PARTIAL")); // RFC 9394 3.1
+    }
     // RFC 4731 3.1: RETURN () means ALL; with SAVE alone nothing is returned (RFC 5182 2.1)
     let any = ret.min || ret.max || ret.count || ret.save || ret.partial.is_some() || ret.update;
     ret.all |= !any;
@@ -254,7 +257,9 @@ fn return_option(c: &mut Cursor<'_>, ret: &mut SearchReturn) -> Parse<()> {
         "CONTEXT" => ret.context = true,
         "PARTIAL" => {
             c.space()?;
-            ret.partial = Some(fetch::partial_range(c)?);
+            if ret.partial.replace(fetch::partial_range(c)?).is_some() {
+                return Err(Bad("One PARTIAL at most"));
+            }
         }
         _ => return Err(Bad("Unknown RETURN option")),
     }

@@ -12,20 +12,18 @@ pub use envelope::envelope;
 pub use preview::preview;
 pub use section::{BinaryError, View};
 
-use memchr::{memchr, memchr_iter};
+use memchr::memchr_iter;
 
 /// Appends bytes with every bare LF turned into CRLF.
 pub fn crlf(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut rest = bytes;
-    let mut last = 0u8;
-    while let Some(n) = memchr(b'\n', rest) {
-        let before = if n == 0 { last } else { rest[n - 1] };
-        out.extend_from_slice(&rest[..n]);
-        out.extend_from_slice(if before == b'\r' { b"\n" } else { b"\r\n" });
-        last = b'\n';
-        rest = &rest[n + 1..];
+    out.reserve(bytes.len() + bytes.len() / 32);
+    let mut from = 0;
+    for n in memchr_iter(b'\n', bytes).filter(|&n| n == 0 || bytes[n - 1] != b'\r') {
+        out.extend_from_slice(&bytes[from..n]);
+        out.extend_from_slice(b"\r\n");
+        from = n + 1;
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(&bytes[from..]);
 }
 
 /// The length [`crlf`] would add.

@@ -6,8 +6,8 @@
 use super::Mailbox;
 use crate::cache::{self, Cache, Value};
 
-/// Octets of new values collected before they are written.
-const COLLECT: usize = 512 * 1024;
+/// Octets of new values collected before they are written; they stay in the processor's cache until then.
+const COLLECT: usize = 128 * 1024;
 
 /// The cache, opened on first use, and what is to be added.
 #[derive(Default)]
@@ -35,12 +35,13 @@ impl Mailbox {
         self.cached.octets += data.len();
         self.cached.new.push(Value { message: cache::message_key(record.base), field, data });
         if self.cached.octets > COLLECT {
-            self.save_cache();
+            self.save_cache(false);
         }
     }
 
-    /// Writes what was collected; where another process is writing just now it is dropped, being only a cache.
-    pub(super) fn save_cache(&mut self) {
+    /// Writes what was collected; where another process is writing just now it is dropped, being only a cache. The `last`
+    /// time of a command leaves the file as the next session likes it.
+    pub(super) fn save_cache(&mut self, last: bool) {
         let new = std::mem::take(&mut self.cached.new);
         self.cached.octets = 0;
         if new.is_empty() {
@@ -49,7 +50,7 @@ impl Mailbox {
         let dir = &self.place.index_dir;
         let cache = self.cached.cache.get_or_insert_with(|| Cache::open(dir));
         cache.add(&new);
-        if cache.wants_rewrite() {
+        if cache.wants_rewrite(last) {
             let live: std::collections::HashSet<u64> = self.index.iter().map(|r| cache::message_key(r.base)).collect();
             cache.rewrite(|message| live.contains(&message));
         }

@@ -337,7 +337,7 @@ impl Mailbox {
     /// Gives the lock up and writes what was learned; to be called before waiting for the client.
     pub fn release(&mut self) -> Result<()> {
         self.holding = false;
-        self.save_cache();
+        self.save_cache(true);
         let saved = match self.facts.is_empty() {
             true => Ok(()),
             false => self.locked(|m, _| m.save_facts()),

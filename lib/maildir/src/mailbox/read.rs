@@ -20,6 +20,9 @@ use crate::uidlist::{self, Contents};
 /// How often a file that keeps being renamed is looked for again (Dovecot's limit).
 const TRIES: u32 = 10;
 
+/// Messages up to this size are read in one go to count their line ends.
+const COUNT_WHOLE: u64 = 256 * 1024;
+
 /// What was found out about a message and is not in the index yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
@@ -48,13 +51,23 @@ impl Mailbox {
 
     /// Opens a message for reading; its size and date are noted on the way.
     pub fn open_message(&mut self, uid: u32) -> Result<File> {
-        let file = self.with_file(uid, files::open_regular)?;
+        self.open_known(uid).map(|(file, _)| file)
+    }
+
+    /// Reads a whole message into a buffer that may be used again.
+    pub fn read_message(&mut self, uid: u32, bytes: &mut Vec<u8>) -> Result<()> {
+        let (file, size) = self.open_known(uid)?;
+        files::read_known(&file, size, bytes).map_err(Error::io("read a message of", self.place.dir.path()))
+    }
+
+    /// Opens a message; the file and its size.
+    fn open_known(&mut self, uid: u32) -> Result<(File, u64)> {
+        let (file, meta) = self.with_file(uid, files::open_regular_known)?;
         let fixed = self.index.fixed(uid).unwrap_or_default();
-        let known = fixed.is(state::DATE) && fixed.is(state::SIZE);
-        if let Some(meta) = file.metadata().ok().filter(|_| !known) {
+        if !fixed.is(state::DATE) || !fixed.is(state::SIZE) {
             self.note_stat(uid, &meta);
         }
-        Ok(file)
+        Ok((file, meta.len()))
     }
 
     /// Runs something on the file, looking for it again when it was renamed meanwhile.
@@ -91,9 +104,14 @@ impl Mailbox {
         if let Some(size) = self.get(uid).and_then(|m| m.virtual_size) {
             return Ok(size);
         }
-        let mut file = self.open_message(uid)?;
-        let path = self.place.dir.path().to_path_buf();
-        let size = count(&mut file).map_err(Error::io("read a message of", &path))?;
+        let (mut file, size) = self.open_known(uid)?;
+        let counted = if size <= COUNT_WHOLE {
+            let mut bytes = Vec::new();
+            files::read_known(&file, size, &mut bytes).map(|()| wire_len(&bytes, 0))
+        } else {
+            count(&mut file)
+        };
+        let size = counted.map_err(Error::io("read a message of", self.place.dir.path()))?;
         self.learned(uid, size);
         Ok(size)
     }
@@ -192,11 +210,13 @@ pub(crate) fn count(reader: &mut impl Read) -> std::io::Result<u64> {
         let n = reader.read(&mut buffer)?;
         let data = buffer.get(..n).unwrap_or_default();
         let Some(end) = data.last() else { return Ok(total) };
-        total += n as u64;
-        for i in memchr::memchr_iter(b'\n', data) {
-            let before = if i == 0 { last } else { data.get(i - 1).copied().unwrap_or(0) };
-            total += u64::from(before != b'\r');
-        }
+        total += wire_len(data, last);
         last = *end;
     }
+}
+
+/// The same of a piece that follows the octet `last`.
+fn wire_len(data: &[u8], last: u8) -> u64 {
+    let before = |i: usize| if i == 0 { last } else { data.get(i - 1).copied().unwrap_or(0) };
+    data.len() as u64 + memchr::memchr_iter(b'\n', data).filter(|&i| before(i) != b'\r').count() as u64
 }

@@ -2,7 +2,7 @@
 use crate::net::{Conn, Res, connector};
 use crate::smtp;
 use crate::texts;
-use crate::util::{Args, Env, Out, Watch, median, pss, quantile};
+use crate::util::{Args, Env, Out, Procs, Watch, median, pss, quantile};
 use std::fs;
 use std::os::unix::fs as ufs;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ pub struct Imap {
     pub c: Conn,
     n: usize,
     pub caps: String,
+    procs: Procs,
 }
 
 #[derive(Default)]
@@ -23,6 +24,8 @@ pub struct Resp {
     pub hits: usize,
     pub literal_bytes: u64,
     pub took: Duration,
+    /// CPU seconds the server used meanwhile.
+    pub cpu: f64,
     pub tagged: String,
 }
 
@@ -39,7 +42,7 @@ impl Imap {
             c.tls(connector())?;
         }
         c.line()?;
-        Ok(Imap { c, n: 0, caps: String::new() })
+        Ok(Imap { c, n: 0, caps: String::new(), procs: env.procs() })
     }
     pub fn login(env: &Env, user: usize, tls: bool) -> Res<Imap> {
         let mut i = Imap::open(env, tls)?;
@@ -91,11 +94,13 @@ impl Imap {
     pub fn cmd(&mut self, text: &str) -> Res<Resp> {
         self.n += 1;
         let tag = format!("b{} ", self.n);
+        let cpu = self.procs.cpu();
         let t = Instant::now();
         self.c.send(format!("{tag}{text}\r\n").as_bytes())?;
         let verb = text.split(' ').take(3).collect::<Vec<_>>().join(" ");
         let mut r = self.finish(&tag).map_err(|e| format!("{verb}: {e}"))?;
         r.took = t.elapsed();
+        r.cpu = self.procs.cpu() - cpu;
         Ok(r)
     }
     pub fn append(&mut self, mailbox: &str, flags: &str, body: &str) -> Res<()> {
@@ -258,10 +263,10 @@ pub fn mailbox(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
         let mut i = Imap::open(env, tls)?;
         i.c = i.c.bulk();
         let r = i.cmd(&format!("LOGIN {} pw-user{user}", env.address(user)))?;
-        out.ms(&format!("{state}/login"), r.took);
+        out.command(&format!("{state}/login"), &r);
         i.cmd("CAPABILITY")?;
         let r = i.cmd("SELECT INBOX")?;
-        out.ms(&format!("{state}/select"), r.took);
+        out.command(&format!("{state}/select"), &r);
         let n = r.exists.unwrap_or(0);
         if n != k {
             return Err(format!("SELECT shows {n} messages of {k}"));
@@ -271,7 +276,7 @@ pub fn mailbox(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
             if r.fetches != k {
                 return Err(format!("FETCH {items}: {} answers of {k}", r.fetches));
             }
-            out.ms(&format!("{state}/{name}"), r.took);
+            out.command(&format!("{state}/{name}"), &r);
             if name == "fetch_body" {
                 out.put(
                     &format!("{state}/fetch_body_rate"),
@@ -323,7 +328,7 @@ pub fn mailbox(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
             }
             match i.cmd(&text) {
                 Ok(r) => {
-                    out.ms(name, r.took);
+                    out.command(name, &r);
                     if want.is_some_and(|x| x != r.hits) && how != "deliver" {
                         out.put(&format!("{name}_wrong_hits"), r.hits as f64, "count");
                     }
@@ -333,9 +338,9 @@ pub fn mailbox(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
         }
         let m = 1000.min(k / 2);
         let r = i.cmd(&format!("STORE 1:{m} +FLAGS (\\Flagged)"))?;
-        out.ms("store_1000", r.took);
+        out.command("store_1000", &r);
         let r = i.cmd(&format!("STORE 1:{m} -FLAGS.SILENT (\\Flagged)"))?;
-        out.ms("store_1000_silent", r.took);
+        out.command("store_1000_silent", &r);
         let t = Instant::now();
         for n in 0..200 {
             i.cmd(&format!("STORE {} +FLAGS (\\Answered)", n * (k / 250).max(1) % k + 1))?;
@@ -350,15 +355,15 @@ pub fn mailbox(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
         }
         out.put("append_rate", 200.0 / t.elapsed().as_secs_f64(), "msg/s");
         let r = i.cmd(&format!("COPY 1:{m} {target}"))?;
-        out.ms("copy_1000", r.took);
+        out.command("copy_1000", &r);
         if sc.contains("MOVE") {
             let r = i.cmd(&format!("MOVE 1:{m} {target}"))?;
-            out.ms("move_1000", r.took);
+            out.command("move_1000", &r);
         }
         let m = m.min(k - m);
         i.cmd(&format!("STORE 1:{m} +FLAGS.SILENT (\\Deleted)"))?;
         let r = i.cmd("EXPUNGE")?;
-        out.ms("expunge_1000", r.took);
+        out.command("expunge_1000", &r);
     }
     i.logout();
     w.cpu(out, 1.0, "run");

@@ -99,6 +99,11 @@ impl Out {
             self.peer, self.prefix, name, v, unit, self.rep
         );
     }
+    /// A command: its time, and the CPU time that the server spent on it.
+    pub fn command(&self, name: &str, r: &crate::imap::Resp) {
+        self.ms(name, r.took);
+        self.put(&format!("{name}_cpu"), r.cpu * 1e3, "ms-cpu");
+    }
     pub fn ms(&self, name: &str, d: Duration) {
         self.put(name, d.as_secs_f64() * 1e3, "ms");
     }
