@@ -99,6 +99,47 @@ fn a_flood_of_one_sender_delays_another_by_a_turn() {
     assert!(place < 3, "she came as number {place}");
 }
 
+/// More destinations than there is room in memory, none of which answers.
+#[test]
+fn a_flood_of_one_sender_to_everywhere_leaves_room_for_others() {
+    const MANY: usize = 2100;
+    let open = Arc::new(AtomicBool::new(false));
+    let gate = open.clone();
+    let wait_for_gate = move |line: &str| {
+        while line.starts_with("MAIL") && !gate.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
+    };
+    let sink = Sink::builder().script(wait_for_gate).start();
+    let post = Post::new("remote_concurrency = 10", "");
+    let route = |n: usize| format!("d{n}.test smtp:[127.0.0.1]:{} tls=none helo=h{n}.example.test\n", sink.port());
+    post.table("routes", &(0..MANY).map(route).collect::<String>());
+    let post = post.up();
+    std::thread::scope(|scope| {
+        for first in 0..10 {
+            let post = &post;
+            let to = (first..MANY).step_by(10).map(|n| format!("x@d{n}.test"));
+            scope.spawn(move || to.for_each(|to| drop(post.send("flood@example.test", &[&to], "x"))));
+        }
+    });
+    // a look at so many destinations is long, so not again and again
+    let status = || {
+        std::thread::sleep(Duration::from_millis(200));
+        penny_queue::json::Value::parse(&post.control("status")[0]).unwrap()
+    };
+    until("the flood is in", || {
+        let now = status();
+        now.number("new") == 0 && now.number("active") + now.number("parked") == MANY as u64
+    });
+    post.send("ann@example.test", &["joe@example.test"], "single");
+    post.wait_mails("joe", 1);
+    let parked = status().number("parked");
+    assert!(parked > 0 && sink.count() == 0);
+    open.store(true, Ordering::SeqCst);
+    until("of what was parked some comes in", || status().number("parked") < parked);
+}
+
 #[test]
 fn priority_goes_first_but_starves_nobody() {
     let far = Far::new();

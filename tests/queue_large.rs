@@ -1,7 +1,8 @@
 //! A large queue: start-up reads no envelope, memory is bounded, new mail is not delayed by old mail.
 //!
-//! QUEUE_ENTRIES=100000 cargo test --release --test queue_large -- --nocapture
-//! prints the figures of the manual; by default the queue is smaller.
+//! QUEUE_ENTRIES=100000 cargo test --test queue_large -- --nocapture
+//! prints figures, those of release programs where PENNYPOST_BIN names some (tests/bench/queue); by default the queue is
+//! smaller.
 #![allow(clippy::print_stdout)] // figures for whoever runs it with --nocapture
 
 #[path = "support/queue.rs"]

@@ -13,7 +13,7 @@ use penny_queue::entry::{EntryError, Found, Opened, parse_cur};
 use penny_queue::envelope::{Address, Line};
 use penny_queue::job::{RECIPIENTS_MAX, Route};
 use penny_queue::journal::{Kind, Resolved, Target};
-use penny_queue::schedule::{self, DestKey, FairQueue, Turn};
+use penny_queue::schedule::{self, DestKey, Turn};
 use penny_queue::{Name, Recipient};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -21,13 +21,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 
 /// Entries in memory at a time.
-const ACTIVE_MAX: usize = 2000;
+pub const ACTIVE_MAX: usize = 2000;
 /// Of these, those that were tried before: new mail always finds room.
 const ACTIVE_OLD_MAX: usize = 1400;
 /// Entries loaded before the loop looks at everything else again.
 const LOAD_PORTION: usize = 100;
-/// Entries that may wait for one destination, twice as many while their senders have few there; more are parked.
-const DEST_QUEUE_MAX: usize = 200;
 /// Octets of recipient lines in one job: it has to fit a packet with everything else.
 const JOB_OCTETS_MAX: usize = 40 << 10;
 /// Longest journal read.
@@ -221,6 +219,7 @@ impl Runner {
 
     fn understood(&mut self, name: Name, opened: Opened, journal: &[u8]) {
         match Active::new(name.clone(), opened.envelope, journal) {
+            Ok(active) if self.is_hogging(&active) => self.hold_back(active),
             Ok(active) => {
                 let slot = self.admit(active, opened.body);
                 self.begin_round(slot);
@@ -306,10 +305,7 @@ impl Runner {
     fn admit(&mut self, active: Active, body: u64) -> u64 {
         let slot = self.next_slot;
         self.next_slot += 1;
-        let envelope = active.envelope();
-        let login = envelope.login.as_ref().map(Line::as_str);
-        let sender = login.unwrap_or(envelope.sender.address.as_str()).to_owned();
-        let priority = envelope.sender.priority();
+        let (sender, priority) = (sender_of(&active).to_owned(), active.envelope().sender.priority());
         self.slots.insert(active.name().clone(), slot);
         let forced = self.forced.remove(active.name());
         let entry = Entry {
@@ -493,8 +489,8 @@ impl Runner {
     }
 
     fn queue_jobs(&mut self, slot: u64, jobs: Vec<(DestKey, Job)>) {
-        if let Some(dest) = self.crowded(slot, &jobs) {
-            return self.park(slot, &dest);
+        if let Some(crowd) = self.crowded(slot, &jobs) {
+            return self.park(slot, crowd);
         }
         self.push_jobs(slot, jobs);
         self.round_over(slot);
@@ -513,42 +509,6 @@ impl Runner {
             let cost = schedule::cost(job.targets.len());
             let (priority, sender) = (entry.priority, entry.sender.clone());
             self.plan.push(&dest, Turn { priority, sender, entry: slot, cost, job }, time);
-        }
-    }
-
-    /// An entry all of whose jobs go to destinations that have enough waiting.
-    fn crowded(&self, slot: u64, jobs: &[(DestKey, Job)]) -> Option<DestKey> {
-        let sender = &self.entries.get(&slot)?.sender;
-        let full = |dest: &DestKey| self.plan.is_crowded(dest, sender, DEST_QUEUE_MAX);
-        let all = !jobs.is_empty() && jobs.iter().all(|(dest, _)| full(dest));
-        all.then(|| jobs.first().map(|(dest, _)| dest.clone())).flatten()
-    }
-
-    /// Lets an entry wait, by name only, until its destination has room.
-    fn park(&mut self, slot: u64, dest: &DestKey) {
-        self.write_journal(slot);
-        let Some(entry) = self.forget(slot) else { return };
-        let name = entry.active.name().clone();
-        self.parked_names.insert(name.clone());
-        let turn = Turn { priority: entry.priority, sender: entry.sender, entry: slot, cost: 1, job: name };
-        self.parked.entry(dest.clone()).or_default().push(turn);
-    }
-
-    fn unpark(&mut self) {
-        let mut names = Vec::new();
-        let room = ACTIVE_MAX.saturating_sub(self.entries.len());
-        let plan = &self.plan;
-        self.parked.retain(|dest, queue| {
-            let free = DEST_QUEUE_MAX.saturating_sub(plan.entries(dest));
-            // in batches, so that a busy destination does not cost a look for every single job
-            if free >= DEST_QUEUE_MAX / 2 {
-                names.extend((0..free.min(room.saturating_sub(names.len()))).map_while(|_| queue.pop()).map(|t| t.job));
-            }
-            !FairQueue::is_empty(queue)
-        });
-        for name in names {
-            self.parked_names.remove(&name);
-            self.load(name);
         }
     }
 
@@ -575,6 +535,12 @@ impl Runner {
         entry.journal = Some(file);
         Ok(())
     }
+}
+
+/// Who takes turns: the login, else the sender.
+pub fn sender_of(active: &Active) -> &str {
+    let envelope = active.envelope();
+    envelope.login.as_ref().map_or(envelope.sender.address.as_str(), Line::as_str)
 }
 
 fn route_key(domain: &str) -> String {

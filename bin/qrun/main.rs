@@ -14,6 +14,7 @@ mod entry;
 mod intake;
 mod leave;
 mod local;
+mod park;
 mod remote;
 mod reports;
 mod resolve;

@@ -3,6 +3,7 @@
 use crate::control::Control;
 use crate::entry::{Entry, Job, Running};
 use crate::leave::Leaving;
+use crate::park::Crowd;
 use crate::remote::Workers;
 use crate::reports::Children;
 use crate::resolve::Client;
@@ -52,8 +53,8 @@ pub struct Runner {
     /// Those whose client has no answer yet.
     pub unanswered: Vec<Name>,
     pub waiting: Waiting,
-    /// Entries of busy destinations, waiting for room there; names only.
-    pub parked: HashMap<DestKey, FairQueue<Name>>,
+    /// Entries waiting for room; names only.
+    pub parked: HashMap<Crowd, FairQueue<Name>>,
     pub parked_names: HashSet<Name>,
     pub plan: Plan<Job>,
     pub sites: Sites,
