@@ -264,3 +264,46 @@ fn a_session_can_open_only_what_is_shared() {
     drop(live);
     assert!(bob(&h, "a SELECT user/ann@example.test/Own\r\n").contains("a OK"));
 }
+
+#[test]
+fn an_administrator_sets_the_quota_of_others() {
+    let h = two();
+    let config = std::fs::read_to_string(h.dir.join("p.toml")).unwrap();
+    let root = penny_sys::ids::own_uid() == 0;
+    if root {
+        let own = ["bob", "shared"].map(|place| h.dir.join(place));
+        Run::new("chown").args(["-R", "54321:54321"]).args(own).run().expect_code(0);
+    }
+    // as the uid that ann's mail has
+    let bob = |text: &str| {
+        let run = Run::new(program!("imapd")).arg("-c").arg(h.dir.join("p.toml")).arg("--session");
+        let run = if root { run.uid(54_321, 54_321) } else { run };
+        run.env("USER", "bob@example.test").env("HOME", h.dir.join("bob")).stdin(text).run().out()
+    };
+    let ann = "\"ann@example.test\"";
+    let ask = format!("a CAPABILITY\r\nb SETQUOTA {ann} (STORAGE 512 MESSAGE 4)\r\nc GETQUOTA {ann}\r\n");
+    let out = bob(&ask);
+    has(&out, &["b NO [NOPERM]", "c NO [NONEXISTENT]"]);
+    assert!(!out.contains("QUOTASET"), "{out}");
+    h.dir.write("p.toml", format!("{config}admins = [\"bob@example.test\"]\n"));
+    let more =
+        format!("d SETQUOTA nobody (STORAGE 1)\r\ne SETQUOTA {ann} (ANNOTATION-STORAGE 1)\r\nf GETQUOTA \"\"\r\n");
+    let out = bob(&format!("{ask}{more}"));
+    has(
+        &out,
+        &[" QUOTASET", &format!("* QUOTA {ann} (STORAGE 1 512 MESSAGE 3 4)\r\nb OK"), "c OK", "d NO [NONEXISTENT]"],
+    );
+    has(&out, &["e NO [CANNOT]", "f NO [NONEXISTENT]"]);
+    // it holds in the user's own session
+    let append = append("b", "INBOX");
+    let text = format!("a GETQUOTAROOT INBOX\r\n{append}{}", append.replacen('b', "c", 1));
+    let out = script(&h, "ann@example.test", &text);
+    has(&out, &["MESSAGE 3 4)\r\na OK", "b OK", "c NO [OVERQUOTA]"]);
+    // what the tables say is not overruled
+    let users = std::fs::read_to_string(h.dir.join("tables/users")).unwrap();
+    h.dir.write("tables/users", users.trim_end().to_owned() + ":userdb_quota_rule=*:storage=40K\n");
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !bob(&format!("a SETQUOTA {ann} (STORAGE 1)\r\n")).contains("a NO [NOPERM]") {
+        assert!(std::time::Instant::now() < limit, "lookup does not read the table again");
+    }
+}

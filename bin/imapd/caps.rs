@@ -70,11 +70,11 @@ pub fn prelogin(door: &mut Door) -> String {
     shown(&door.config, all)
 }
 
-/// The list after the login.
-pub fn session(config: &Config, can_unauthenticate: bool) -> String {
+/// The list after the login; `more` is what not every session has.
+pub fn session(config: &Config, more: &[&str]) -> String {
     let mut all: Vec<String> = ALWAYS.iter().chain(SESSION).map(|c| (*c).to_owned()).collect();
     all.push(format!("APPENDLIMIT={}", config.imapd.append_limit.0));
-    all.extend(can_unauthenticate.then(|| "UNAUTHENTICATE".into()));
+    all.extend(more.iter().map(|c| (*c).to_owned()));
     all.extend(["QUOTA".into(), "QUOTA=RES-STORAGE".into(), "QUOTA=RES-MESSAGE".into()]);
     if !config.imapd.imapsieve.is_empty() {
         all.push(format!("IMAPSIEVE={}", config.imapd.imapsieve)); // RFC 6785 3.1

@@ -21,7 +21,7 @@ const SERVICE: Service = Service {
     name: "imap",
     terms,
     before: prelogin::serve,
-    shares: shares::find,
+    open: shares::open,
     session: session::serve,
 };
 
@@ -34,7 +34,6 @@ fn terms(config: &Config) -> Terms {
         login_timeout: Duration::from_secs(config.imapd.login_timeout.0),
         plain_auth_loopback: config.imapd.plain_auth_loopback,
         places: programs(config),
-        writable: vec![config.imapd.shared.clone()],
     }
 }
 

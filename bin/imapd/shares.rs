@@ -45,8 +45,22 @@ impl Subject {
     }
 }
 
-/// All that this session may open beside its own mail.
-pub fn find(config: &Config, owner: &Owner) -> Vec<Share> {
+/// Adds what this session may open beside its own mail.
+pub fn open(config: &Config, owner: &mut Owner) {
+    owner.shares = find(config, owner);
+    owner.writable.push(config.imapd.shared.clone());
+    if may_set_quota(config, owner) {
+        // any mailbox of this uid may be named
+        owner.writable.push("/".into());
+    }
+}
+
+/// Whether this user sets the quota of others: an administrator who has the uid of all users.
+pub fn may_set_quota(config: &Config, owner: &Owner) -> bool {
+    config.imapd.admins.contains(&owner.user) && !owner.is_alone()
+}
+
+fn find(config: &Config, owner: &Owner) -> Vec<Share> {
     let separator = &config.imapd.separator;
     let public = config.imapd.public.iter().filter_map(|entry| entry.split_once(' ')).map(|(name, dir)| Share {
         owner: None,

@@ -20,7 +20,7 @@ const SERVICE: Service = Service {
     name: "pop3",
     terms,
     before: prelogin::serve,
-    shares: nothing_shared,
+    open: nothing_shared,
     session: session::serve,
 };
 
@@ -32,7 +32,6 @@ fn terms(config: &Config) -> Terms {
     Terms {
         login_timeout: Duration::from_secs(config.pop3d.login_timeout.0),
         plain_auth_loopback: config.pop3d.plain_auth_loopback,
-        writable: Vec::new(),
         places: Vec::new(),
     }
 }

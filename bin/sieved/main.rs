@@ -17,7 +17,7 @@ const SERVICE: Service = Service {
     name: "sieve",
     terms,
     before: prelogin::serve,
-    shares: nothing_shared,
+    open: nothing_shared,
     session: session::serve,
 };
 
@@ -29,7 +29,6 @@ fn terms(config: &Config) -> Terms {
     Terms {
         login_timeout: Duration::from_secs(120),
         plain_auth_loopback: config.sieved.plain_auth_loopback,
-        writable: Vec::new(),
         places: vec![config.paths.tables.join("sieve")],
     }
 }

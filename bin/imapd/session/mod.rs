@@ -158,7 +158,8 @@ impl Session {
     }
 
     fn capabilities(&self) -> String {
-        caps::session(&self.config, self.can_unauthenticate)
+        let more = [(self.can_unauthenticate, "UNAUTHENTICATE"), (self.may_set_quota(), "QUOTASET")];
+        caps::session(&self.config, &more.iter().filter(|m| m.0).map(|m| m.1).collect::<Vec<_>>())
     }
 
     fn run(&mut self) -> Result<(), Failure> {
@@ -368,7 +369,7 @@ impl Session {
             Command::Acl(command) => self.acl_command(&command),
             Command::GetQuota(root) => self.get_quota(&root),
             Command::GetQuotaRoot(name) => self.get_quota_root(&name),
-            Command::SetQuota { .. } => Answer::no(Code::NoPerm, "Quota is set by the administrator"),
+            Command::SetQuota { root, limits } => self.set_quota(&root, &limits).unwrap_or_else(|no| no),
             Command::StartTls | Command::Login { .. } | Command::Authenticate { .. } => {
                 Answer::bad("Already logged in")
             }

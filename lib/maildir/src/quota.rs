@@ -3,7 +3,7 @@
 //! Standards   Maildir++ quota (README.maildirquota of Courier), rules as in Dovecot's maildir quota backend
 //! Format      line 1: limits, `<n>S` octets and `<n>C` messages by comma; then `<octets> <messages>` lines whose sum is the usage
 //! Invariants  1. the file is appended to with one O_APPEND write, or replaced by rename; never edited in place
-//!             2. it is removed, not trusted, when a folder changed while it was being recounted
+//!             2. it is removed, not trusted, when folders changed whenever it was counted; kept where only it names the limits
 //! Failures    a missing or odd file is recounted; I/O errors are temporary
 //! Trust       the file may be written by other programs of the same user: any content
 
@@ -22,6 +22,8 @@ use crate::name;
 pub const FILE: &str = "maildirsize";
 /// A file this long is recounted (Maildir++).
 const FILE_MAX: usize = 5120;
+/// How often it is counted while mail comes and goes.
+const RECOUNTS: u32 = 3;
 /// Over quota and older than this: recounted before mail is refused (Maildir++: 15 minutes).
 const STALE: Duration = Duration::from_secs(15 * 60);
 
@@ -197,11 +199,18 @@ impl Quota {
     /// Counts all folders and replaces the file; returns usage and limits.
     pub fn recount(&self, previous: Option<Limits>) -> Result<(Usage, Limits)> {
         let limits = self.limits.or(previous).or_else(|| self.limits_on_file()).unwrap_or_default();
-        let before = self.newest_change()?;
-        let usage = self.count()?;
-        self.replace(limits, usage)?;
-        if self.newest_change()? != before {
-            // Something came or went meanwhile: the sum may be wrong, so the next reader counts again.
+        let mut usage = Usage::default();
+        for _ in 0..RECOUNTS {
+            let before = self.newest_change()?;
+            usage = self.count()?;
+            self.replace(limits, usage)?;
+            if self.newest_change()? == before {
+                return Ok((usage, limits));
+            }
+        }
+        // Something came or went each time: the sum may be wrong, so the next reader counts again. Limits that stand nowhere
+        // else are worth more than the sum.
+        if self.limits.is_some() {
             let _ = std::fs::remove_file(self.path());
         }
         Ok((usage, limits))

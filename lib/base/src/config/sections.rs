@@ -397,6 +397,8 @@ section! {
         prefix: String = String::new();
         /// Hierarchy separator shown to clients: / or .
         separator: String = "/".into();
+        /// Logins that may set the quota of other users (RFC 9208), where all have one uid; their sessions are not confined.
+        admins: Vec<String> = Vec::new();
         /// Public folders: their name among the mailboxes, a blank, the directory that holds them.
         public: Vec<String> = Vec::new();
         /// Users see folders that others share with them: the directory in which sessions note who shares; empty is off.

@@ -9,7 +9,6 @@
 
 use super::login::{self, Step};
 use super::{Login, Spawn, spawn_or_restart};
-use crate::owner::Share;
 use crate::ucspi::{self, StartTls};
 use crate::{Config, Failure, Outcome, Owner, Peer, log, program};
 use std::os::fd::AsFd;
@@ -32,8 +31,8 @@ pub struct Service {
     pub terms: fn(&Config) -> Terms,
     /// The conversation before the login.
     pub before: fn(Door) -> Result<Outcome, Failure>,
-    /// Mail of others that this user's session may open; asked as the user, before it is confined.
-    pub shares: fn(&Config, &Owner) -> Vec<Share>,
+    /// Adds what this user's session may open beside its own mail; called as the user, before it is confined.
+    pub open: fn(&Config, &mut Owner),
     /// The session; nothing is handed over to one that was started by hand.
     pub session: fn(Config, Owner, Option<Handed>) -> Result<Outcome, Failure>,
 }
@@ -47,14 +46,10 @@ pub struct Terms {
     pub plain_auth_loopback: bool,
     /// Places outside the home that a session reads.
     pub places: Vec<PathBuf>,
-    /// Places outside the home that a session writes.
-    pub writable: Vec<PathBuf>,
 }
 
 /// For a service that serves nobody else's mail.
-pub fn nothing_shared(_: &Config, _: &Owner) -> Vec<Share> {
-    Vec::new()
-}
+pub fn nothing_shared(_: &Config, _: &mut Owner) {}
 
 impl Service {
     /// The program, from its arguments on.
@@ -66,8 +61,7 @@ impl Service {
         if options.has("session") {
             let handed = login::handed_state().ok().map(|bytes| Handed::decode(&bytes));
             let mut owner = Owner::from_env(&config)?;
-            owner.shares = (self.shares)(&config, &owner);
-            owner.writable = terms.writable;
+            (self.open)(&config, &mut owner);
             owner.confine(&config, &terms.places.iter().map(PathBuf::as_path).collect::<Vec<_>>())?;
             return (self.session)(config, owner, handed);
         }
