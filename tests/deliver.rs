@@ -158,6 +158,43 @@ fn an_extension_goes_to_its_folder_only_if_it_exists() {
     h.deliver("joe+wORK@example.net").expect_code(0).expect_out("INBOX");
 }
 
+/// Any of mail.separators begins the extension; none of it does where there are none.
+#[test]
+fn separators_are_what_the_administrator_says() {
+    for (separators, address, folder) in [
+        ("+", "joe+lists@example.net", "lists"),
+        ("+", "joe-lists@example.net", "INBOX"),
+        ("-=", "joe-lists@example.net", "lists"),
+        ("-=", "joe=lists@example.net", "lists"),
+        ("-=", "joe+lists@example.net", "INBOX"),
+        ("", "joe+lists@example.net", "INBOX"),
+    ] {
+        let h = Home::new();
+        h.folder("");
+        h.folder(".lists");
+        let config = std::fs::read_to_string(h.dir.join("p.toml")).unwrap();
+        h.dir.write("p.toml", format!("{config}[mail]\nseparators = \"{separators}\"\n"));
+        h.deliver(address).expect_code(0).expect_out(&format!("2.0.0 delivered to {folder}\n"));
+    }
+}
+
+/// What strangers choose reaches a program as variables, never as words of its command line or of a shell.
+#[test]
+fn addresses_reach_programs_as_variables_only() {
+    for local in
+        ["\";touch owned;\"", "\"$(touch owned)\"", "\"`touch owned`\"", "-oQowned", "\"|touch owned\"", "joe+\"a b\""]
+    {
+        let h = Home::new();
+        // with words of a shell and without
+        h.file(".forward", "\"|printf '%s' \\\"$LOCAL\\\" > said; echo $# > count\"\n|tee copy\n");
+        h.deliver(&format!("{local}@example.net")).expect_code(0);
+        assert_eq!(std::fs::read_to_string(h.home().join("said")).unwrap(), local);
+        assert_eq!(std::fs::read_to_string(h.home().join("count")).unwrap(), "0\n");
+        let made: Vec<_> = tmp::list(h.home()).iter().map(|p| p.file_name().unwrap().to_owned()).collect();
+        assert_eq!(made, [".forward", "copy", "count", "said"], "{local}");
+    }
+}
+
 #[test]
 fn hostile_extensions_stay_inside() {
     for ext in ["../../x", "/etc", "..", ".", "a/../..", &"x".repeat(300), "%s%n", "$(id)", "`id`", "-oQ/tmp/x"] {
@@ -296,7 +333,7 @@ fn unsafe_files_defer_and_are_never_followed() {
     let secret = TempDir::new();
     let target = secret.write("forward", "/dev/null\n");
     type Make<'a> = &'a dyn Fn(&Home);
-    let cases: [(&str, Make<'_>); 6] = [
+    let cases: [(&str, Make<'_>); 10] = [
         ("symbolic link", &|h| symlink(&target, h.home().join(".forward")).unwrap()),
         ("not a regular file", &|h| {
             Run::new("mkfifo").arg(h.home().join(".forward")).run().expect_code(0);
@@ -305,6 +342,20 @@ fn unsafe_files_defer_and_are_never_followed() {
         ("writable by its group", &|h| {
             let path = h.file(".forward", "/dev/null\n");
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).unwrap();
+        }),
+        ("symbolic link", &|h| symlink(&target, h.home().join(".qmail")).unwrap()),
+        ("writable by everybody", &|h| {
+            let path = h.file(".qmail", "./Maildir/\n");
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o602)).unwrap();
+        }),
+        ("writable by its group", &|h| {
+            std::fs::set_permissions(h.home(), std::fs::Permissions::from_mode(0o770)).unwrap();
+        }),
+        ("not a directory", &|h| {
+            h.dir.maildir("home/Maildir");
+            std::fs::remove_dir(h.maildir().join("new")).unwrap();
+            std::fs::create_dir(h.dir.join("elsewhere")).unwrap();
+            symlink(h.dir.join("elsewhere"), h.maildir().join("new")).unwrap();
         }),
         ("writable by everybody", &|h| {
             std::fs::set_permissions(h.home(), std::fs::Permissions::from_mode(0o777)).unwrap();

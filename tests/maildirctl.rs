@@ -347,3 +347,70 @@ fn the_manuals_examples_work() {
     assert_eq!(shell(&line), "imported 1, skipped 0\n");
     assert_eq!(shell(&line), "imported 0, skipped 1\n");
 }
+
+/// Every verb says what it did as one JSON object a line, and nothing else on standard output.
+#[test]
+fn every_verb_speaks_json() {
+    let w = World::new();
+    w.write("in.mbox", &mbox(3));
+    w.ok(&["make", "Maildir", "Sent"]);
+    // for check to find
+    std::fs::remove_file(w.maildir().join(".Sent/maildirfolder")).unwrap();
+    if !penny_testkit::have("every_verb_speaks_json", "python3") {
+        return;
+    }
+    for args in [
+        &["make", "Maildir", "Junk"][..],
+        &["import", "Maildir", "in.mbox", "--resume", "notes"],
+        &["list", "Maildir"],
+        &["check", "Maildir", "--read"],
+        &["check", "--repair", "Maildir"],
+        &["quota", "Maildir", "--limit", "1000000S"],
+        &["quota", "Maildir", "--recount"],
+        &["quota", "Maildir"],
+        &["expire", "Maildir", "-f", "INBOX", "--older", "0", "--flagged"],
+        &["purge", "Maildir"],
+        &["export", "Maildir", "out"],
+        &["restore-mark", "Maildir"],
+        &["restore-mark", "Maildir", "--gap", "5"],
+        &["give-back", "Maildir", "--to", "courier"],
+        &["take-over", "Maildir"],
+        &["-n", "take-over", "Maildir"],
+    ] {
+        let out = w.run(&[&["-J"], args].concat());
+        let found = i32::from(args.contains(&"--read"));
+        assert_eq!(out.code, Some(found), "{args:?}: {}", out.describe());
+        let text = out.out();
+        assert!(!text.is_empty(), "{args:?} says nothing");
+        let objects = "import sys, json\nfor l in sys.stdin: assert type(json.loads(l)) is dict";
+        let read = Run::new("python3").args(["-c", objects]).stdin(&text).run();
+        assert_eq!(read.code, Some(0), "{args:?}: {text}");
+    }
+}
+
+/// On a terminal a long import draws a bar; with -q or -J, or in a pipe, it does not.
+#[test]
+fn progress_is_drawn_on_a_terminal_only() {
+    if !penny_testkit::have("progress_is_drawn_on_a_terminal_only", "script") {
+        return;
+    }
+    let w = World::new();
+    w.ok(&["make", "Maildir"]);
+    w.write("in.mbox", &mbox(700));
+    let tool = program!("maildirctl").display().to_string();
+    let on_terminal = |line: &str| {
+        let run =
+            Run::new("script").args(["-qec", &format!("{tool} {line} 2>&1"), "/dev/null"]).dir(w.dir.path()).run();
+        run.expect_code(0);
+        run.out()
+    };
+    // so many files, each synced, take longer than the fifth of a second after which the first bar is drawn
+    let shown = on_terminal("import Maildir in.mbox");
+    assert!(shown.contains("\rimported ") && shown.contains("#.") && shown.contains(" %"), "{shown:?}");
+    assert!(shown.ends_with("imported 700, skipped 0\r\n"), "{shown:?}");
+    w.write("in.mbox", &mbox(2));
+    assert!(on_terminal("import Maildir in.mbox").contains("\rimported 2 "));
+    for silent in ["-q", "-J"] {
+        assert!(!on_terminal(&format!("{silent} import Maildir in.mbox")).contains("\rimported "));
+    }
+}
