@@ -70,6 +70,19 @@ fn packages_install_work_and_purge() {
     }
 }
 
+/// A real systemd: socket activation, reload and upgrade with conversations under way, removal.
+#[test]
+fn under_systemd_and_through_an_upgrade() {
+    const TEST: &str = "package::under_systemd_and_through_an_upgrade";
+    let dir = TempDir::new();
+    if !build(&dir) || !can_enter(TEST) {
+        return;
+    }
+    if let Err(why) = inside(TEST, "booted", &dir, "systemd.t") {
+        skip(TEST, &why);
+    }
+}
+
 /// `make install`, and so the tarball: an example that is a program can be run where it lies, as its own remarks have it.
 #[test]
 fn installed_examples_keep_their_modes() {

@@ -5,8 +5,11 @@
 //! Failures    answered as `ERR <status> <text>`; a malformed request ends the connection
 //! Trust       the caller's uid is the kernel's word; everything else is parsed
 
+use penny_base::handover::{Heir, Inheritance};
 use penny_base::{Config, Failure, Outcome, log};
 use penny_queue::{Directories, Envelope, Message, Name};
+use penny_sys::poll::Interest;
+use penny_sys::signals::Signals;
 use penny_sys::{fdpass, ids, net};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,7 +18,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Connections served at once; more wait in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 512;
@@ -48,19 +51,50 @@ fn open(config: &Config) -> Result<Arc<Service>, Failure> {
 pub fn resident(config: &Config) -> Result<Outcome, Failure> {
     let service = open(config)?;
     let path = config.socket("enqueue");
-    let listener = net::listen_stream(&path, 0o666).map_err(|e| Failure::io(path.display(), &e))?;
+    let mut inheritance = Inheritance::take().map_err(|e| Failure::io("handover", &e))?;
+    let listener = inheritance.or_open("enqueue", || net::listen_stream(&path, 0o666));
+    let listener = listener.map_err(|e| Failure::io(path.display(), &e))?;
+    let usr2 = Signals::catch(&[signal_hook::consts::SIGUSR2]).map_err(|e| Failure::io("signals", &e))?;
+    let mut heir = None;
+    inheritance.ready();
     log::info("ready", None, &[("socket", &path.display())]);
     loop {
+        let mut interests = vec![Interest::read(listener.as_fd()), Interest::read(usr2.as_fd())];
+        interests.extend(heir.iter().map(|h: &Heir| Interest::read(h.as_fd())));
+        let ready = penny_sys::poll::wait(&interests, None).map_err(|e| Failure::io("poll", &e))?;
+        if usr2.came() {
+            heir = Heir::start(&config.program("enqueue"), &[("enqueue", listener.as_fd())])
+                .inspect_err(|e| log::error("handover", None, &[("why", e)]))
+                .ok();
+        }
+        if Heir::has_begun(&mut heir) {
+            log::info("handed-over", None, &[("running", &service.connections.load(Ordering::Relaxed))]);
+            drop(listener);
+            return Ok(last_words(&service));
+        }
+        if !ready.first().is_some_and(|r| r.read) {
+            continue;
+        }
         let connection = match net::accept(listener.as_fd()) {
             Ok(c) => c,
+            // the other process of a handover has taken it
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
             Err(e) => {
                 log::warning("accept", None, &[("why", &e)]);
-                std::thread::sleep(std::time::Duration::from_millis(100));
+                std::thread::sleep(Duration::from_millis(100));
                 continue;
             }
         };
         start(&service, connection);
     }
+}
+
+/// Waits for the clients there are.
+fn last_words(service: &Service) -> Outcome {
+    while service.connections.load(Ordering::Relaxed) > 0 {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Outcome::Done
 }
 
 fn start(service: &Arc<Service>, connection: OwnedFd) {

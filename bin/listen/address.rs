@@ -1,6 +1,7 @@
 //! Where to listen: an address to bind, or a socket passed by systemd (LISTEN_FDS, sd_listen_fds(3)).
 
 use penny_base::config::Listen;
+use penny_base::handover::Inheritance;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
@@ -8,11 +9,12 @@ use std::os::fd::OwnedFd;
 /// First descriptor of the protocol.
 const FIRST: i32 = 3;
 
-/// Opens the listening socket of one entry, non-blocking.
-pub fn open(entry: &Listen) -> io::Result<TcpListener> {
-    let listener = match entry.address.strip_prefix("fd:") {
-        Some(name) => TcpListener::from(passed(name)?),
-        None => bind(entry)?,
+/// Opens the listening socket of one entry, non-blocking; an older process may have handed it over.
+pub fn open(entry: &Listen, inheritance: &mut Inheritance) -> io::Result<TcpListener> {
+    let listener = match (inheritance.socket(&entry.address), entry.address.strip_prefix("fd:")) {
+        (Some(socket), _) => socket.into(),
+        (None, Some(name)) => passed(name)?.into(),
+        (None, None) => bind(entry)?,
     };
     listener.set_nonblocking(true)?;
     Ok(listener)
@@ -57,6 +59,6 @@ mod tests {
     #[test]
     fn a_port_of_the_kernel() {
         let entry = Listen { address: "127.0.0.1:0".into(), backlog: 5, ..Listen::default() };
-        assert_ne!(open(&entry).unwrap().local_addr().unwrap().port(), 0);
+        assert_ne!(open(&entry, &mut Inheritance::default()).unwrap().local_addr().unwrap().port(), 0);
     }
 }

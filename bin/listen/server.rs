@@ -1,12 +1,14 @@
 //! The loop: accept, limits, the steps of each connection, ended children, signals.
 //!
 //! Invariants  1. a connection over a limit is closed at once, with one line in the log   2. one connection's trouble
-//!             never ends the service   3. keys that do not load at HUP leave the old ones in use
+//!             never ends the service   3. keys that do not load at HUP leave the old ones in use   4. at USR2 the
+//!             listeners go to a new process, the conversations stay here
 
 use crate::connection::{Connection, Starter, State, read_proxy, take_proxy};
 use crate::limits::{self, Limits, Most};
 use crate::{address, tls};
 use penny_base::config::{Listen, TlsMode};
+use penny_base::handover::{Heir, Inheritance};
 use penny_base::warm::Kept;
 use penny_base::{Config, Failure, Outcome, log};
 use penny_sys::ids::{self, Id};
@@ -14,7 +16,7 @@ use penny_sys::poll::Interest;
 use penny_sys::signals::Signals;
 use penny_sys::{net, process};
 use penny_tls::Context;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -40,6 +42,7 @@ pub struct Server {
     next: u64,
     signals: Vec<(i32, Signals)>,
     kept: Kept,
+    heir: Option<Heir>,
     closing: bool,
 }
 
@@ -58,9 +61,10 @@ fn load(config: &Config) -> Result<Option<Context>, String> {
 impl Server {
     /// Binds everything and loads the keys.
     pub fn open(config: Config) -> Result<Server, Failure> {
+        let mut inheritance = Inheritance::take().map_err(|e| Failure::io("handover", &e))?;
         let mut listeners = Vec::new();
         for entry in &config.listen {
-            let listener = address::open(entry).map_err(|e| Failure::io(&entry.address, &e))?;
+            let listener = address::open(entry, &mut inheritance).map_err(|e| Failure::io(&entry.address, &e))?;
             let place = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
             log::info("listening", None, &[("name", &entry.name), ("address", &place), ("program", &entry.program)]);
             listeners.push((listener, Limits::default()));
@@ -68,21 +72,25 @@ impl Server {
         let role = |r: &str| config.id(r).map_err(|e| Failure::config(format!("ids: {e}")));
         let root = ids::is_root();
         let mut signals = Vec::new();
-        for signal in [SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGQUIT] {
+        for signal in [SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGUSR2] {
             signals.push((signal, Signals::catch(&[signal]).map_err(|e| Failure::io("signals", &e))?));
         }
         penny_sys::files::raise_descriptor_limit();
+        let context = load(&config).map_err(Failure::config)?;
+        let (net, tls) = if root { (Some(role(&config.ids.net)?), Some(role(&config.ids.tls)?)) } else { (None, None) };
+        inheritance.ready();
         Ok(Server {
-            context: load(&config).map_err(Failure::config)?,
+            context,
             loaded: Instant::now(),
-            net: if root { Some(role(&config.ids.net)?) } else { None },
-            tls: if root { Some(role(&config.ids.tls)?) } else { None },
+            net,
+            tls,
             listeners,
             connections: HashMap::new(),
             owners: HashMap::new(),
             next: 0,
             signals,
             kept: Kept::default(),
+            heir: None,
             closing: false,
             config,
         })
@@ -97,11 +105,17 @@ impl Server {
                     SIGCHLD => self.reap(),
                     SIGHUP => self.reload(),
                     SIGQUIT => self.close_listeners(),
+                    SIGUSR2 => self.hand_over(),
                     _ => {
                         self.end_all();
                         return Ok(Outcome::Done);
                     }
                 }
+            }
+            if Heir::has_begun(&mut self.heir) {
+                // from here on this process has only its conversations
+                log::info("handed-over", None, &[("running", &self.connections.len())]);
+                self.close_listeners();
             }
             if self.closing && self.connections.is_empty() {
                 return Ok(Outcome::Done);
@@ -132,6 +146,7 @@ impl Server {
         }
         let first = interests.len() - tokens.len();
         interests.extend(self.listeners.iter().map(|l| Interest::read(l.0.as_fd())));
+        interests.extend(self.heir.iter().map(|h| Interest::read(h.as_fd())));
         let ready = penny_sys::poll::wait(&interests, Some(Duration::from_secs(600)))?;
         Ok(tokens.iter().zip(ready.iter().skip(first)).filter(|(_, r)| r.read).map(|(t, _)| *t).collect())
     }
@@ -296,6 +311,16 @@ impl Server {
             Err(e) => log::error("reload", None, &[("why", &e)]),
         }
         self.loaded = Instant::now();
+    }
+
+    /// Starts the program as it is installed now on the same listeners.
+    fn hand_over(&mut self) {
+        let entries = self.config.listen.iter().map(|l| l.address.as_str());
+        let sockets: Vec<_> = entries.zip(self.listeners.iter().map(|l| l.0.as_fd())).collect();
+        match Heir::start(&self.config.program("listen"), &sockets) {
+            Ok(heir) => self.heir = Some(heir),
+            Err(e) => log::error("handover", None, &[("why", &e)]),
+        }
     }
 
     fn close_listeners(&mut self) {

@@ -5,11 +5,12 @@
 //!             2. a client that sends too long a line or does not read its answers is dropped
 
 use crate::answer::{Caller, Knowledge};
+use penny_base::handover::{Heir, Inheritance};
 use penny_base::{Config, Failure, Outcome, log};
 use penny_sys::poll::Interest;
 use penny_sys::signals::Signals;
 use penny_sys::{ids, net};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR2};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -31,35 +32,61 @@ struct Client {
 /// Serves paths.run/lookup until it is told to end.
 pub fn resident(config: &Config) -> Result<Outcome, Failure> {
     let path = config.socket("lookup");
-    let listener = net::listen_stream(&path, 0o666).map_err(|e| Failure::io(path.display(), &e))?;
-    let term = Signals::catch(&[SIGTERM, SIGINT]).map_err(|e| Failure::io("signals", &e))?;
+    let mut inheritance = Inheritance::take().map_err(|e| Failure::io("handover", &e))?;
+    let listener = inheritance.or_open("lookup", || net::listen_stream(&path, 0o666));
+    let mut listener = Some(listener.map_err(|e| Failure::io(path.display(), &e))?);
+    let catch = |signals: &[i32]| Signals::catch(signals).map_err(|e| Failure::io("signals", &e));
+    let (term, usr2) = (catch(&[SIGTERM, SIGINT])?, catch(&[SIGUSR2])?);
+    let mut heir = None;
     let mut knowledge = Knowledge::new(config);
     let programs = Programs::new(config);
     let mut clients: Vec<Client> = Vec::new();
+    inheritance.ready();
     log::info("ready", None, &[("socket", &path.display())]);
     loop {
-        let mut interests = vec![Interest::read(listener.as_fd()), Interest::read(term.as_fd())];
+        let mut interests = vec![Interest::read(term.as_fd()), Interest::read(usr2.as_fd())];
         interests.extend(clients.iter().map(|c| Interest {
             fd: c.stream.as_fd(),
             read: true,
             write: !c.output.is_empty(),
         }));
+        interests.extend(listener.iter().map(|l| Interest::read(l.as_fd())));
+        interests.extend(heir.iter().map(|h: &Heir| Interest::read(h.as_fd())));
         let ready = penny_sys::poll::wait(&interests, Some(Duration::from_secs(60)));
         let ready = ready.map_err(|e| Failure::io("poll", &e))?;
         drop(interests);
-        if ready.get(1).is_some_and(|r| r.read) {
-            save(&mut knowledge, true);
+        if ready.first().is_some_and(|r| r.read) {
+            // what is remembered is the new process's by now
+            if listener.is_some() {
+                save(&mut knowledge, true);
+            }
             return Ok(Outcome::Done);
         }
+        let usr2_came = usr2.came();
         let mut states = ready.iter().skip(2);
         clients.retain_mut(|c| {
             let state = states.next().copied().unwrap_or_default();
             if state.read || state.write { c.serve(&mut knowledge).is_ok() } else { true }
         });
-        if ready.first().is_some_and(|r| r.read) {
-            clients.extend(accept(listener.as_fd(), &programs));
+        let Some(socket) = &listener else {
+            if clients.is_empty() {
+                return Ok(Outcome::Done);
+            }
+            continue;
+        };
+        if states.next().is_some_and(|r| r.read) {
+            clients.extend(accept(socket.as_fd(), &programs));
         }
-        save(&mut knowledge, false);
+        save(&mut knowledge, usr2_came);
+        if usr2_came {
+            heir = Heir::start(&config.program("lookup"), &[("lookup", socket.as_fd())])
+                .inspect_err(|e| log::error("handover", None, &[("why", e)]))
+                .ok();
+        }
+        if Heir::has_begun(&mut heir) {
+            log::info("handed-over", None, &[("running", &clients.len())]);
+            listener = None;
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Invariants  1. a grant is bound to the connection whose checkauth gave it and is read before any later packet of
 //!             that connection   2. a client that does not read its events is dropped, never waited for
-//!             3. a program with a time limit is killed with its whole process group
+//!             3. a program with a time limit is killed with its whole process group   4. at USR2 new clients go to a
+//!             new process, those there are and what they started stay here
 
 use crate::child;
 use crate::table::Table;
+use penny_base::handover::{Heir, Inheritance};
 use penny_base::services::{Event, Request, lookup::User, spawn::PACKET_MAX};
 use penny_base::warm::Kept;
 use penny_base::{Config, Failure, Outcome, log};
@@ -20,6 +22,9 @@ use std::time::{Duration, Instant};
 
 /// Time between the polite and the final signal.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Name of the listening socket in a handover.
+const SOCKET: &str = "spawn";
 
 /// Requests one client may have running.
 const RUNNING_MAX: usize = 1000;
@@ -53,13 +58,19 @@ pub struct Server {
     kept: Option<Kept>,
     chld: Signals,
     term: Signals,
+    usr2: Signals,
+    heir: Option<Heir>,
+    closing: bool,
 }
 
 /// Serves paths.run/spawn until it is told to end.
 pub fn resident(config: Config) -> Result<Outcome, Failure> {
     let path = config.socket("spawn");
     let mut server = Server::new(config)?;
-    server.listener = Some(net::listen_packets(&path, 0o666).map_err(|e| Failure::io(path.display(), &e))?);
+    let mut inheritance = Inheritance::take().map_err(|e| Failure::io("handover", &e))?;
+    let listener = inheritance.or_open(SOCKET, || net::listen_packets(&path, 0o666));
+    server.listener = Some(listener.map_err(|e| Failure::io(path.display(), &e))?);
+    inheritance.ready();
     server.kept = server.table.config().top.waiting.then(Kept::default);
     log::info("ready", None, &[("socket", &path.display())]);
     server.run(&mut |_, _| false)?;
@@ -78,6 +89,9 @@ impl Server {
             kept: None,
             chld: pipe(signal_hook::consts::SIGCHLD)?,
             term: pipe(signal_hook::consts::SIGTERM)?,
+            usr2: pipe(signal_hook::consts::SIGUSR2)?,
+            heir: None,
+            closing: false,
         })
     }
 
@@ -113,7 +127,9 @@ impl Server {
             }
             self.accept();
             self.enforce_deadlines();
-            if finished(None, self.children.len()) {
+            self.hand_over();
+            let left_alone = self.closing && self.clients.is_empty() && self.children.is_empty();
+            if left_alone || finished(None, self.children.len()) {
                 return Ok(());
             }
         }
@@ -122,14 +138,17 @@ impl Server {
     /// Waits; returns the clients with something to read.
     fn wait(&self) -> io::Result<Vec<u64>> {
         let tokens: Vec<u64> = self.clients.keys().copied().collect();
-        let mut interests = vec![Interest::read(self.chld.as_fd()), Interest::read(self.term.as_fd())];
+        let mut interests: Vec<_> =
+            [&self.chld, &self.term, &self.usr2].into_iter().map(|s| Interest::read(s.as_fd())).collect();
+        let first = interests.len();
         interests.extend(tokens.iter().filter_map(|t| self.clients.get(t)).map(|c| Interest::read(c.socket.as_fd())));
         interests.extend(self.listener.iter().map(|l| Interest::read(l.as_fd())));
         interests.extend(self.children.values().filter_map(|c| c.grant.as_ref()).map(|g| Interest::read(g.as_fd())));
+        interests.extend(self.heir.iter().map(|h| Interest::read(h.as_fd())));
         let next = self.children.values().filter_map(|c| c.deadline).min();
         let timeout = next.map(|d| d.saturating_duration_since(Instant::now()));
         let ready = penny_sys::poll::wait(&interests, timeout)?;
-        Ok(tokens.iter().zip(ready.iter().skip(2)).filter(|(_, r)| r.read).map(|(t, _)| *t).collect())
+        Ok(tokens.iter().zip(ready.iter().skip(first)).filter(|(_, r)| r.read).map(|(t, _)| *t).collect())
     }
 
     fn accept(&mut self) {
@@ -290,6 +309,22 @@ impl Server {
                 log::warning("time-limit", None, &[("program", &child.program), ("pid", pid)]);
                 terminate(*pid, child);
             }
+        }
+    }
+
+    /// At SIGUSR2 a new process begins on the same socket; once it is ready, this one takes no new clients.
+    fn hand_over(&mut self) {
+        if self.usr2.came()
+            && let Some(listener) = &self.listener
+        {
+            match Heir::start(&self.table.config().program("spawn"), &[(SOCKET, listener.as_fd())]) {
+                Ok(heir) => self.heir = Some(heir),
+                Err(e) => log::error("handover", None, &[("why", &e)]),
+            }
+        }
+        if Heir::has_begun(&mut self.heir) {
+            log::info("handed-over", None, &[("running", &self.children.len())]);
+            (self.listener, self.closing) = (None, true);
         }
     }
 

@@ -13,7 +13,7 @@ clean='env -i LC_ALL=C HOME=/root TERM=dumb DEBIAN_FRONTEND=noninteractive PATH=
 # the second half: the first process of a process id namespace, in the directory that becomes its root
 if [ "${4:-}" = inside ]; then
   mount -t proc proc proc && mount --bind proc/sys proc/sys && mount -o remount,bind,ro proc/sys || skip "no /proc of our own here"
-  [ "$system" = booted ] || exec $clean "SYSTEM=$system" chroot . /bin/sh "/tmp/$test"
+  [ "$system" = booted ] || exec $clean "SYSTEM=$system" chroot . /bin/sh "/srv/test/$test"
   # which hierarchy of control groups it is, the host's systemd has decided
   if grep -q name=systemd: proc/self/cgroup; then
     mount -t tmpfs none sys/fs/cgroup && mkdir sys/fs/cgroup/systemd && mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
@@ -41,7 +41,8 @@ mkdir "$root/dev/pts" "$root/dev/shm"; chmod 1777 "$root/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts" && ln -s pts/ptmx "$root/dev/ptmx"
 for l in fd:/proc/self/fd stdin:fd/0 stdout:fd/1 stderr:fd/2; do ln -s "${l#*:}" "$root/dev/${l%%:*}"; done
 echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/test"
-mkdir "$root/tmp/debs"; cp "$debs"/*.deb "$root/tmp/debs/"; cp "$here"/* "$root/tmp/"
+mkdir -p "$root/srv/test/debs"; cp "$debs"/*.deb "$root/srv/test/debs/"; cp "$here"/* "$root/srv/test/"
+
 
 group=
 if [ "$system" = booted ]; then
@@ -51,9 +52,9 @@ After=basic.target
 [Service]
 Type=exec
 Environment=LC_ALL=C HOME=/root TERM=dumb DEBIAN_FRONTEND=noninteractive SYSTEM=booted
-ExecStart=/bin/sh /tmp/$test
-StandardOutput=file:/tmp/tap
-StandardError=file:/tmp/errors
+ExecStart=/bin/bash /srv/test/$test
+StandardOutput=file:/srv/test/tap
+StandardError=file:/srv/test/errors
 ExecStopPost=/bin/systemctl --force exit
 [Install]
 WantedBy=multi-user.target
@@ -68,9 +69,9 @@ sh -c '[ -z "$1" ] || echo $$ >"$1/cgroup.procs"; shift; exec unshare --pid --mo
   "$group" /bin/sh "$here/$(basename "$0")" "$system" "$debs" "$test" inside
 code=$?
 if [ "$system" = booted ]; then
-  cat "$root/tmp/tap" 2>/dev/null || echo "SKIP systemd does not come up here: it ended with $code"
+  cat "$root/srv/test/tap" 2>/dev/null || echo "SKIP systemd does not come up here: it ended with $code"
   code=0
-  sed 's/^/# /' "$root/tmp/errors" 2>/dev/null
+  sed 's/^/# /' "$root/srv/test/errors" 2>/dev/null
   find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
 fi
 cd /; umount -l "$top" 2>/dev/null

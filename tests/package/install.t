@@ -2,14 +2,14 @@
 # install.t: the packages are installed, a server is set up, sends and receives under each super-server, and is purged. On
 # a new Debian this is done by apt and with the mail programs people have; else by dpkg, with curl. Run by enter.sh.
 set -u
-debs=/tmp/debs
-. /tmp/lib.sh
+debs=/srv/test/debs
+. /srv/test/lib.sh
 
 # there is no service manager here that maintainer scripts could start something with
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d
 if [ "$SYSTEM" = fresh ]; then
   ok "apt reads its list" apt_ update
-  find / -xdev -not -path '/tmp/*' | sort >/tmp/before
+  find / -xdev -not -path '/tmp/*' -not -path '/srv/test/*' | sort >/tmp/before
   ok "both packages install" apt_ install $debs/*.deb
   ok "with all they recommend" sh -c 'test "$(dpkg-query -W -f "\${db:Status-Abbrev}" openssl ca-certificates netbase)" = "ii ii ii "'
   ok "mail programs, which need a mail transport agent" apt_ install --no-install-recommends bsd-mailx curl swaks libnet-ssleay-perl msmtp mutt
@@ -58,7 +58,7 @@ signed() { grep -rl "^DKIM-Signature:.*d=example.test" /var/mail/pennypost/examp
 ok "listen: what was submitted is signed" until_ signed
 ok "status" pennypost status --log /tmp/log
 ok "trace" pennypost trace x@far.test --log /tmp/log
-[ "$SYSTEM" != fresh ] || . /tmp/programs.sh
+[ "$SYSTEM" != fresh ] || . /srv/test/programs.sh
 stop $listener
 
 if [ "$SYSTEM" = fresh ]; then ok "openbsd-inetd installs" apt_ install --no-install-recommends openbsd-inetd; fi
@@ -108,6 +108,6 @@ if [ "$SYSTEM" = fresh ]; then
   # as piuparts asks: what of ours is on the disk that was not there before? Accounts, their lock and back-up files, apt's
   # and the other packages' own things are not
   ok "other packages go" apt_ purge --autoremove bsd-mailx curl swaks libnet-ssleay-perl msmtp mutt xinetd ucspi-tcp openssl ca-certificates
-  ok "no file of ours is left anywhere" sh -c "! { find / -xdev -not -path '/tmp/*' | sort | comm -13 /tmp/before - | grep -i 'penny\|/pp[a-z]*$' | grep -v '^/var/mail/pennypost\|^/var/lib/systemd/'; }"
+  ok "no file of ours is left anywhere" sh -c "! { find / -xdev -not -path '/tmp/*' -not -path '/srv/test/*' | sort | comm -13 /tmp/before - | grep -i 'penny\|/pp[a-z]*$' | grep -v '^/var/mail/pennypost\|^/var/lib/systemd/'; }"
 fi
 done_testing

@@ -8,6 +8,7 @@
 
 pub mod value;
 
+mod advice;
 mod compiled;
 mod read;
 mod sections;

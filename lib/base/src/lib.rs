@@ -8,6 +8,7 @@
 pub mod config;
 pub mod exit;
 pub mod failure;
+pub mod handover;
 pub mod log;
 pub mod owner;
 pub mod program;

@@ -1,8 +1,9 @@
 //! The compiled form: what conversation programs read at start instead of TOML.
 //!
-//! Format      first line `pennypost-config 1 <mtime of the file> <its size>`; then `section<TAB>key<TAB>value` lines
+//! Format      first line `pennypost-config <version of the program> <mtime of the file> <its size>`; then `section<TAB>key<TAB>value` lines
 //!             with the value as `Ttext`, `I12`, `Btrue`, `Litem<US>item<US>`; escapes `\n`, `\t`, `\\`
-//! Invariants  used only when mtime and size of the TOML file are those it was made from
+//! Invariants  used only when mtime and size of the TOML file are those it was made from, and by the version that made
+//!             it: another one may have other defaults
 //! Failures    anything odd: not used, the TOML file is read
 
 use super::{Config, Raw};
@@ -20,7 +21,8 @@ fn place(file: &Path) -> PathBuf {
 
 fn stamp(file: &Path) -> Option<String> {
     let m = std::fs::metadata(file).ok()?;
-    Some(format!("pennypost-config 1 {}.{:09} {}", m.mtime(), m.mtime_nsec(), m.size()))
+    let program = env!("CARGO_PKG_VERSION");
+    Some(format!("pennypost-config {program} {}.{:09} {}", m.mtime(), m.mtime_nsec(), m.size()))
 }
 
 /// The stamps of a file and of its compiled form.

@@ -94,7 +94,7 @@ impl Reader<'_> {
     fn judge(&mut self, result: Result<bool, String>, key: &str, key_at: usize, value_at: usize) {
         match result {
             Ok(true) => {}
-            Ok(false) => self.mistake(key_at, format!("unknown key {key}")),
+            Ok(false) => self.mistake(key_at, super::advice::unknown(key)),
             Err(e) => self.mistake(value_at, format!("{key}: {e}")),
         }
     }
@@ -155,10 +155,25 @@ impl Reader<'_> {
         entry
     }
 
+    /// A newer form explains all other mistakes, so it stands alone.
+    fn mistake_at_version(&mut self, text: String) {
+        let at = self.text.lines().scan(0, |at, line| {
+            let start = *at;
+            *at += line.len() + 1;
+            Some((start, line))
+        });
+        let place = at.into_iter().find(|(_, line)| line.starts_with("version")).map_or(0, |(start, _)| start);
+        self.mistakes.clear();
+        self.mistake(place, format!("version: {text}"));
+    }
+
     /// What only the whole can show.
     fn check(&mut self) {
         let c = &self.config;
         let mut wrong = Vec::new();
+        if let Err(e) = super::advice::form(c.top.version) {
+            return self.mistake_at_version(e);
+        }
         if !matches!(c.tls.min_version.as_str(), "1.2" | "1.3") {
             wrong.push("tls.min_version: expected 1.2 or 1.3");
         }

@@ -91,6 +91,9 @@ choice! {
 section! {
     /// Keys above the first section.
     Top "" {
+        /// Form of this file. Older forms are understood, obsolete keys are named with what took their place; a newer one
+        /// than this program knows is refused.
+        version: u32 = super::advice::FORM;
         /// Name of this host in greetings, Received fields and bounces; empty takes the system's host name.
         hostname: String = String::new();
         /// Where log lines go: stderr or syslog.

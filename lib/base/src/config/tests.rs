@@ -17,10 +17,23 @@ fn all_mistakes_at_once_with_their_places() {
     let shown = parse(text).unwrap_err().to_string();
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines.len(), 4, "{shown}");
-    assert_eq!(lines[0], "p.toml:1:1: unknown key hostnam");
+    assert_eq!(lines[0], "p.toml:1:1: unknown key hostnam: is hostname meant?");
     assert!(lines[1].starts_with("p.toml:3:12: smtpd.max_size: expected a size"), "{shown}");
     assert_eq!(lines[2], "p.toml:4:3: unknown key smtpd.colour");
     assert_eq!(lines[3], "p.toml:5:2: unknown section [nothing]");
+}
+
+#[test]
+fn a_form_of_the_file_that_is_newer_older_or_obsolete() {
+    assert!(parse("version = 1\n").is_ok() && parse("").is_ok(), "a file that does not say is of an old form");
+    let newer = parse("hostname = \"a\"\nversion = 2\n[smtpd]\nfrom_the_future = 1\n").unwrap_err().to_string();
+    assert!(newer.starts_with("p.toml:2:1: version: this file is of form 2, for a newer pennypost"), "{newer}");
+    assert_eq!(newer.lines().count(), 1, "its unknown keys are no mistakes of the admin: {newer}");
+    assert!(parse("version = 0\n").is_err());
+    let old = parse("[queue]\n durability = \"strict\"\n").unwrap_err().to_string();
+    assert!(old.starts_with("p.toml:2:2: obsolete key queue.durability: leave it out"), "{old}");
+    let misplaced = parse("[imapd]\nmax_size = 1\n").unwrap_err().to_string();
+    assert!(misplaced.contains("unknown key imapd.max_size: is smtpd.max_size meant?"), "{misplaced}");
 }
 
 #[test]
