@@ -209,6 +209,26 @@ fn the_filter_seals_what_is_passed_on() {
     assert_eq!(verdict(&site.server(), &signed(&out, &mail.replace("\r\n", "\n"))).1, "pass");
 }
 
+/// At the door the results are those that earlier filters printed, never the message's own.
+#[test]
+fn at_the_door_results_come_from_earlier_filters() {
+    let site = Site::new("ed25519");
+    let table = site.dir.write("dkim", format!("d.example s1 {}\n", site.key.display()));
+    let config = format!(
+        "hostname = \"mx.example\"\n[dkimsign]\narc_domain = \"d.example\"\ntable = {:?}\n",
+        table.display().to_string()
+    );
+    let config = site.dir.write("pennypost.toml", config);
+    let mail = format!("Authentication-Results: mx.example; dmarc=pass; arc=none\n{}", MAIL.replace("\r\n", "\n"));
+    let at_the_door = |fields: &str| {
+        let run = dkimsign().arg("-c").arg(&config).env("PENNYPOST_FILTER", "1").env("SERVICE", "mx");
+        run.env("FIELDS", fields).stdin(&mail).run().expect_code(0).out()
+    };
+    assert_eq!(at_the_door(""), "", "no seal on what a stranger wrote, and no signature");
+    let sealed = at_the_door("Authentication-Results: mx.example; dmarc=fail; arc=none\n");
+    assert!(sealed.contains("dmarc=fail") && !sealed.contains("dmarc=pass"), "{sealed}");
+}
+
 #[test]
 fn keys_are_compared_with_the_dns() {
     let site = Site::new("rsa");

@@ -158,6 +158,25 @@ fn a_stranger_gets_no_signature_of_ours() {
     assert_eq!(site.verified(&sent), (vec![], arc::Outcome::None), "{}", sent.text());
 }
 
+/// Results in our name that came with the message are not ours: the seal does not repeat them.
+#[test]
+fn a_seal_states_nothing_that_came_from_outside() {
+    let site = Site::new(DKIMSIGN).up();
+    let forged = "Received: from x by mx.example.test\nAuthentication-Results: mx.example.test; dmarc=pass header.from=bank.test; arc=none\n\
+                  From: boss@bank.test\nSubject: pay\n\nnow\n";
+    site.comes_in("fan@example.test", forged);
+    let sent = site.sent_to("x@far.test");
+    assert_eq!(site.verified(&sent), (vec![], arc::Outcome::None), "{}", sent.text());
+    let ours = format!("Authentication-Results: mx.example.test; dmarc=fail header.from=bank.test; arc=none\n{forged}");
+    site.comes_in("joe@example.test", &ours);
+    let sent = site.sent_to("y@far.test");
+    assert_eq!(site.verified(&sent).1, arc::Outcome::Pass, "{}", sent.text());
+    let text = sent.text();
+    let stated =
+        text.split("ARC-Authentication-Results:").nth(1).unwrap().split("\r\nAuthentication-Results").next().unwrap();
+    assert!(stated.contains("dmarc=fail") && !stated.contains("dmarc=pass"), "{text}");
+}
+
 #[test]
 fn our_own_mail_is_signed() {
     let site = Site::new(DKIMSIGN);

@@ -305,13 +305,13 @@ fn timed(route: &str) -> (Output, Duration) {
 #[test]
 fn hosts_that_never_come_to_an_end() {
     // silent
-    let port = serve(|s| std::thread::sleep(Duration::from_secs(if s.peer_addr().is_ok() { 30 } else { 0 })));
+    let port = serve(|s| std::thread::sleep(Duration::from_secs(if s.peer_addr().is_ok() { 300 } else { 0 })));
     let (out, took) = timed(&host(port));
     out.expect_code(75).expect_out("no answer in time");
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
     // one octet now and then: the deadline is for the whole reply
     let port = serve(|mut s| {
-        for b in b"220-".iter().chain(std::iter::repeat_n(&b'x', 200)) {
+        for b in b"220-".iter().chain(std::iter::repeat_n(&b'x', 2000)) {
             if s.write_all(&[*b]).is_err() {
                 return;
             }
@@ -320,7 +320,7 @@ fn hosts_that_never_come_to_an_end() {
     });
     let (out, took) = timed(&host(port));
     out.expect_code(75).expect_out("no answer in time");
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
     // lines without end
     let port = serve(|mut s| while s.write_all(b"220-more and more and more and more\r\n").is_ok() {});
     let (out, _) = timed(&host(port));
@@ -381,7 +381,7 @@ fn a_host_that_stops_reading_is_left() {
         for reply in ["220 hi\r\n", "250 x\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n"] {
             let _ = s.write_all(reply.as_bytes());
             if reply.starts_with("354") {
-                std::thread::sleep(Duration::from_secs(20));
+                std::thread::sleep(Duration::from_secs(300));
             }
             let _ = s.read(&mut buffer);
         }
@@ -390,7 +390,7 @@ fn a_host_that_stops_reading_is_left() {
     let start = Instant::now();
     let out = Out::new("").run(Some(&host(port)), "s@x.test", &["a@f"], &message);
     out.expect_code(75).expect_out("4.4.2");
-    assert!(start.elapsed() < Duration::from_secs(12));
+    assert!(start.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

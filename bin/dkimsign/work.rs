@@ -9,7 +9,7 @@ use penny_verify::arc::{self, Sealer};
 use penny_verify::dkim::canon::Canon;
 use penny_verify::dkim::{Keys, Signer};
 use penny_verify::dmarc::author_domains;
-use penny_verify::message::Message;
+use penny_verify::message::{Field, Message};
 use std::io::{Read, Write};
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +33,8 @@ pub fn by_hand(options: &Options) -> Result<Outcome, Failure> {
         let id = Options::need(&options.authserv_id, "authserv-id")?.clone();
         let (domain, selector) = (domain.clone(), selector.clone());
         let sealer = Sealer { key, domain, selector, id, headers: options.names() };
-        return print(&seal(&sealer, &message, options)?, &bytes);
+        let results = sealer.own_results(&message.fields);
+        return print(&seal(&sealer, &message, &results, options)?, &bytes);
     }
     let mut signer = Signer::new(key, domain, selector);
     signer.canon = Canon::pair(&options.canon).ok_or_else(|| Failure::usage("--canon takes simple and relaxed"))?;
@@ -112,16 +113,29 @@ fn seal_by_table(options: &Options, config: &Config, message: &Message<'_>) -> R
     let id = options.authserv_id.clone().unwrap_or_else(|| config.mailauth.authserv_id.clone());
     let id = if id.is_empty() { config.hostname() } else { id };
     let sealer = Sealer { key: load(&line.key)?, domain, selector: line.selector.clone(), id, headers: None };
-    seal(&sealer, message, options)
+    let (service, told) = (variable("SERVICE"), variable("FIELDS"));
+    // at the door our results are not in the message yet
+    let results = match matches!(service.as_str(), "mx" | "lmtp") {
+        true => sealer.own_results(&Message::parse(told.as_bytes()).fields),
+        false => sealer.own_results(above_received(message)),
+    };
+    seal(&sealer, message, &results, options)
 }
 
-fn seal(sealer: &Sealer, message: &Message<'_>, options: &Options) -> Result<Vec<String>, Failure> {
+/// The fields that were put on top here. smtpd's Received field stands below them; what stands below that came from outside,
+/// whosever name it bears (RFC 8601 5).
+fn above_received<'m, 'a>(message: &'m Message<'a>) -> &'m [Field<'a>] {
+    let received = message.fields.iter().position(|f| f.is("Received"));
+    message.fields.get(..received.unwrap_or(message.fields.len())).unwrap_or_default()
+}
+
+fn seal(sealer: &Sealer, message: &Message<'_>, results: &[String], options: &Options) -> Result<Vec<String>, Failure> {
     let settings = Settings::choose(options.resolver.as_deref()).map_err(Failure::usage)?;
     let state = || {
         let resolver = Resolver::new(settings.clone());
         Some(arc::verify(message, &resolver.within(DNS_TIME), &Keys::new()).outcome)
     };
-    match sealer.seal(message, now(options), &state).map_err(unsignable)? {
+    match sealer.seal_results(message, results, now(options), &state).map_err(unsignable)? {
         Some(fields) => Ok(fields.to_vec()),
         None => {
             log::event(

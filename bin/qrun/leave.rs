@@ -33,8 +33,10 @@ pub struct Leaving {
     todo: VecDeque<usize>,
     /// The bare message.
     message: File,
-    /// The one at work, and what it prints.
-    at_work: (String, File),
+    /// The one at work.
+    filter: String,
+    /// What it prints.
+    output: Option<File>,
     /// What those before it printed.
     fields: String,
     deadline: Instant,
@@ -74,16 +76,26 @@ impl Runner {
     fn begin_leaving(&self, running: &Running) -> io::Result<Option<Leaving>> {
         let slot = running.job.slot;
         let entry = self.entries.get(&slot).ok_or(io::ErrorKind::NotFound)?;
+        if self.config.filter.is_empty() || entry.on_top.is_some() || is_lmtp(running) {
+            return Ok(None);
+        }
         let Some(service) = service(&self.config, entry.active.envelope()) else { return Ok(None) };
         let serving = self.config.filter.iter().enumerate().filter(|(_, f)| f.services.iter().any(|s| s == service));
         let todo: VecDeque<usize> = serving.map(|(index, _)| index).collect();
-        if todo.is_empty() || entry.on_top.is_some() || is_lmtp(running) {
+        if todo.is_empty() {
             return Ok(None);
         }
-        let message = self.bare_message(slot)?;
-        let at_work = (String::new(), memory_file("verdict")?);
-        let (fields, deadline) = (String::new(), Instant::now() + TOTAL);
-        Ok(Some(Leaving { slot, service, todo, message, at_work, fields, deadline, jobs: Vec::new() }))
+        Ok(Some(Leaving {
+            slot,
+            service,
+            todo,
+            message: self.bare_message(slot)?,
+            filter: String::new(),
+            output: None,
+            fields: String::new(),
+            deadline: Instant::now() + TOTAL,
+            jobs: Vec::new(),
+        }))
     }
 
     /// A copy of the message alone, as the contract of filters has it.
@@ -109,7 +121,8 @@ impl Runner {
 
     fn start_filter(&mut self, index: usize, leaving: &mut Leaving) -> io::Result<u32> {
         let filter = self.config.filter.get(index).ok_or(io::ErrorKind::NotFound)?;
-        leaving.at_work = (filter.name.clone(), memory_file("verdict")?);
+        leaving.filter.clone_from(&filter.name);
+        let output = memory_file("verdict")?;
         let limit = leaving.deadline.saturating_duration_since(Instant::now()).min(filter.timeout.duration());
         if limit.is_zero() {
             return Err(io::Error::other("no time left"));
@@ -128,19 +141,22 @@ impl Runner {
         }
         request.time_limit = u32::try_from(limit.as_secs().max(1)).unwrap_or(u32::MAX);
         let stderr = io::stderr();
-        let fds = [leaving.message.as_fd(), leaving.at_work.1.as_fd(), stderr.as_fd(), recipients.as_fd()];
-        self.spawn.as_mut().ok_or(io::ErrorKind::NotConnected)?.start(&request, &fds)
+        let fds = [leaving.message.as_fd(), output.as_fd(), stderr.as_fd(), recipients.as_fd()];
+        let id = self.spawn.as_mut().ok_or(io::ErrorKind::NotConnected)?.start(&request, &fds)?;
+        leaving.output = Some(output);
+        Ok(id)
     }
 
     /// A program that spawn started ended: a filter, or one of no interest.
     pub fn filter_ended(&mut self, id: u32, how: Ended) {
         let Some(mut leaving) = self.leaving.remove(&id) else { return };
-        let output = filter::read_output(&mut leaving.at_work.1).map_err(|e| e.to_string());
-        let (verdict, fields) = match output.and_then(|text| filter::judge(how, &text)) {
+        let output = leaving.output.take().ok_or(io::ErrorKind::NotFound.into());
+        let text = output.and_then(|mut file| filter::read_output(&mut file)).map_err(|e| e.to_string());
+        let (verdict, fields) = match text.and_then(|text| filter::judge(how, &text)) {
             Ok(said) => said,
             Err(why) => return self.not_filtered(leaving, &why),
         };
-        let (name, service) = (&leaving.at_work.0, leaving.service);
+        let (name, service) = (&leaving.filter, leaving.service);
         let id = self.name_of(leaving.slot);
         log::info(
             "filter",
@@ -164,7 +180,7 @@ impl Runner {
 
     fn not_filtered(&mut self, leaving: Leaving, why: &str) {
         let id = self.name_of(leaving.slot);
-        let (name, service) = (&leaving.at_work.0, leaving.service);
+        let (name, service) = (&leaving.filter, leaving.service);
         log::warning("filter-failed", id.as_deref(), &[("name", name), ("service", &service), ("why", &why)]);
         self.end_all(leaving, &deferral(now(), "4.3.0", "the message cannot be checked or signed now"));
     }

@@ -62,16 +62,26 @@ pub struct Sealer {
 pub type Fields = [String; 3];
 
 impl Sealer {
-    /// Seals; `Ok(None)` when there is nothing to seal: no results of ours, or the chain has ended.
-    ///
-    /// `state` is asked for the state of the chain when our results don't tell it.
+    /// Seals what all fields of our name say; for messages from which others' use of the name was removed.
     pub fn seal(
         &self,
         message: &Message<'_>,
         now: u64,
         state: &dyn Fn() -> Option<Outcome>,
     ) -> Result<Option<Fields>, &'static str> {
-        let results = self.own_results(message);
+        self.seal_results(message, &self.own_results(&message.fields), now, state)
+    }
+
+    /// Seals; `Ok(None)` when there is nothing to seal: no results of ours, or the chain has ended.
+    ///
+    /// `state` is asked for the state of the chain when our results don't tell it.
+    pub fn seal_results(
+        &self,
+        message: &Message<'_>,
+        results: &[String],
+        now: u64,
+        state: &dyn Fn() -> Option<Outcome>,
+    ) -> Result<Option<Fields>, &'static str> {
         if results.is_empty() || sealed_as_failed(message) {
             return Ok(None);
         }
@@ -79,7 +89,7 @@ impl Sealer {
         if instance > SETS_MAX {
             return Ok(None); // 4.2.1: too long to go on
         }
-        let Some(status) = chain_status(&results, present(message), state) else { return Ok(None) };
+        let Some(status) = chain_status(results, present(message), state) else { return Ok(None) };
         let aar = format!("ARC-Authentication-Results: i={instance}; {}; {}", self.id, results.join(";\r\n  "));
         let ams = self.message_signature(message, &aar, instance, now)?;
         let mut sealed = format!(
@@ -104,9 +114,10 @@ impl Sealer {
         Ok(Some([sealed, ams, aar]))
     }
 
-    /// What we ourselves found, over all our fields.
-    fn own_results(&self, message: &Message<'_>) -> Vec<String> {
-        let fields = message.all("Authentication-Results").filter_map(|f| AuthResults::parse(&f.text()));
+    /// What those of these fields say that bear our name.
+    pub fn own_results(&self, fields: &[Field<'_>]) -> Vec<String> {
+        let fields = fields.iter().filter(|f| f.is("Authentication-Results"));
+        let fields = fields.filter_map(|f| AuthResults::parse(&f.text()));
         fields.filter(|r| r.is_of(&self.id)).flat_map(|r| r.results).collect()
     }
 
