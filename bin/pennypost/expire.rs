@@ -14,6 +14,9 @@ use std::process::Command;
 /// maildirctl's word for a folder that is not there: nothing is kept too long in it.
 const NO_FOLDER: i32 = 67;
 
+/// Its lines about folders from which nothing goes.
+const NOTHING: [&str; 2] = ["expired 0 ", "would expire 0 "];
+
 /// Runs it; exit 75 when something failed.
 pub fn run(file: &Path, dry: bool) -> Result<Outcome, Failure> {
     let config = Config::load(Some(file))?;
@@ -55,7 +58,7 @@ fn expire(
     command.args(except.iter().map(|f| format!("--except={f}")));
     let out = command.output().map_err(|e| Failure::io(program.display(), &e))?;
     let told = String::from_utf8_lossy(&out.stdout);
-    for line in told.lines().filter(|l| !l.contains("xpired 0 ") && !l.contains("expire 0 ")) {
+    for line in told.lines().filter(|l| !NOTHING.iter().any(|n| l.starts_with(n))) {
         say(&format!("{login}: {}", line.escape_debug()))?;
     }
     if !out.status.success() && out.status.code() != Some(NO_FOLDER) {

@@ -4,10 +4,10 @@
 //! Invariants  a list that refuses to tell (127.255.255.0/24, the way of Spamhaus) or cannot be asked is never "listed"
 
 use super::machine::{Finding, State, found};
-use crate::dns::facts::Facts;
+use crate::dns::{compare, facts::Facts};
 use penny_base::{Config, Failure};
 use penny_dns::dnsbl::List;
-use penny_dns::{Data, Resolve, Resolver, Settings, Type};
+use penny_dns::{Data, Resolve, Type};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -23,8 +23,7 @@ pub fn ask(config: &Config, resolver: Option<&str>) -> Vec<Finding> {
 }
 
 fn all(config: &Config, resolver: Option<&str>) -> Result<Vec<Finding>, Failure> {
-    let given = resolver.or(Some(config.remote.resolver.as_str())).filter(|r| !r.is_empty());
-    let resolver = Resolver::new(Settings::choose(given).map_err(Failure::usage)?);
+    let resolver = compare::choose(config, resolver)?;
     let dns = resolver.within(BUDGET);
     let mut out = Vec::new();
     for ip in Facts::gather(config, &config.hostname(), &[])?.ips {

@@ -60,11 +60,15 @@ impl State {
     }
 }
 
+/// The resolver to ask: the given one, the configured one, or the system's.
+pub fn choose(config: &Config, given: Option<&str>) -> Result<Resolver, Failure> {
+    let given = given.or(Some(config.remote.resolver.as_str())).filter(|r| !r.is_empty());
+    Settings::choose(given).map(Resolver::new).map_err(Failure::usage)
+}
+
 /// Asks for every record, and for the names of the addresses.
 pub fn all(config: &Config, resolver: Option<&str>, facts: &Facts, records: &[Record]) -> Result<Vec<Found>, Failure> {
-    let given = resolver.or(Some(config.remote.resolver.as_str())).filter(|r| !r.is_empty());
-    let settings = Settings::choose(given).map_err(Failure::usage)?;
-    let resolver = Resolver::new(settings);
+    let resolver = choose(config, resolver)?;
     let dns = resolver.within(BUDGET);
     let mut found: Vec<Found> = records.iter().map(|r| Found { record: r.clone(), state: one(&dns, r) }).collect();
     found.extend(facts.ips.iter().filter_map(|ip| reverse(&dns, *ip, &facts.host)));
