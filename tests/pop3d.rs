@@ -58,6 +58,23 @@ fn dialogues() {
     }
 }
 
+/// What another server gave stays: P is the id, O the place in the list; the rest has the form of the configuration.
+#[test]
+fn ids_and_order_of_another_server_are_kept() {
+    let h = Home::new();
+    let list = "3 V1700000000 N4 G00112233445566778899aabbccddeeff\n1 :1.a\n2 Pold-2 O2 :2.b\n3 Pold-3 O1 :3.c\n";
+    for name in ["1.a", "2.b", "3.c"] {
+        std::fs::rename(h.maildir().join("new").join(name), h.maildir().join("cur").join(format!("{name}:2,")))
+            .unwrap();
+    }
+    h.dir.write("home/Maildir/dovecot-uidlist", list);
+    h.dir.write("p.toml", "[ids]\nlandlock = \"optional\"\n[pop3d]\nuidl = \"UID%u-%v\"\n");
+    for _ in 0..2 {
+        let out = h.session().stdin("UIDL\r\nQUIT\r\n").run().out();
+        assert!(out.contains("1 old-3\r\n2 old-2\r\n3 UID1-1700000000\r\n"), "{out}");
+    }
+}
+
 #[test]
 fn quit_removes_and_marks_seen_and_nothing_else_does() {
     let h = Home::new();

@@ -9,6 +9,7 @@ mod lock;
 mod prelogin;
 mod retrieve;
 mod session;
+mod uidl;
 
 use penny_base::services::{Service, Terms, nothing_shared};
 use penny_base::{Config, Convention, program};

@@ -17,6 +17,7 @@ use penny_pop3::{Capabilities, Command, Input, LINE_MAX, Line, Maildrop, err, ok
 use crate::lang;
 use crate::lock;
 use crate::retrieve;
+use crate::uidl::{self, Parts};
 
 /// Unknown or malformed commands in one session.
 const ERRORS_MAX: u32 = 100;
@@ -137,12 +138,11 @@ fn begin(
     })
 }
 
-/// Dovecot's default form, so that a switch makes no client fetch all mail again; or the base file name.
+/// The id that the configuration asks for, where the uidlist has none of another server.
 fn unique_id(config: &Config, mailbox: &Mailbox, uid: u32, validity: u32) -> String {
-    let name = (config.pop3d.uidl == "name").then(|| mailbox.base_name(uid)).flatten();
-    let fits = |n: &String| (1..=70).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_graphic());
-    let name = name.and_then(|n| String::from_utf8(n).ok()).map(|n| n.split(',').next().unwrap_or("").to_owned());
-    name.filter(fits).unwrap_or_else(|| format!("{uid:08x}{validity:08x}"))
+    let name = mailbox.base_name(uid).unwrap_or_default();
+    let name = String::from_utf8_lossy(&name).split(',').next().unwrap_or_default().to_owned();
+    uidl::unique_id(&config.pop3d.uidl, &Parts { uid, validity, name })
 }
 
 impl Session {
