@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Of each large input, and what scanning it may take above what scanning a line takes.
-const INPUT: usize = 48 << 20;
+const INPUT: usize = 24 << 20;
 const ABOVE: i64 = 16 << 20;
 
 fn scan(file: &Path) -> i64 {

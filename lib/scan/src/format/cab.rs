@@ -45,6 +45,9 @@ fn cabinet(d: &[u8], guess: bool, sink: &mut dyn Sink) -> Option<()> {
         at += d.get(at..)?.iter().position(|c| *c == 0)? + 1;
     }
     let mut files = file_list(d, files_at, count);
+    if files.len() < count && !guess {
+        sink.trouble(Trouble::Damaged, "a cabinet whose list of files is cut off");
+    }
     files.sort_by_key(|f| (f.folder, f.offset));
     for n in 0..folders {
         if sink.done() {
@@ -103,7 +106,8 @@ fn folder(stream: Option<Stream<'_>>, files: &[&File], guess: bool, sink: &mut d
         }
         let decoded = sink.decode(&meta(f, guess), &mut stream.by_ref().take(f.size as u64));
         at = f.offset + decoded.bytes as usize;
-        if decoded.failed && !guess {
+        let short = decoded.bytes < f.size as u64 && !sink.done();
+        if (decoded.failed || short) && !guess {
             sink.trouble(Trouble::Damaged, "a file of a cabinet that does not decode");
         }
     }
@@ -195,5 +199,34 @@ impl Read for Stream<'_> {
         buf.get_mut(..n).zip(ready.get(..n)).into_iter().for_each(|(b, r)| b.copy_from_slice(r));
         self.from += n;
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::Collect;
+
+    const STORED: &[u8] = include_bytes!("../../../../tests/fuzz/corpus/scan-cab/stored");
+    const MSZIP: &[u8] = include_bytes!("../../../../tests/fuzz/corpus/scan-cab/mszip");
+
+    #[test]
+    fn members_stored_and_packed() {
+        let text = b"harmless content of a sample, packed, packed, packed, packed\n".repeat(3);
+        for data in [STORED, MSZIP] {
+            let mut c = Collect::default();
+            read(data, false, &mut c);
+            assert_eq!(c.members, [("a.txt".to_owned(), text.clone())]);
+            assert!(c.troubles.is_empty(), "{:?}", c.troubles);
+        }
+    }
+
+    #[test]
+    fn half_a_cabinet_is_never_clean() {
+        for len in 8..MSZIP.len() {
+            let mut c = Collect::default();
+            read(&MSZIP[..len], false, &mut c);
+            assert!(!c.troubles.is_empty(), "cut at {len}");
+        }
     }
 }

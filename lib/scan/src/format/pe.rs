@@ -52,7 +52,7 @@ fn read(data: &[u8]) -> Option<Layout> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A minimal executable with one section.

@@ -158,3 +158,108 @@ fn damaged_files_are_harmless() {
         run(&bent);
     }
 }
+
+/// What a walk says with the signatures of `files`, the names sorted.
+fn walked(files: Vec<Input>, data: &[u8]) -> Vec<String> {
+    use crate::walk::{Options, walk};
+    let (file, account) = compile(files, true).unwrap();
+    assert!(account.skipped.is_empty() && account.other.is_empty(), "{:?} {:?}", account.skipped, account.other);
+    let db = Db::open(&file).unwrap();
+    let options = Options { all: true, ..Options::default() };
+    let report = walk(&db, &options, &mut crate::scratch::Scratch::new(None), data, &[]);
+    let mut names: Vec<String> = report.found.into_iter().map(|f| f.what).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// One signature of each kind for the sample program, and its digests: (of the whole, of its section).
+fn every_kind() -> (Vec<(&'static str, String)>, Vec<u8>) {
+    use super::hashes::Algorithm::{Md5, Sha1, Sha256};
+    let data = crate::format::pe::tests::sample();
+    let section = &data[0x200..0x400];
+    let sum = |a: super::hashes::Algorithm, d: &[u8]| crate::walk::hex(&a.digest(d));
+    let files = vec![
+        ("a.hdb", format!("{}:{}:Hdb\n", sum(Md5, &data), data.len())),
+        ("a.hsb", format!("{}:{}:Hsb1\n{}:*:Hsb256:73\n", sum(Sha1, &data), data.len(), sum(Sha256, &data))),
+        ("a.mdb", format!("{}:{}:Mdb\n", section.len(), sum(Md5, section))),
+        ("a.msb", format!("{}:{}:Msb\n", section.len(), sum(Sha256, section))),
+        ("a.ndb", "Ndb:1:*:504500000000\n".to_owned()),
+        ("a.ldb", "Ldb;Engine:51-255,Target:1;0&1;0:4d5a;128:50450000\n".to_owned()),
+    ];
+    (files, data)
+}
+
+const ALL_KINDS: [&str; 7] = ["Hdb", "Hsb1", "Hsb256", "Ldb", "Mdb", "Msb", "Ndb"];
+
+#[test]
+fn every_kind_of_file_finds() {
+    let (files, data) = every_kind();
+    let texts: Vec<(&str, &str)> = files.iter().map(|(n, t)| (*n, t.as_str())).collect();
+    assert_eq!(walked(inputs(&texts), &data), ALL_KINDS);
+    let mut other = data.clone();
+    other[0x300] ^= 1;
+    assert_eq!(walked(inputs(&texts), &other), ["Ldb", "Ndb"]);
+    // each kind alone, so that none stands in for another
+    for (file, text) in &texts {
+        let names = walked(inputs(&[(file, text)]), &data);
+        assert!(!names.is_empty() && names.iter().all(|n| file.contains(&n[..3].to_lowercase())), "{file}: {names:?}");
+    }
+}
+
+#[test]
+fn known_files_and_ignored_names_are_not_found() {
+    let (files, data) = every_kind();
+    let with = |name: &str, text: &str| {
+        let mut all: Vec<(&str, &str)> = files.iter().map(|(n, t)| (*n, t.as_str())).collect();
+        all.push((name, text));
+        walked(inputs(&all), &data)
+    };
+    let sum = |a: super::hashes::Algorithm| crate::walk::hex(&a.digest(&data));
+    use super::hashes::Algorithm::{Md5, Sha256};
+    assert!(with("a.fp", &format!("{}:{}:Known\n", sum(Md5), data.len())).is_empty());
+    assert!(with("a.sfp", &format!("{}:{}:Known\n", sum(Sha256), data.len())).is_empty());
+    assert_eq!(with("a.fp", &format!("{}:7:Other\n", sum(Md5))), ALL_KINDS);
+    assert_eq!(with("a.ign2", "Mdb\nHsb1\n"), ["Hdb", "Hsb256", "Ldb", "Msb", "Ndb"]);
+}
+
+/// A tar archive of text files.
+fn tar(files: &[(&str, String)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, text) in files {
+        let mut head = [0u8; 512];
+        head[..name.len()].copy_from_slice(name.as_bytes());
+        head[124..136].copy_from_slice(format!("{:011o}\0", text.len()).as_bytes());
+        head[156] = b'0';
+        head[257..263].copy_from_slice(b"ustar\0");
+        let sum: u32 = head.iter().map(|b| u32::from(*b)).sum::<u32>() + 8 * 32;
+        head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        out.extend(head);
+        out.extend(text.as_bytes());
+        out.resize(out.len().next_multiple_of(512), 0);
+    }
+    out.extend([0; 1024]);
+    out
+}
+
+#[test]
+fn containers_of_databases() {
+    use std::io::Write;
+    let (files, data) = every_kind();
+    let plain = tar(&files);
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&plain).unwrap();
+    let packed = gz.finish().unwrap();
+    let container = |body: &[u8]| {
+        let md5 = crate::walk::hex(&super::hashes::Algorithm::Md5.digest(body));
+        let mut head = format!("ClamAV-VDB:24 Nov 2026 12-00 +0000:1:7:90:{md5}:x:nobody:1").into_bytes();
+        head.resize(512, b' ');
+        [&head[..], body].concat()
+    };
+    for (name, body) in [("main.cvd", container(&packed)), ("daily.cld", container(&plain))] {
+        assert_eq!(walked(vec![Input { name: name.into(), data: body }], &data), ALL_KINDS, "{name}");
+    }
+    let mut damaged = container(&packed);
+    damaged[600] ^= 1;
+    assert!(compile(vec![Input { name: "main.cvd".into(), data: damaged }], true).is_err());
+}

@@ -21,6 +21,12 @@ const SIGNATURES: &[u8] = b"ndb\nA:0:*:41424344??46{2-4}4748*494a\nB:1:EP+5,10:(
     44d88612fea8a8f36de82e1278abb02f:68:C\nldb\nD;Engine:51-255,Target:0;(0&1)|2>1,1;414243;444546::i;474849\ncdb\n\
     E:CL_TYPE_ZIP:*:.*\\.exe$:*:*:*:1:*:*\nfp\n44d88612fea8a8f36de82e1278abb02f:68:F\n";
 
+const CVD: &[u8] = b"ClamAV-VDB:1:1:1:1:x:x:x:1";
+#[cfg(feature = "yara")]
+const YARA: &[u8] =
+    b"rule a : t { meta: m = 1 strings: $a = \"abc\" nocase wide $b = { 41 ?? [2-4] (42|43) } $c = /x.{2,5}y/i \
+    condition: #a > 1 or $b at 0 or any of them and filesize < 10KB or for all i in (1..#c) : (@c[i] < 100) }\n";
+
 pub const TARGETS: &[Target] = &[
     Target { name: "scan-zip", run: zip, seeds: &[] },
     Target { name: "scan-7z", run: |d| read(d, |d, s| format::sevenz::read(d, false, s)), seeds: &[] },
@@ -69,6 +75,9 @@ pub const TARGETS: &[Target] = &[
         seeds: &[PARAM, "a\u{202e}fdp.exe. ".as_bytes(), b"x.pdf          .scr::$DATA"],
     },
     Target { name: "scan-signatures", run: signatures, seeds: &[SIGNATURES] },
+    Target { name: "scan-cvd", run: container, seeds: &[CVD] },
+    #[cfg(feature = "yara")]
+    Target { name: "scan-yara", run: rules, seeds: &[YARA] },
     Target { name: "scan-database", run: database, seeds: &[] },
     Target { name: "scan-walk", run: walked, seeds: &[] },
 ];
@@ -151,6 +160,28 @@ fn signatures(data: &[u8]) {
     if let Ok((bytes, _)) = compile::compile(files.into_iter().map(input).collect(), true) {
         let db = Db::open(&bytes).expect("what was compiled opens");
         walk::walk(&db, &options(), &mut Scratch::new(None), b"ABCDEFGHIJ ABCDxFyyGHzzIJ", &[]);
+    }
+}
+
+/// A database container: the header of 512 octets is put in front of whatever comes.
+fn container(data: &[u8]) {
+    let head = data.get(..512).unwrap_or(data);
+    let mut whole = [head, &vec![b' '; 512 - head.len()]].concat();
+    whole.extend_from_slice(data);
+    for data in [&whole[..], data] {
+        if let Ok(members) = penny_scan::sig::cvd::members(data) {
+            assert!(members.iter().map(|(_, d)| d.len()).sum::<usize>() <= 64 << 20);
+        }
+    }
+}
+
+/// A file of rules; what compiles can be asked.
+#[cfg(feature = "yara")]
+fn rules(data: &[u8]) {
+    let input = compile::Input { name: "a.yar".to_owned(), data: data.to_vec() };
+    if let Ok((bytes, _)) = compile::compile(vec![input], true) {
+        let db = Db::open(&bytes).expect("what was compiled opens");
+        walk::walk(&db, &options(), &mut Scratch::new(None), b"abc ABC A1234B x12y x1234y", &[]);
     }
 }
 
