@@ -71,3 +71,29 @@ fn a_route_is_explained() {
     assert!(text.contains("550 5.7.1") && !text.contains("secret"), "{text}");
     assert_eq!(run(dir.path(), &["route", "nobody@example.test"]).status.code(), Some(67));
 }
+
+/// Each shell loads its script and offers what may follow.
+#[test]
+fn completions_load_in_their_shells() {
+    let dir = directory("", &[]);
+    let bash = "source _pennypost; COMP_WORDS=(pennypost user ''); COMP_CWORD=2; _pennypost; echo ${COMPREPLY[@]}";
+    let zsh = "fpath=($PWD $fpath); autoload -Uz compinit; compinit -u -D; before=$PATH\n\
+        _describe() { print -rl -- ${(P)2}; [[ $PATH == $before ]] || print PATH is lost }\n\
+        (( $+_comps[pennypost] )) || print not registered\n\
+        words=(pennypost user ''); CURRENT=3; _pennypost";
+    let fish = "source _pennypost; complete -C 'pennypost user '";
+    for (shell, option, script) in [("bash", "--norc", bash), ("zsh", "-f", zsh), ("fish", "--no-config", fish)] {
+        if !penny_testkit::have("pennypost::completions_load_in_their_shells", shell) {
+            continue;
+        }
+        let text = run(dir.path(), &["completion", shell]).stdout;
+        std::fs::write(dir.path().join("_pennypost"), text).expect("written");
+        let mut command = Command::new(shell);
+        command.args([option, "-c", script]).current_dir(dir.path()).env("HOME", dir.path());
+        let out = command.output().expect("the shell runs");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(text.contains("suspend") && text.contains("passwd"), "{shell}: {out:?}");
+        assert!(!text.contains("PATH is lost") && !text.contains("not registered"), "{shell}: {text}");
+        assert!(out.stderr.is_empty(), "{shell}: {out:?}");
+    }
+}

@@ -69,17 +69,18 @@ fn bash(paths: &Paths) -> String {
     out
 }
 
+// the variable is not called path: zsh ties that name to PATH
 fn zsh(paths: &Paths) -> String {
     let mut out = String::from(
-        "#compdef pennypost\n# zsh completion of pennypost(1); made by pennypost completion zsh\nlocal -a next\nlocal path= w\n\
-         for w in ${words[2,CURRENT-1]}; do\n  [[ $w == -* ]] || path=${path:+$path }$w\ndone\n\
-         while true; do\n  case $path in\n",
+        "#compdef pennypost\n# zsh completion of pennypost(1); made by pennypost completion zsh\nlocal -a next\nlocal at= w\n\
+         for w in ${words[2,CURRENT-1]}; do\n  [[ $w == -* ]] || at=${at:+$at }$w\ndone\n\
+         while true; do\n  case $at in\n",
     );
     for (path, next) in paths {
         let words: Vec<String> = next.iter().map(|(w, help)| format!("'{w}:{help}'")).collect();
         let _ = writeln!(out, "    '{path}') next=({}); break ;;", words.join(" "));
     }
-    out + "    *' '*) path=${path% *} ;;\n    *) path= ;;\n  esac\ndone\n_describe pennypost next || _files\n"
+    out + "    *' '*) at=${at% *} ;;\n    *) at= ;;\n  esac\ndone\n_describe pennypost next || _files\n"
 }
 
 fn fish(paths: &Paths) -> String {
