@@ -73,9 +73,9 @@ END
   f=$(grep -rlF "Subject: $t" "$HOME/offline/INBOX" | head -1); mv "$f" "$HOME/offline/INBOX/cur/$(basename "${f%:2,*}"):2,FS"
   timeout 120 offlineimap -o -c "$HOME/offlinerc" && arrived user12 "$u" && flagged user12 "Subject: $t"; }
 
-# it stays connected and is told of the second message by IDLE
+# it stays connected and is told of the second message by IDLE; it keeps both, so that place finds them
 fetchmail_idle() { local t u pid; t=$(token idle) u=$(token idle); place user9 "$t"
-  printf 'poll localhost service %s protocol imap user "user9@example.test" password "pw-user9" ssl sslcertck sslcertfile "%s" fetchall idle mda "cat >>%s"\n' $IMAPS_PORT "$TLS_CA" "$HOME/idled" >"$HOME/idlerc"; chmod 600 "$HOME/idlerc"
+  printf 'poll localhost service %s protocol imap user "user9@example.test" password "pw-user9" ssl sslcertck sslcertfile "%s" keep idle mda "cat >>%s"\n' $IMAPS_PORT "$TLS_CA" "$HOME/idled" >"$HOME/idlerc"; chmod 600 "$HOME/idlerc"
   fetchmail -f "$HOME/idlerc" --pidfile "$HOME/idle.pid" -i "$HOME/idleids" --nodetach >"$HOME/idle.log" 2>&1 & pid=$!
   trap "kill $pid 2>/dev/null" EXIT
   within 60 grep -qsF "$t" "$HOME/idled" || { tail "$HOME/idle.log"; return 1; }
