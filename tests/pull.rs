@@ -261,14 +261,22 @@ fn xoauth2_where_there_is_nothing_else() {
     let said = "user=joe@x.test\x01auth=Bearer tok\x01\x01";
     let encoded = penny_sasl::base64_encode(said.as_bytes());
     let end = "* CAPABILITY IMAP4rev1\\r\\np3 OK x\\r\\np4 OK x\\r\\np5 OK x\\r\\n";
-    for (capabilities, answer, code, expected) in [
-        ("SASL-IR ", "p2 OK in\\r\\n", 0, format!("p2 AUTHENTICATE XOAUTH2 {encoded}\r\n")),
-        ("", "+ \\r\\np2 OK in\\r\\n", 0, format!("p2 AUTHENTICATE XOAUTH2\r\n{encoded}\r\n")),
-        ("SASL-IR ", "+ eyJ9\\r\\np2 NO no\\r\\n", 77, format!("p2 AUTHENTICATE XOAUTH2 {encoded}\r\n\r\n")),
+    // each line is on disk before it is answered: the tunnel is killed as soon as the client is done
+    let heard = "heard() { IFS= read -r line; printf '%s\\n' \"$line\" >>sent; printf \"$1\"; }";
+    for (capabilities, answers, code, expected) in [
+        ("SASL-IR ", "heard 'p2 OK in\\r\\n'", 0, format!("p2 AUTHENTICATE XOAUTH2 {encoded}\r\n")),
+        ("", "heard '+ \\r\\n'; heard 'p2 OK in\\r\\n'", 0, format!("p2 AUTHENTICATE XOAUTH2\r\n{encoded}\r\n")),
+        (
+            "SASL-IR ",
+            "heard '+ eyJ9\\r\\n'; heard 'p2 NO no\\r\\n'",
+            77,
+            format!("p2 AUTHENTICATE XOAUTH2 {encoded}\r\n\r\n"),
+        ),
     ] {
         let dir = target();
-        let greeting = format!("* OK hi\\r\\n* CAPABILITY IMAP4rev1 {capabilities}AUTH=XOAUTH2\\r\\np1 OK x\\r\\n");
-        let tunnel = format!("printf '{greeting}{answer}{end}'; exec >&-; cat >sent");
+        let first = format!("heard '* CAPABILITY IMAP4rev1 {capabilities}AUTH=XOAUTH2\\r\\np1 OK x\\r\\n'");
+        let tunnel =
+            format!("{heard}; printf '* OK hi\\r\\n'; {first}; {answers}; printf '{end}'; exec >&-; cat >/dev/null");
         let out = pull(&dir, &["imap://joe%40x.test@tunnel/", "--oauth2", "--tunnel", &tunnel]).stdin("tok\n").run();
         out.expect_code(code);
         let sent = std::fs::read_to_string(dir.join("sent")).unwrap();
