@@ -224,3 +224,22 @@ fn negative_ttl(record: &Record) -> Option<u32> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_trusted_by_itself() {
+        let trusts = |server: &str, trust_ad: bool| {
+            let settings = Settings { trust_ad, ..Settings::at(server).unwrap() };
+            Resolver::new(settings).trusts(server.parse().unwrap())
+        };
+        for near in ["127.0.0.1:53", "127.9.8.7:53", "[::1]:53", "[::ffff:127.0.0.1]:53"] {
+            assert!(trusts(near, false), "{near}");
+        }
+        for far in ["192.0.2.53:53", "10.0.0.1:53", "[2001:db8::53]:53", "[fe80::1]:53", "[::ffff:192.0.2.53]:53"] {
+            assert!(!trusts(far, false) && trusts(far, true), "{far}");
+        }
+    }
+}
