@@ -5,6 +5,7 @@
 
 use penny_base::{Failure, log};
 use penny_queue::{Address, Enqueue, Envelope, Line, Message, Param, Recipient, Sender};
+use penny_sieve::Outgoing;
 
 use crate::context::Context;
 use crate::fields;
@@ -41,39 +42,24 @@ fn pass_on(context: &Context, envelope: &mut Envelope, content: &[u8]) -> Result
     commit(context, envelope, added.as_bytes(), content)
 }
 
-/// ESMTP parameters of the sender, and of each recipient.
-pub type Parameters<'a> = (&'a [String], &'a [String]);
-
 /// A message that a script sends on, changed or not.
-pub fn redirect(
-    context: &Context,
-    from: &str,
-    to: &[String],
-    parameters: Parameters<'_>,
-    message: &[u8],
-) -> Result<(), Failure> {
-    pass_on(context, &mut addressed(from, to, parameters)?, &without_cr(message)).map(drop)
+pub fn redirect(context: &Context, out: &Outgoing) -> Result<(), Failure> {
+    pass_on(context, &mut addressed(out)?, &without_cr(&out.message)).map(drop)
 }
 
 /// A new message of our own making.
-pub fn new_mail(
-    context: &Context,
-    from: &str,
-    to: &[String],
-    parameters: Parameters<'_>,
-    message: &[u8],
-) -> Result<(), Failure> {
-    commit(context, &addressed(from, to, parameters)?, b"", &without_cr(message)).map(drop)
+pub fn new_mail(context: &Context, out: &Outgoing) -> Result<(), Failure> {
+    commit(context, &addressed(out)?, b"", &without_cr(&out.message)).map(drop)
 }
 
-fn addressed(from: &str, to: &[String], parameters: Parameters<'_>) -> Result<Envelope, Failure> {
-    let (mail, rcpt) = parameters;
+fn addressed(out: &Outgoing) -> Result<Envelope, Failure> {
     let params = |list: &[String]| list.iter().filter_map(|p| Param::parse(p)).collect::<Vec<_>>();
-    let recipients = to
+    let recipients = out
+        .to
         .iter()
-        .map(|a| address(a).map(|address| Recipient { params: params(rcpt), ..Recipient::plain(address) }))
+        .map(|a| address(a).map(|address| Recipient { params: params(&out.rcpt_params), ..Recipient::plain(address) }))
         .collect::<Result<Vec<_>, _>>()?;
-    let sender = Sender { address: address_or_null(from)?, params: params(mail) };
+    let sender = Sender { address: address_or_null(&out.from)?, params: params(&out.mail_params) };
     let arrival = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let arrival = (arrival.as_secs(), arrival.subsec_micros());
     Ok(Envelope { arrival, sender, recipients, ..Envelope::default() })

@@ -145,10 +145,9 @@ impl Work<'_> {
         if out.to.is_empty() {
             return Ok(());
         }
-        let mail = (out.mail_params.as_slice(), out.rcpt_params.as_slice());
         match &out.kind {
             OutgoingKind::Redirect => {
-                send::redirect(self.context, &out.from, &out.to, mail, &out.message)?;
+                send::redirect(self.context, out)?;
                 self.done.push(format!("redirected to {}", out.to.join(", ")));
                 Ok(())
             }
@@ -169,8 +168,7 @@ impl Work<'_> {
 
     /// An answer nobody waits for: a failure is logged.
     fn answer(&self, out: &Outgoing) {
-        let mail = (out.mail_params.as_slice(), out.rcpt_params.as_slice());
-        let sent = send::new_mail(self.context, &out.from, &out.to, mail, &out.message);
+        let sent = send::new_mail(self.context, out);
         let copied = out.fcc.as_ref().map_or(Ok(()), |store| {
             let flags = store.flags.clone().unwrap_or_default();
             let filing = Filing { flags: &flags, create: store.create, content: Some(&out.message) };
