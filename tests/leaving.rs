@@ -28,7 +28,7 @@ struct Site {
 }
 
 impl Site {
-    /// With these filters; `KEYS` in them is the section of dkimsign.
+    /// With these filters, see `with_keys`.
     fn new(filters: &str) -> Site {
         let sink = Sink::start();
         let post = Post::new("srs_domain = \"example.test\"", "");
@@ -38,9 +38,7 @@ impl Site {
         let post = &site.post;
         let key = own.display();
         let table = post.dir.write("dkim", format!("example.test own {key}\n.example.test own {key} d=example.test\n"));
-        let keys = format!("[dkimsign]\ntable = \"{}\"\narc_domain = \"example.test\"", table.display());
-        let config = post.dir.join("p.toml");
-        std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &filters.replace("KEYS", &keys)).unwrap();
+        site.configure(&with_keys(filters, &table));
         post.table("routes", &format!("* smtp:[127.0.0.1]:{} tls=none\n", site.sink.port()));
         post.table("aliases", "fan: x@far.test\nboth: ann, z@far.test\n");
         let forward = post.home("joe").join(".forward");
@@ -48,6 +46,12 @@ impl Site {
         std::fs::write(post.home("bob").join(".dovecot.sieve"), "redirect \"w@far.test\";\n").unwrap();
         site.post.own();
         site
+    }
+
+    /// Puts this at the end of the configuration.
+    fn configure(&self, more: &str) {
+        let config = self.post.dir.join("p.toml");
+        std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + more).unwrap();
     }
 
     fn up(mut self) -> Site {
@@ -125,6 +129,11 @@ fn signed(key: &Path) -> String {
 
 const DKIMSIGN: &str = "KEYS\n[[filter]]\nname = \"dkimsign\"\ncommand = [\"dkimsign\"]\nsign = true\n\
                         services = [\"submission\", \"forward\", \"own\"]\n";
+
+/// These filters with the section of dkimsign where they say `KEYS`.
+fn with_keys(filters: &str, table: &Path) -> String {
+    filters.replace("KEYS", &format!("[dkimsign]\ntable = \"{}\"\narc_domain = \"example.test\"", table.display()))
+}
 
 #[test]
 fn forwards_are_sealed_and_keep_their_signatures() {
@@ -225,9 +234,7 @@ fn tls_reports_are_signed() {
                               mx.rpt.test A 127.0.0.1",
     );
     // a conversation without STARTTLS writes the day's line
-    let config = site.post.dir.join("p.toml");
-    let keys = format!("[remote]\ntls_reports = true\nport = {}\n", site.sink.port());
-    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + &keys).unwrap();
+    site.configure(&format!("[remote]\ntls_reports = true\nport = {}\n", site.sink.port()));
     let remote = || site.post.run(&program!("remote")).env("PENNYPOST_RESOLVER", dns.at());
     site.post.own();
     remote().arg("v@rpt.test").stdin("Subject: x\n\nx\n").run().expect_code(0);
@@ -240,22 +247,19 @@ fn tls_reports_are_signed() {
 }
 
 fn script(site: &Site, name: &str, text: &str) -> String {
-    let path = site.post.dir.join(name);
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = site.post.dir.script(name, &format!("#!/bin/sh\n{text}\n"));
     give(&path);
     path.display().to_string()
 }
 
 fn with_scripts(filters: &[(&str, &str)]) -> Site {
     let site = Site::new("");
-    let config = site.post.dir.join("p.toml");
-    let mut text = std::fs::read_to_string(&config).unwrap();
     for (name, body) in filters {
         let path = script(&site, name, body);
-        text += &format!("[[filter]]\nname = \"{name}\"\ncommand = [\"{path}\"]\nservices = [\"forward\", \"own\"]\n");
+        site.configure(&format!(
+            "[[filter]]\nname = \"{name}\"\ncommand = [\"{path}\"]\nservices = [\"forward\", \"own\"]\n"
+        ));
     }
-    std::fs::write(&config, text).unwrap();
     site.up()
 }
 
@@ -315,8 +319,7 @@ fn the_way_through_a_server() {
     let extra = format!(
         "[mailauth]\nresolver = \"{}\"\n{}\n[[filter]]\nname = \"mailauth\"\ncommand = [\"mailauth\"]\nservices = [\"mx\"]\n",
         dns.at(),
-        DKIMSIGN
-            .replace("KEYS", &format!("[dkimsign]\ntable = \"{}\"\narc_domain = \"example.test\"", table.display())),
+        with_keys(DKIMSIGN, &table),
     );
     let extra = keys.write("extra.toml", extra).display().to_string();
     let port = sink.port().to_string();
