@@ -299,8 +299,7 @@ fn cron() {
         post.dir.join("p.toml").display(),
         program!("sendmail").display()
     );
-    let wrapper = post.dir.write("sendmail", wrapper);
-    std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let wrapper = post.dir.script("sendmail", &wrapper);
     let crontab = post.dir.write(
         "crontab",
         "MAILTO=joe@example.test\nMAILFROM=ann@example.test\n@reboot echo what cron said; echo .; echo more\n",
