@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use penny_testkit::{Output, Run, TempDir, program};
+use penny_testkit::{Output, Run, TempDir, Terminal, program};
 
 struct World {
     dir: TempDir,
@@ -391,18 +391,14 @@ fn every_verb_speaks_json() {
 /// On a terminal a long import draws a bar; with -q or -J, or in a pipe, it does not.
 #[test]
 fn progress_is_drawn_on_a_terminal_only() {
-    if !penny_testkit::have("progress_is_drawn_on_a_terminal_only", "script") {
-        return;
-    }
     let w = World::new();
     w.ok(&["make", "Maildir"]);
     w.write("in.mbox", &mbox(700));
-    let tool = program!("maildirctl").display().to_string();
     let on_terminal = |line: &str| {
-        let run =
-            Run::new("script").args(["-qec", &format!("{tool} {line} 2>&1"), "/dev/null"]).dir(w.dir.path()).run();
-        run.expect_code(0);
-        run.out()
+        let mut command = Command::new(program!("maildirctl"));
+        let (code, shown) = Terminal::start(command.args(line.split(' ')).current_dir(w.dir.path())).finish();
+        assert_eq!(code, Some(0), "{shown}");
+        shown
     };
     // so many files, each synced, take longer than the fifth of a second after which the first bar is drawn
     let shown = on_terminal("import Maildir in.mbox");
