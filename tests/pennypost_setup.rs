@@ -59,6 +59,13 @@ fn a_dry_run_touches_nothing() {
     assert!(!place.root().exists());
 }
 
+#[test]
+fn a_filter_that_is_not_there_is_told_before_anything_is_made() {
+    let place = Place::new();
+    place.setup("--filters mailauth,dkimsing").expect_code(64).expect_err("no filter dkimsing: mailauth,");
+    assert!(!place.root().exists());
+}
+
 /// `pennypost setup` at a terminal, everything below a directory.
 fn at_a_terminal(place: &Place, more: &[&str]) -> Terminal {
     let mut command = Command::new(program!("pennypost"));

@@ -135,7 +135,7 @@ fn place(config: &Config, domain: &str, selector: &str, key: Option<&Path>) -> P
 }
 
 /// The installed dkimsign, or the one beside this program.
-fn program(config: &Config) -> PathBuf {
+pub fn program(config: &Config) -> PathBuf {
     let installed = config.program("dkimsign");
     let beside = || std::env::current_exe().ok().map(|p| p.with_file_name("dkimsign")).filter(|p| p.exists());
     if installed.exists() { installed } else { beside().unwrap_or(installed) }

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 pub struct Given {
     /// The domain of the mail addresses; without it, at a terminal, everything that is not given is asked for.
     domain: Option<String>,
-    /// Filters out of mailauth, virusscan, spamcheck, dkimsign, or none; all of them by default.
+    /// Filters out of mailauth, virusscan, spamcheck, dkimsign, or none; all that are installed by default.
     #[arg(long, value_delimiter = ',')]
     filters: Option<Vec<String>>,
     #[command(flatten)]
@@ -89,6 +89,13 @@ pub struct Options {
     dry_run: bool,
 }
 
+impl Options {
+    /// The directory that everything goes below, whole.
+    fn below(&self) -> Option<PathBuf> {
+        self.root.as_ref().map(|r| std::path::absolute(r).unwrap_or_else(|_| r.clone()))
+    }
+}
+
 /// Ways to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Start {
@@ -112,11 +119,12 @@ pub fn run(file: Option<&Path>, given: &Given) -> Result<Outcome, Failure> {
             "this makes accounts and files of the system: run it as root, or with --root DIR for a server of your own";
         return Err(Failure::permanent(Kind::Permission, "5.7.0", text));
     }
-    let Some(options) = ask::complete(given)? else { return Ok(Outcome::Code(75)) };
+    let place = config::Place::find(file, &given.options)?;
+    let Some(options) = ask::complete(given, &place)? else { return Ok(Outcome::Code(75)) };
     let options = &options;
     let mut plan = Plan::new(options.dry_run);
-    let wanted = config::Wanted::new(file, options)?;
-    let config = config::write(&mut plan, &wanted, options)?;
+    let wanted = config::Wanted::new(place, options)?;
+    let config = config::write(&mut plan, &wanted)?;
     if penny_sys::ids::is_root() {
         accounts::make(&mut plan, &config)?;
     }

@@ -10,7 +10,14 @@ printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/polic
 if [ "$SYSTEM" = fresh ]; then
   ok "apt reads its list" apt_ update
   find / -xdev -not -path '/tmp/*' -not -path '/srv/test/*' | sort >/tmp/before
-  ok "both packages install" apt_ install $debs/*.deb
+  ok "the server installs alone" apt_ install $debs/pennypost_*.deb
+  alone() {
+    pennypost setup alone.test --root /tmp/alone --ids 64301 --port-offset 20000 --ip 192.0.2.1 --start none &&
+      ! grep '^\[\[filter' /tmp/alone/etc/pennypost.toml && pennypost -c /tmp/alone/etc/pennypost.toml check
+  }
+  ok "and is set up without filters then" alone
+  rm -rf /tmp/alone
+  ok "the filters install" apt_ install $debs/pennypost-filters_*.deb
   ok "with all they recommend" sh -c 'test "$(dpkg-query -W -f "\${db:Status-Abbrev}" openssl ca-certificates netbase)" = "ii ii ii "'
   ok "mail programs, which need a mail transport agent" apt_ install --no-install-recommends bsd-mailx curl swaks libnet-ssleay-perl msmtp mutt
 else

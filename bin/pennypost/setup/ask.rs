@@ -3,26 +3,26 @@
 //! Invariants  1. nothing is asked unless standard input is a terminal and no domain was given   2. what a flag says is not
 //!             asked   3. nothing is made before the last question
 
-use super::config::{KNOWN, usual_hostname};
+use super::config::{Place, usual_hostname};
 use super::{Given, Options};
 use penny_base::{Config, Failure};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// The options with everything that was not given; nothing when the admin gave up.
-pub fn complete(given: &Given) -> Result<Option<Options>, Failure> {
+pub fn complete(given: &Given, place: &Place) -> Result<Option<Options>, Failure> {
     let mut options = given.options.clone();
-    let filters = given.filters.clone().unwrap_or_else(|| KNOWN.map(String::from).to_vec());
+    let filters = given.filters.clone().unwrap_or_else(|| place.filters());
     options.filters = filters.into_iter().filter(|f| !f.is_empty() && f != "none").collect();
     match &given.domain {
         Some(domain) => options.domain.clone_from(domain),
-        None if std::io::stdin().is_terminal() => return interview(given, options),
+        None if std::io::stdin().is_terminal() => return interview(given, place, options),
         None => return Err(Failure::usage("the domain of the mail addresses is missing: pennypost setup DOMAIN")),
     }
     Ok(Some(options))
 }
 
-fn interview(given: &Given, mut options: Options) -> Result<Option<Options>, Failure> {
+fn interview(given: &Given, place: &Place, mut options: Options) -> Result<Option<Options>, Failure> {
     tell(
         "An empty answer takes what stands in brackets; Ctrl-D gives up. Nothing is made before the last question.\n",
     )?;
@@ -53,7 +53,8 @@ fn interview(given: &Given, mut options: Options) -> Result<Option<Options>, Fai
         return Ok(None);
     }
     if given.filters.is_none() {
-        let Some(filters) = ask("Filters (or none)", &KNOWN.join(","), filters)? else { return Ok(None) };
+        let usual = Some(place.filters().join(",")).filter(|f| !f.is_empty()).unwrap_or_else(|| "none".into());
+        let Some(filters) = ask("Filters (or none)", &usual, |text| filters(place, text))? else { return Ok(None) };
         options.filters = filters;
     }
     if options.smarthost.is_none() {
@@ -116,12 +117,9 @@ fn file(text: &str) -> Result<PathBuf, Failure> {
     if path.is_file() { Ok(path) } else { Err(Failure::usage(format!("there is no file {text}"))) }
 }
 
-fn filters(text: &str) -> Result<Vec<String>, Failure> {
+fn filters(place: &Place, text: &str) -> Result<Vec<String>, Failure> {
     let all: Vec<String> = crate::import::words(text).filter(|w| *w != "none").map(str::to_string).collect();
-    match all.iter().find(|f| !KNOWN.contains(&f.as_str())) {
-        Some(odd) => Err(Failure::usage(format!("no filter {odd}: {}", KNOWN.join(", ")))),
-        None => Ok(all),
-    }
+    all.iter().try_for_each(|f| place.filter(f)).map(|()| all)
 }
 
 fn smarthost(text: &str) -> Result<Option<String>, Failure> {

@@ -7,6 +7,45 @@ use penny_base::{Config, Failure, Kind};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+/// Where the file and the programs are.
+pub struct Place {
+    file: PathBuf,
+    /// The file there is.
+    old: Option<Config>,
+    libexec: PathBuf,
+}
+
+impl Place {
+    /// Finds them: `file` as the command line says.
+    pub fn find(file: Option<&Path>, options: &Options) -> Result<Place, Failure> {
+        let file = match (options.below(), file) {
+            (_, Some(file)) => file.to_path_buf(),
+            (Some(root), None) => root.join("etc/pennypost.toml"),
+            (None, None) => Config::file(None),
+        };
+        let old = if file.exists() { Some(Config::load_source(&file)?) } else { None };
+        let libexec = libexec(old.as_ref());
+        Ok(Place { file, old, libexec })
+    }
+
+    /// The filters whose programs are installed, in the order they run: Debian has them in a package of their own.
+    pub fn filters(&self) -> Vec<String> {
+        let installed = |name: &&str| self.libexec.join(name).is_file();
+        KNOWN.iter().filter(|f| installed(f)).map(|f| (*f).to_string()).collect()
+    }
+
+    /// The filter, when there is such a one here.
+    pub fn filter(&self, name: &str) -> Result<(), Failure> {
+        let there = self.filters();
+        let text = match KNOWN.contains(&name) {
+            _ if there.iter().any(|f| f == name) => return Ok(()),
+            true => format!("filter {name} is not installed: no {}", self.libexec.join(name).display()),
+            false => format!("no filter {name}: {}", there.join(", ")),
+        };
+        Err(Failure::permanent(Kind::Usage, "5.3.5", text))
+    }
+}
+
 /// What the file shall say.
 pub struct Wanted {
     file: PathBuf,
@@ -17,23 +56,16 @@ pub struct Wanted {
 
 impl Wanted {
     /// Decides it.
-    pub fn new(file: Option<&Path>, options: &Options) -> Result<Wanted, Failure> {
-        let below = options.root.as_ref().map(|r| std::path::absolute(r).unwrap_or_else(|_| r.clone()));
-        let file = match (&below, file) {
-            (_, Some(file)) => file.to_path_buf(),
-            (Some(root), None) => root.join("etc/pennypost.toml"),
-            (None, None) => Config::file(None),
-        };
-        let old = if file.exists() { Some(Config::load_source(&file)?) } else { None };
-        let libexec = libexec(old.as_ref());
-        let own = old.filter(|c| !c.top.hostname.is_empty() || !c.listen.is_empty());
-        let text = text(options, below.as_deref(), &libexec)?;
-        Ok(Wanted { file, text, own })
+    pub fn new(place: Place, options: &Options) -> Result<Wanted, Failure> {
+        options.filters.iter().try_for_each(|f| place.filter(f))?;
+        let text = text(options, options.below().as_deref(), &place.libexec)?;
+        let own = place.old.filter(|c| !c.top.hostname.is_empty() || !c.listen.is_empty());
+        Ok(Wanted { file: place.file, text, own })
     }
 }
 
 /// Writes it, unless there is one of the admin's own.
-pub fn write(plan: &mut Plan, wanted: &Wanted, options: &Options) -> Result<Config, Failure> {
+pub fn write(plan: &mut Plan, wanted: &Wanted) -> Result<Config, Failure> {
     if let Some(own) = &wanted.own {
         plan.step(&format!("{} (host {})", wanted.file.display(), own.hostname()), false, || Ok(()))?;
         return Ok(own.clone());
@@ -43,15 +75,11 @@ pub fn write(plan: &mut Plan, wanted: &Wanted, options: &Options) -> Result<Conf
         std::fs::rename(&wanted.file, &beside).map_err(|e| Failure::io(beside.display(), &e))?;
     }
     plan.file(&wanted.file, &wanted.text, 0o644)?;
-    let config = Config::parse(&wanted.file, &wanted.text)?;
-    match options.filters.iter().find(|f| !KNOWN.contains(&f.as_str())) {
-        Some(odd) => Err(Failure::permanent(Kind::Usage, "5.3.5", format!("no filter {odd}"))),
-        None => Ok(config),
-    }
+    Ok(Config::parse(&wanted.file, &wanted.text)?)
 }
 
-/// The filters there are, in the order they run.
-pub const KNOWN: [&str; 4] = ["mailauth", "virusscan", "spamcheck", "dkimsign"];
+/// The filters setup knows, in the order they run.
+const KNOWN: [&str; 4] = ["mailauth", "virusscan", "spamcheck", "dkimsign"];
 
 /// Where the programs are: as an existing file says, else where this one was installed with them.
 fn libexec(old: Option<&Config>) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::plan::{Plan, put};
+use crate::table::say;
 use penny_base::{Config, Failure};
 use penny_tls::certificate;
 
@@ -39,6 +40,9 @@ pub fn dkim(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), F
     {
         let selectors: Vec<String> = found.into_iter().map(|(s, _)| s).collect();
         return plan.step(&format!("DKIM keys {}", selectors.join(", ")), false, || Ok(()));
+    }
+    if !crate::dkim::program(config).exists() {
+        return say("no DKIM keys: dkimsign is not installed; with it, setup once more makes them").map(drop);
     }
     let selector = options.selector.clone().unwrap_or_else(selector);
     let table = &config.dkimsign.table;
