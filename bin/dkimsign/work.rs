@@ -135,7 +135,7 @@ fn seal(sealer: &Sealer, message: &Message<'_>, results: &[String], options: &Op
         let resolver = Resolver::new(settings.clone());
         Some(arc::verify(message, &resolver.within(DNS_TIME), &Keys::new()).outcome)
     };
-    match sealer.seal_results(message, results, now(options), &state).map_err(unsignable)? {
+    match sealer.seal(message, results, now(options), &state).map_err(unsignable)? {
         Some(fields) => Ok(fields.to_vec()),
         None => {
             log::event(

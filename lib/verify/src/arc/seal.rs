@@ -62,20 +62,10 @@ pub struct Sealer {
 pub type Fields = [String; 3];
 
 impl Sealer {
-    /// Seals what all fields of our name say; for messages from which others' use of the name was removed.
-    pub fn seal(
-        &self,
-        message: &Message<'_>,
-        now: u64,
-        state: &dyn Fn() -> Option<Outcome>,
-    ) -> Result<Option<Fields>, &'static str> {
-        self.seal_results(message, &self.own_results(&message.fields), now, state)
-    }
-
-    /// Seals; `Ok(None)` when there is nothing to seal: no results of ours, or the chain has ended.
+    /// Seals these results; `Ok(None)` when there is nothing to seal: no results of ours, or the chain has ended.
     ///
     /// `state` is asked for the state of the chain when our results don't tell it.
-    pub fn seal_results(
+    pub fn seal(
         &self,
         message: &Message<'_>,
         results: &[String],
@@ -114,7 +104,7 @@ impl Sealer {
         Ok(Some([sealed, ams, aar]))
     }
 
-    /// What those of these fields say that bear our name.
+    /// What those of these fields say that bear our name. Fields of which others may have made some tell nothing.
     pub fn own_results(&self, fields: &[Field<'_>]) -> Vec<String> {
         let fields = fields.iter().filter(|f| f.is("Authentication-Results"));
         let fields = fields.filter_map(|f| AuthResults::parse(&f.text()));
@@ -204,7 +194,8 @@ mod tests {
     }
 
     fn seal(sealer: &Sealer, mail: &str) -> Option<String> {
-        let fields = sealer.seal(&Message::parse(mail.as_bytes()), 12345, &|| None).unwrap()?;
+        let message = Message::parse(mail.as_bytes());
+        let fields = sealer.seal(&message, &sealer.own_results(&message.fields), 12345, &|| None).unwrap()?;
         Some(fields.join("\r\n") + "\r\n" + mail)
     }
 
