@@ -87,35 +87,28 @@ pub(super) fn find_in(selected: &mut Selected, key: &Key, step: &mut dyn FnMut()
         Some(set) => selected.seq.iter().filter(|&u| set.contains(u)).collect(),
         None => selected.seq.iter().collect(),
     };
-    let index = index_for(&program, selected);
-    let mut file = Vec::new();
-    let mut hit = |uid: &u32| {
-        step();
-        matches(&program, selected, index.as_ref(), *uid, &mut file)
-    };
-    let found = uids.into_iter().filter(|uid| hit(uid)).collect();
-    selected.index = index;
-    found
-}
-
-/// The full-text index, brought up to date where the search may look into bodies.
-fn index_for(program: &Program, selected: &mut Selected) -> Option<Index> {
-    let mut index = selected.index.take();
-    if let Some(index) = index.as_mut().filter(|_| program.needs_body()) {
-        index.begin_search();
-    }
-    index
+    run(&program, selected, uids, step)
 }
 
 /// Which of some messages fulfil a search.
 pub(super) fn filter_in(selected: &mut Selected, key: &Key, uids: &[u32]) -> Vec<u32> {
     let program = ready(selected, key);
-    let index = index_for(&program, selected);
+    run(&program, selected, uids.to_vec(), &mut || {})
+}
+
+/// Those that fulfil the search, in their order; the full-text index is brought up to date where it may look into bodies.
+fn run(program: &Program, selected: &mut Selected, mut uids: Vec<u32>, step: &mut dyn FnMut()) -> Vec<u32> {
+    let mut index = selected.index.take();
+    if let Some(index) = index.as_mut().filter(|_| program.needs_body()) {
+        index.begin_search();
+    }
     let mut file = Vec::new();
-    let found =
-        uids.iter().copied().filter(|&uid| matches(&program, selected, index.as_ref(), uid, &mut file)).collect();
+    uids.retain(|&uid| {
+        step();
+        matches(program, selected, index.as_ref(), uid, &mut file)
+    });
     selected.index = index;
-    found
+    uids
 }
 
 fn ready(selected: &Selected, key: &Key) -> Program {
