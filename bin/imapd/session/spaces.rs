@@ -96,14 +96,15 @@ pub struct Spaces {
     pub own: Store,
     pub style: NameStyle,
     others: Vec<Space>,
-    /// Names that are no folders of one's own, nor any below them; the first is that of other users.
-    reserved: Vec<String>,
+    /// The level above other users, where folders are shared. This name and those of the public trees are no folders of one's
+    /// own, nor any below them.
+    users: Option<String>,
     subject: Subject,
 }
 
 impl Spaces {
     pub fn open(own: Store, style: NameStyle, config: &Config, owner: &Owner) -> Spaces {
-        let shared = config.imapd.shared.is_absolute().then(|| config.imapd.shared_prefix.clone());
+        let users = config.imapd.shared.is_absolute().then(|| config.imapd.shared_prefix.clone());
         let space = |share: &penny_base::owner::Share| {
             let style = NameStyle { prefix: share.prefix.clone(), ..style.clone() };
             let options = StoreOptions { style: style.clone(), ..StoreOptions::default() };
@@ -115,10 +116,8 @@ impl Spaces {
             let named = named.filter_map(|n| FolderName::from_dir(n, DiskEncoding::Mutf7)).collect();
             Some(Space { owner: share.owner.clone(), style, store: store.ok()?, named })
         };
-        let others: Vec<Space> = owner.shares.iter().filter_map(space).collect();
-        let public = others.iter().filter(|s| s.owner.is_none()).map(|s| s.name().to_owned());
-        let reserved = shared.into_iter().chain(public).collect();
-        Spaces { own, style, others, reserved, subject: Subject::of(owner) }
+        let others = owner.shares.iter().filter_map(space).collect();
+        Spaces { own, style, others, users, subject: Subject::of(owner) }
     }
 
     fn other(&self, place: &Place) -> Option<&Space> {
@@ -150,8 +149,8 @@ impl Spaces {
     }
 
     fn is_reserved(&self, text: &str) -> bool {
-        let below = |r: &String| text.strip_prefix(r.as_str()).is_some_and(|t| t.starts_with(self.style.separator));
-        self.reserved.iter().any(|r| text == r || below(r))
+        let below = |r: &str| text.strip_prefix(r).is_some_and(|t| t.starts_with(self.style.separator));
+        self.users.as_deref().into_iter().chain(self.public()).any(|r| text == r || below(r))
     }
 
     /// The name of a mailbox in Unicode.
@@ -222,15 +221,22 @@ impl Spaces {
     /// The level above other users, where one of them shows something.
     pub fn users_level(&self) -> Option<&str> {
         let users = self.others.iter().any(|s| s.owner.is_some());
-        self.reserved.first().filter(|_| users).map(String::as_str)
+        self.users.as_deref().filter(|_| users)
+    }
+
+    /// The names of the public trees.
+    fn public(&self) -> impl Iterator<Item = &str> {
+        self.others.iter().filter(|s| s.owner.is_none()).map(Space::name)
     }
 
     /// The prefixes of other users and of public folders.
     pub fn prefixes(&self, public: bool) -> Vec<String> {
-        let skip = self.reserved.len().saturating_sub(self.others.iter().filter(|s| s.owner.is_none()).count());
-        let (users, rest) = self.reserved.split_at(skip);
-        let of = if public { rest } else { users };
-        of.iter().map(|name| format!("{name}{}", self.style.separator)).collect()
+        let prefix = |name: &str| format!("{name}{}", self.style.separator);
+        if public {
+            self.public().map(prefix).collect()
+        } else {
+            self.users.as_deref().map(prefix).into_iter().collect()
+        }
     }
 
     /// Subscribed mailboxes, existing or not.
@@ -252,8 +258,7 @@ impl Spaces {
         let Some(space) = self.other(place) else { return self.own.subscribe(&place.folder, on) };
         // a user's name is one level, whatever stands in it
         let separator = space.style.separator;
-        let users = self.reserved.first().filter(|_| space.owner.is_some());
-        let top: Vec<&str> = match (&space.owner, users) {
+        let top: Vec<&str> = match (&space.owner, &self.users) {
             (Some(owner), Some(users)) => vec![users, owner],
             _ => space.name().split(separator).collect(),
         };
