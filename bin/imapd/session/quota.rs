@@ -39,19 +39,18 @@ impl Session {
     }
 
     pub(super) fn get_quota(&mut self, root: &[u8]) -> Answer {
-        if root.is_empty() && self.spaces.own.quota().is_active() {
-            return self.tell_quota(root, &self.spaces.own.quota().clone());
-        }
-        let of_other = || -> Result<Quota, Answer> {
-            if root.is_empty() || !self.may_set_quota() {
-                return Err(no_root());
-            }
-            let quota = Quota::new(&self.mail_of(root)?.1, None);
-            if quota.is_active() { Ok(quota) } else { Err(no_root()) }
-        };
-        match of_other() {
-            Ok(quota) => self.tell_quota(root, &quota),
+        match self.quota_of(root) {
+            Ok(quota) if quota.is_active() => self.tell_quota(root, &quota),
+            Ok(_) => no_root(),
             Err(no) => no,
+        }
+    }
+
+    fn quota_of(&self, root: &[u8]) -> Result<Quota, Answer> {
+        match root {
+            b"" => Ok(self.spaces.own.quota().clone()),
+            _ if self.may_set_quota() => Ok(Quota::new(&self.mail_of(root)?.1, None)),
+            _ => Err(no_root()),
         }
     }
 
