@@ -140,9 +140,11 @@ fn begin(
 
 /// The id that the configuration asks for, where the uidlist has none of another server.
 fn unique_id(config: &Config, mailbox: &Mailbox, uid: u32, validity: u32) -> String {
-    let name = mailbox.base_name(uid).unwrap_or_default();
-    let name = String::from_utf8_lossy(&name).split(',').next().unwrap_or_default().to_owned();
-    uidl::unique_id(&config.pop3d.uidl, &Parts { uid, validity, name })
+    let name = || {
+        let name = mailbox.base_name(uid).unwrap_or_default();
+        String::from_utf8_lossy(&name).split(',').next().unwrap_or_default().to_owned()
+    };
+    uidl::unique_id(&config.pop3d.uidl, &Parts { uid, validity, name: &name })
 }
 
 impl Session {

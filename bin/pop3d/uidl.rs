@@ -11,17 +11,17 @@ const DEFAULT: &str = "%08Xu%08Xv";
 const MAX: usize = 70;
 
 /// What an id can be made of.
-pub struct Parts {
+pub struct Parts<'a> {
     /// The message's UID.
     pub uid: u32,
     /// The mailbox's UIDVALIDITY.
     pub validity: u32,
-    /// The file name before its first comma or colon.
-    pub name: String,
+    /// The file name before its first comma or colon; asked for where the form holds it.
+    pub name: &'a dyn Fn() -> String,
 }
 
 /// The id of a message in the form of the configuration's `pop3d.uidl`.
-pub fn unique_id(form: &str, parts: &Parts) -> String {
+pub fn unique_id(form: &str, parts: &Parts<'_>) -> String {
     let format = match form {
         "dovecot" => DEFAULT,
         "name" => "%f",
@@ -32,7 +32,7 @@ pub fn unique_id(form: &str, parts: &Parts) -> String {
     if fits { id } else { expand(DEFAULT, parts) }
 }
 
-fn expand(format: &str, parts: &Parts) -> String {
+fn expand(format: &str, parts: &Parts<'_>) -> String {
     let mut out = String::new();
     let mut rest = format;
     while let Some(at) = rest.find('%') {
@@ -45,7 +45,7 @@ fn expand(format: &str, parts: &Parts) -> String {
         match letter {
             'u' => out.push_str(&number(parts.uid, &spec)),
             'v' => out.push_str(&number(parts.validity, &spec)),
-            'f' | 'g' => out.push_str(&parts.name),
+            'f' | 'g' => out.push_str(&(parts.name)()),
             other => out.push(other),
         }
     }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn forms_of_other_servers() {
-        let parts = Parts { uid: 26, validity: 0x1234_abcd, name: "17.M1P1.host".into() };
+        let parts = Parts { uid: 26, validity: 0x1234_abcd, name: &|| "17.M1P1.host".into() };
         for (form, want) in [
             ("dovecot", "0000001a1234abcd"),
             ("%08Xu%08Xv", "0000001a1234abcd"),
