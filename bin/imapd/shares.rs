@@ -38,10 +38,7 @@ impl Subject {
     }
 
     fn is_named(&self, identifier: &str) -> bool {
-        let group = identifier.strip_prefix("group=").or_else(|| identifier.strip_prefix("group-override="));
-        matches!(identifier, "anyone" | "authenticated")
-            || identifier.strip_prefix("user=") == Some(&self.user)
-            || group.is_some_and(|g| self.groups.iter().any(|own| own == g))
+        Who::parse(identifier).is_some_and(|who| who.includes(&self.user, &self.groups))
     }
 }
 

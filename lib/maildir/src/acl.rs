@@ -110,7 +110,8 @@ pub enum Who {
 }
 
 impl Who {
-    fn parse(text: &str) -> Option<Who> {
+    /// Reads what the file writes.
+    pub fn parse(text: &str) -> Option<Who> {
         Some(match text.split_once('=') {
             None if text == "owner" => Who::Owner,
             None if text == "anyone" => Who::Anyone,
@@ -131,6 +132,16 @@ impl Who {
             Who::Group(name) => format!("group={name}"),
             Who::User(name) => format!("user={name}"),
             Who::GroupOverride(name) => format!("group-override={name}"),
+        }
+    }
+
+    /// Whether this means somebody who is not the owner: a user, member of these groups.
+    pub fn includes(&self, user: &str, groups: &[String]) -> bool {
+        match self {
+            Who::Anyone | Who::Authenticated => true,
+            Who::Owner => false,
+            Who::User(name) => name == user,
+            Who::Group(name) | Who::GroupOverride(name) => groups.contains(name),
         }
     }
 
@@ -219,13 +230,7 @@ impl Acl {
 
     /// What somebody else may do: a user, member of these groups.
     pub fn rights_of(&self, user: &str, groups: &[String]) -> Rights {
-        let applies = |e: &Entry| match &e.who {
-            Who::Anyone | Who::Authenticated => true,
-            Who::Owner => false,
-            Who::User(name) => name == user,
-            Who::Group(name) | Who::GroupOverride(name) => groups.contains(name),
-        };
-        sum(self.written().into_iter().filter(applies).collect())
+        sum(self.written().into_iter().filter(|e| e.who.includes(user, groups)).collect())
     }
 
     /// Gives a new folder the rights written for the one above it, as Dovecot does.
