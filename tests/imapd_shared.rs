@@ -20,11 +20,15 @@ fn two() -> Home {
     h
 }
 
-/// A script of a user without a shell: confined where the kernel can.
-fn script(h: &Home, user: &str, text: &str) -> String {
+/// A session of a user without a shell: confined where the kernel can.
+fn session(h: &Home, user: &str) -> Run {
     let home = if user.starts_with("ann") { "home" } else { "bob" };
     let run = Run::new(program!("imapd")).arg("-c").arg(h.dir.join("p.toml")).arg("--session");
-    let out = run.env("USER", user).env("HOME", h.dir.join(home)).stdin(text).run();
+    run.env("USER", user).env("HOME", h.dir.join(home))
+}
+
+fn script(h: &Home, user: &str, text: &str) -> String {
+    let out = session(h, user).stdin(text).run();
     assert_eq!(out.code, Some(0), "{}", out.describe());
     out.out()
 }
@@ -276,9 +280,9 @@ fn an_administrator_sets_the_quota_of_others() {
     }
     // as the uid that ann's mail has
     let bob = |text: &str| {
-        let run = Run::new(program!("imapd")).arg("-c").arg(h.dir.join("p.toml")).arg("--session");
+        let run = session(&h, "bob@example.test");
         let run = if root { run.uid(54_321, 54_321) } else { run };
-        run.env("USER", "bob@example.test").env("HOME", h.dir.join("bob")).stdin(text).run().out()
+        run.stdin(text).run().out()
     };
     let ann = "\"ann@example.test\"";
     let ask = format!("a CAPABILITY\r\nb SETQUOTA {ann} (STORAGE 512 MESSAGE 4)\r\nc GETQUOTA {ann}\r\n");
