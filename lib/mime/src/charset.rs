@@ -29,6 +29,11 @@ pub fn is_known(charset: &[u8]) -> bool {
     is_utf7(charset) || find(charset).is_some()
 }
 
+/// False for charsets that write other letters with ASCII bytes, by whatever name: ISO-2022-JP, UTF-7, UTF-16.
+pub fn keeps_ascii(charset: &[u8]) -> bool {
+    !is_utf7(charset) && find(charset).is_none_or(Encoding::is_ascii_compatible)
+}
+
 fn is_utf7(charset: &[u8]) -> bool {
     charset.eq_ignore_ascii_case(b"utf-7") || charset.eq_ignore_ascii_case(b"unicode-1-1-utf-7")
 }
@@ -102,6 +107,18 @@ mod tests {
         assert_eq!(to_utf8(b"x-nonsense", b"\xe4"), "ä");
         assert_eq!(to_utf8(b"us-ascii", "ä".as_bytes()), "ä");
         assert!(!is_known(b"x-nonsense") && is_known(b"utf-7"));
+    }
+
+    #[test]
+    fn charsets_in_which_ascii_bytes_are_other_letters() {
+        for charset in
+            ["utf-7", "unicode-1-1-utf-7", "UTF-16", "utf-16be", "unicode", "ucs-2", "iso-2022-jp", "csISO2022JP"]
+        {
+            assert!(!keeps_ascii(charset.as_bytes()), "{charset}");
+        }
+        for charset in ["us-ascii", "utf-8", "koi8-r", "shift_jis", "gb18030", "x-nonsense"] {
+            assert!(keeps_ascii(charset.as_bytes()), "{charset}");
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub fn texts(view: &View<'_>, found: &mut dyn FnMut(&[u8])) {
         if part.children.is_empty() && (kind.is_kind("text") || kind.is_kind("message")) {
             let bytes = leaf(view.bytes(), part);
             found(&bytes.to_ascii_uppercase());
-            if !bytes.is_ascii() || is_stateful(kind.charset()) {
+            if !(bytes.is_ascii() && charset::keeps_ascii(kind.charset())) {
                 found(fold(&charset::to_utf8(kind.charset(), &bytes)).as_bytes());
             }
         }
@@ -135,7 +135,7 @@ fn in_leaf(message: &[u8], part: &Part, needle: &Needle) -> bool {
         return false;
     }
     let bytes = leaf(message, part);
-    let ascii = bytes.is_ascii() && !is_stateful(kind.charset());
+    let ascii = bytes.is_ascii() && charset::keeps_ascii(kind.charset());
     if needle.ascii && (ascii || is_ascii_compatible(kind.charset())) {
         let found = needle.in_ascii_compatible(&bytes);
         if found || ascii {
@@ -153,16 +153,6 @@ fn is_ascii_compatible(charset: &[u8]) -> bool {
         || c.starts_with(b"iso-8859-")
         || c.starts_with(b"windows-125")
         || c.starts_with(b"koi8-")
-}
-
-/// Charsets that write other letters with ASCII bytes.
-fn is_stateful(charset: &[u8]) -> bool {
-    let c = charset.to_ascii_lowercase();
-    c.starts_with(b"iso-2022")
-        || c.starts_with(b"utf-7")
-        || c.starts_with(b"utf-16")
-        || c == b"hz-gb-2312"
-        || c == b"unicode-1-1-utf-7"
 }
 
 #[cfg(test)]
@@ -209,8 +199,13 @@ mod tests {
 
     #[test]
     fn stateful_charsets_are_not_searched_as_ascii() {
-        let m = b"Content-Type: text/plain; charset=iso-2022-jp\n\n\x1b$B$\"$\"\x1b(B\n";
-        assert!(body(m, "あ") && !body(m, "$B"));
+        for charset in ["iso-2022-jp", "csISO2022JP"] {
+            let m = format!("Content-Type: text/plain; charset={charset}\n\n\x1b$B$\"$\"\x1b(B\n");
+            assert!(body(m.as_bytes(), "あ") && !body(m.as_bytes(), "$B"), "{charset}");
+            let mut indexed = false;
+            texts(&View::new(m.as_bytes()), &mut |text| indexed |= text.ends_with("ああ\n".as_bytes()));
+            assert!(indexed, "{charset}");
+        }
     }
 
     #[test]
