@@ -55,17 +55,15 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
     let listener = inheritance.or_open("enqueue", || net::listen_stream(&path, 0o666));
     let listener = listener.map_err(|e| Failure::io(path.display(), &e))?;
     let usr2 = Signals::catch(&[signal_hook::consts::SIGUSR2]).map_err(|e| Failure::io("signals", &e))?;
-    let mut heir = None;
+    let mut heir: Option<Heir> = None;
     inheritance.ready();
     log::info("ready", None, &[("socket", &path.display())]);
     loop {
         let mut interests = vec![Interest::read(listener.as_fd()), Interest::read(usr2.as_fd())];
-        interests.extend(heir.iter().map(|h: &Heir| Interest::read(h.as_fd())));
+        interests.extend(heir.iter().map(|h| Interest::read(h.as_fd())));
         let ready = penny_sys::poll::wait(&interests, None).map_err(|e| Failure::io("poll", &e))?;
         if usr2.came() {
-            heir = Heir::start(&config.program("enqueue"), &[("enqueue", listener.as_fd())])
-                .inspect_err(|e| log::error("handover", None, &[("why", e)]))
-                .ok();
+            Heir::call(&mut heir, &config.program("enqueue"), &[("enqueue", listener.as_fd())]);
         }
         if Heir::has_begun(&mut heir) {
             log::info("handed-over", None, &[("running", &service.connections.load(Ordering::Relaxed))]);

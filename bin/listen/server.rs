@@ -317,10 +317,7 @@ impl Server {
     fn hand_over(&mut self) {
         let entries = self.config.listen.iter().map(|l| l.address.as_str());
         let sockets: Vec<_> = entries.zip(self.listeners.iter().map(|l| l.0.as_fd())).collect();
-        match Heir::start(&self.config.program("listen"), &sockets) {
-            Ok(heir) => self.heir = Some(heir),
-            Err(e) => log::error("handover", None, &[("why", &e)]),
-        }
+        Heir::call(&mut self.heir, &self.config.program("listen"), &sockets);
     }
 
     fn close_listeners(&mut self) {

@@ -37,7 +37,7 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
     let mut listener = Some(listener.map_err(|e| Failure::io(path.display(), &e))?);
     let catch = |signals: &[i32]| Signals::catch(signals).map_err(|e| Failure::io("signals", &e));
     let (term, usr2) = (catch(&[SIGTERM, SIGINT])?, catch(&[SIGUSR2])?);
-    let mut heir = None;
+    let mut heir: Option<Heir> = None;
     let mut knowledge = Knowledge::new(config);
     let programs = Programs::new(config);
     let mut clients: Vec<Client> = Vec::new();
@@ -51,7 +51,7 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
             write: !c.output.is_empty(),
         }));
         interests.extend(listener.iter().map(|l| Interest::read(l.as_fd())));
-        interests.extend(heir.iter().map(|h: &Heir| Interest::read(h.as_fd())));
+        interests.extend(heir.iter().map(|h| Interest::read(h.as_fd())));
         let ready = penny_sys::poll::wait(&interests, Some(Duration::from_secs(60)));
         let ready = ready.map_err(|e| Failure::io("poll", &e))?;
         drop(interests);
@@ -79,9 +79,7 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
         }
         save(&mut knowledge, usr2_came);
         if usr2_came {
-            heir = Heir::start(&config.program("lookup"), &[("lookup", socket.as_fd())])
-                .inspect_err(|e| log::error("handover", None, &[("why", e)]))
-                .ok();
+            Heir::call(&mut heir, &config.program("lookup"), &[("lookup", socket.as_fd())]);
         }
         if Heir::has_begun(&mut heir) {
             log::info("handed-over", None, &[("running", &clients.len())]);

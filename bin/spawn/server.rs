@@ -317,10 +317,7 @@ impl Server {
         if self.usr2.came()
             && let Some(listener) = &self.listener
         {
-            match Heir::start(&self.table.config().program("spawn"), &[(SOCKET, listener.as_fd())]) {
-                Ok(heir) => self.heir = Some(heir),
-                Err(e) => log::error("handover", None, &[("why", &e)]),
-            }
+            Heir::call(&mut self.heir, &self.table.config().program("spawn"), &[(SOCKET, listener.as_fd())]);
         }
         if Heir::has_begun(&mut self.heir) {
             log::info("handed-over", None, &[("running", &self.children.len())]);

@@ -26,8 +26,16 @@ const READY: i32 = 3;
 pub struct Heir(OwnedFd);
 
 impl Heir {
-    /// Starts `program` with this process's arguments and the named sockets.
-    pub fn start(program: &Path, sockets: &[(&str, BorrowedFd<'_>)]) -> io::Result<Heir> {
+    /// Starts `program` with the named sockets; where that fails, the log has the reason and an earlier heir is kept.
+    pub fn call(heir: &mut Option<Heir>, program: &Path, sockets: &[(&str, BorrowedFd<'_>)]) {
+        match Heir::start(program, sockets) {
+            Ok(new) => *heir = Some(new),
+            Err(e) => log::error("handover", None, &[("why", &e)]),
+        }
+    }
+
+    /// The program gets this process's arguments.
+    fn start(program: &Path, sockets: &[(&str, BorrowedFd<'_>)]) -> io::Result<Heir> {
         let (ours, theirs) = net::pipe()?;
         let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
         let (stdout, stderr) = (io::stdout(), io::stderr());
