@@ -24,10 +24,9 @@ pub(super) fn unknown(key: &str) -> String {
     Config::default().each(&mut |s| add(s.section, s.key));
     Listen::default().each(&mut |s| add(Listen::SECTION, s.key));
     Filter::default().each(&mut |s| add(Filter::SECTION, s.key));
-    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
     let near = names.iter().map(|n| (distance(n, key), n)).min().filter(|(d, _)| *d <= DISTANCE_MAX);
     // right but for its section
-    let elsewhere = names.iter().find(|n| n.rsplit_once('.').unwrap_or(("", n)) != (section, name) && last(n) == name);
+    let elsewhere = names.iter().find(|n| last(n) == last(key));
     match near.map(|(_, n)| n).or(elsewhere) {
         Some(meant) => format!("unknown key {key}: is {meant} meant?"),
         None => format!("unknown key {key}"),
