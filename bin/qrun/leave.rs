@@ -12,15 +12,15 @@ use penny_base::services::Request;
 use penny_base::{Config, log};
 use penny_queue::active::{deferral, failure};
 use penny_queue::envelope::{Envelope, Line};
-use penny_queue::filter::{self, ENVIRONMENT_MAX, TOTAL, Verdict};
+use penny_queue::filter::{self, TOTAL, Verdict};
 use penny_queue::job::Route;
 use penny_queue::journal::{Kind, Outcome, Target};
-use penny_sys::fs::memory_file;
+use penny_sys::fs::{memory_file, memory_file_of};
 use penny_sys::process::Ended;
 use penny_tables::cidr::in_any;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -131,15 +131,9 @@ impl Runner {
         let elsewhere = |t: &Target| entry.active.resolved(*t).is_some_and(|r| r.kind == Kind::Remote);
         let targets: Vec<Target> = entry.active.open_targets().into_iter().filter(elsewhere).collect();
         let envelope = entry.active.job_envelope(&targets);
-        let list = envelope.recipients.iter().map(|r| r.address.as_str()).collect::<Vec<_>>().join("\n");
-        let mut recipients = memory_file("recipients")?;
-        recipients.write_all(format!("{list}\n").as_bytes())?;
-        penny_sys::fs::rewind(&mut recipients)?;
-        let mut request = request(&filter.name, leaving, &envelope);
-        if list.len() < ENVIRONMENT_MAX {
-            request = request.env("RECIPIENTS", &list);
-        }
-        request.time_limit = u32::try_from(limit.as_secs().max(1)).unwrap_or(u32::MAX);
+        let addresses: Vec<&str> = envelope.recipients.iter().map(|r| r.address.as_str()).collect();
+        let (request, recipients) = filter::request(&filter.name, &addresses, &leaving.fields, limit)?;
+        let request = with_facts(request, leaving.service, &envelope);
         let stderr = io::stderr();
         let fds = [leaving.message.as_fd(), output.as_fd(), stderr.as_fd(), recipients.as_fd()];
         let id = self.spawn.as_mut().ok_or(io::ErrorKind::NotConnected)?.start(&request, &fds)?;
@@ -203,12 +197,7 @@ impl Runner {
     pub fn fields_of(&self, running: &Running) -> io::Result<Option<File>> {
         let entry = self.entries.get(&running.job.slot).ok_or(io::ErrorKind::NotFound)?;
         let fields = entry.on_top.as_deref().filter(|fields| !fields.is_empty() && !is_lmtp(running));
-        let file = |fields: &str| {
-            let mut file = memory_file("fields")?;
-            file.write_all(fields.as_bytes())?;
-            penny_sys::fs::rewind(&mut file).map(|()| file)
-        };
-        fields.map(file).transpose()
+        fields.map(|fields| memory_file_of("fields", fields.as_bytes())).transpose()
     }
 }
 
@@ -216,25 +205,18 @@ fn is_lmtp(running: &Running) -> bool {
     matches!(running.job.how, How::Remote(Route::Lmtp(_), _))
 }
 
-fn request(filter: &str, leaving: &Leaving, envelope: &Envelope) -> Request {
+/// What is known of where the message came from.
+fn with_facts(request: Request, service: &str, envelope: &Envelope) -> Request {
     let text = |line: &Option<Line>| line.as_ref().map(ToString::to_string).unwrap_or_default();
-    let mut request = Request::new(format!("filter:{filter}"))
-        .env("PENNYPOST_FILTER", "1")
+    request
         .env("SENDER", envelope.sender.address.as_str())
-        .env("RECIPIENT_COUNT", &envelope.recipients.len().to_string())
-        .env("RECIPIENTS_FILE", "/dev/fd/3")
         .env("REMOTE_IP", &text(&envelope.client_ip))
         .env("REMOTE_NAME", &text(&envelope.client_name))
         .env("HELO", &text(&envelope.helo))
         .env("AUTH_USER", "")
         .env("QUEUE_ID", &text(&envelope.id))
-        .env("SERVICE", leaving.service)
-        .env("TLS", &text(&envelope.tls));
-    if leaving.fields.len() < ENVIRONMENT_MAX / 4 {
-        request = request.env("FIELDS", &leaving.fields);
-    }
-    request.reopen_stdin = true;
-    request
+        .env("SERVICE", service)
+        .env("TLS", &text(&envelope.tls))
 }
 
 #[cfg(test)]

@@ -142,10 +142,7 @@ fn readable(bytes: &[u8]) -> io::Result<OwnedFd> {
         File::from(write).write_all(bytes)?;
         return Ok(read);
     }
-    let mut file = penny_sys::fs::memory_file("envelope")?;
-    file.write_all(bytes)?;
-    penny_sys::fs::rewind(&mut file)?;
-    Ok(file.into())
+    Ok(penny_sys::fs::memory_file_of("envelope", bytes)?.into())
 }
 
 /// What the delivery wrote, without waiting: a grandchild may still hold the other end.

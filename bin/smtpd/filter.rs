@@ -13,7 +13,7 @@ use penny_base::config::Filter;
 use penny_base::log;
 use penny_base::services::Request;
 use penny_queue::client::Spool;
-use penny_queue::filter::{self, ENVIRONMENT_MAX, TOTAL, Verdict};
+use penny_queue::filter::{self, TOTAL, Verdict};
 use penny_smtp::server::Reply;
 use penny_sys::process::Ended;
 use penny_tables::policy::Filters;
@@ -124,22 +124,11 @@ impl Session {
         limit: Duration,
         before: &str,
     ) -> io::Result<(Ended, File)> {
-        let list = mail.recipients.iter().map(|r| r.address.as_str()).collect::<Vec<_>>().join("\n");
-        let mut recipients = penny_sys::fs::memory_file("recipients")?;
-        recipients.write_all(format!("{list}\n").as_bytes())?;
-        recipients.rewind()?;
+        let addresses: Vec<&str> = mail.recipients.iter().map(|r| r.address.as_str()).collect();
+        let (request, recipients) = filter::request(&filter.name, &addresses, before, limit)?;
+        let request = self.with_facts(request, mail);
         let output = penny_sys::fs::memory_file("verdict")?;
         let errors = io::stderr().as_fd().try_clone_to_owned()?;
-        let mut request = self.filter_environment(filter, mail);
-        if list.len() < ENVIRONMENT_MAX {
-            request = request.env("RECIPIENTS", &list);
-        }
-        // what earlier filters found, so that one can build on another (mailauth, then spamcheck)
-        if before.len() < ENVIRONMENT_MAX / 4 {
-            request = request.env("FIELDS", before);
-        }
-        request.reopen_stdin = true;
-        request.time_limit = u32::try_from(limit.as_secs().max(1)).unwrap_or(300);
         let message = spool.file()?;
         let fds = [message.as_fd(), output.as_fd(), errors.as_fd(), recipients.as_fd()];
         let id = self.services.spawn.start(&request, &fds)?;
@@ -147,14 +136,12 @@ impl Session {
         Ok((ended, output))
     }
 
-    fn filter_environment(&self, filter: &Filter, mail: &Mail) -> Request {
+    /// What is known of where the message comes from.
+    fn with_facts(&self, request: Request, mail: &Mail) -> Request {
         let tls = self.peer.tls.as_ref().map(|t| format!("{} {}", t.protocol, t.cipher)).unwrap_or_default();
         let (lists, score) = self.background.lists();
-        Request::new(format!("filter:{}", filter.name))
-            .env("PENNYPOST_FILTER", "1")
+        request
             .env("SENDER", &mail.sender_text())
-            .env("RECIPIENT_COUNT", &mail.recipients.len().to_string())
-            .env("RECIPIENTS_FILE", "/dev/fd/3")
             .env("REMOTE_IP", &self.peer.ip)
             .env("REMOTE_NAME", &self.client.name)
             .env("HELO", &self.client.helo)

@@ -106,9 +106,7 @@ impl Session {
         envelope.id = penny_queue::Line::new(mail.id.clone());
         envelope.recipients = vec![queued(recipient)?];
         let started = (|| {
-            let mut block = penny_sys::fs::memory_file("envelope")?;
-            block.write_all(&envelope.encode())?;
-            block.seek(SeekFrom::Start(0))?;
+            let block = penny_sys::fs::memory_file_of("envelope", &envelope.encode())?;
             let mut report = penny_sys::fs::memory_file("report")?;
             let errors = io::stderr().as_fd().try_clone_to_owned()?;
             let mut request = delivery(&self.config, &user, &recipient.address).env("SENDER", &mail.sender_text());

@@ -1,11 +1,14 @@
-//! What a filter said: the contract of pennypost-overview(7), for smtpd (mail that comes in) and qrun (mail that leaves).
+//! How a filter is asked and what it said: the contract of pennypost-overview(7), for smtpd (mail that comes in) and qrun
+//! (mail that leaves).
 //!
 //! Contract    header fields on standard output; exit 0 accept, 99 junk, 100 and a last line `5.x.y` reject, everything
 //!             else temporary
 //! Invariants  no output of a filter becomes anything but well-formed header fields
 //! Trust       the admin chose the program, a message made its output: it is checked
 
+use penny_base::services::Request;
 use penny_mime::header::Fields;
+use penny_sys::fs::memory_file_of;
 use penny_sys::process::Ended;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,7 +21,7 @@ pub const TOTAL: Duration = Duration::from_secs(300);
 const FIELDS_MAX: u64 = 256 * 1024;
 
 /// Lists are passed in the environment below this many octets.
-pub const ENVIRONMENT_MAX: usize = 48 * 1024;
+const ENVIRONMENT_MAX: usize = 48 * 1024;
 
 /// What one filter says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,26 @@ pub enum Verdict {
     Junk,
     /// Refuse it with this text, which begins with a permanent status.
     Reject(String),
+}
+
+/// The request for a filter and the file it gets as descriptor 3, with the variables that do not depend on who asks.
+/// `before` is what earlier filters printed, so that one can build on another (mailauth, then spamcheck).
+pub fn request(name: &str, recipients: &[&str], before: &str, limit: Duration) -> io::Result<(Request, File)> {
+    let list = recipients.join("\n");
+    let file = memory_file_of("recipients", format!("{list}\n").as_bytes())?;
+    let mut request = Request::new(format!("filter:{name}"))
+        .env("PENNYPOST_FILTER", "1")
+        .env("RECIPIENT_COUNT", &recipients.len().to_string())
+        .env("RECIPIENTS_FILE", "/dev/fd/3");
+    if list.len() < ENVIRONMENT_MAX {
+        request = request.env("RECIPIENTS", &list);
+    }
+    if before.len() < ENVIRONMENT_MAX / 4 {
+        request = request.env("FIELDS", before);
+    }
+    request.reopen_stdin = true;
+    request.time_limit = u32::try_from(limit.as_secs().max(1)).unwrap_or(u32::MAX);
+    Ok((request, file))
 }
 
 /// The verdict and the fields to put on top; an error says what the filter did instead of giving one.

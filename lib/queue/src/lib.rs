@@ -9,7 +9,7 @@
 //! | [`active`] | an entry being worked on: what is left to do | no |
 //! | [`control`] | client of qrun's control socket | socket |
 //! | [`entry`] | where entries lie, and the order of calls between states | files |
-//! | [`filter`] | what a filter may say, and how it is read | its output |
+//! | [`filter`] | how a filter is asked, what it may say | its files |
 //! | [`name`] | entry names, never reused | no |
 //! | [`job`] | packets between qrun and remote | no |
 //! | [`json`] | JSON lines for qctl | no |

@@ -149,6 +149,14 @@ pub fn memory_file(name: &str) -> io::Result<File> {
     Ok(File::from(fd))
 }
 
+/// One that holds these octets, with its offset at the start.
+pub fn memory_file_of(name: &str, bytes: &[u8]) -> io::Result<File> {
+    let mut file = memory_file(name)?;
+    file.write_all(bytes)?;
+    rewind(&mut file)?;
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

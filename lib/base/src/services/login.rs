@@ -193,9 +193,7 @@ pub fn hand_over(
     control: Option<BorrowedFd<'_>>,
     state: &[u8],
 ) -> io::Result<()> {
-    let mut file = penny_sys::fs::memory_file("state")?;
-    file.write_all(state)?;
-    penny_sys::fs::rewind(&mut file)?;
+    let file = penny_sys::fs::memory_file_of("state", state)?;
     let filler = penny_sys::fs::memory_file("none")?;
     let mut request = Request::new(format!("session:{program}"));
     request.detached = true;
@@ -209,9 +207,7 @@ pub fn hand_over(
 /// Gives the conversation on descriptors 0 and 1 back to `PROGRAM` as it is before a login, without a way to TLS that has not been
 /// gone: descriptor 3 of it holds `state`. The caller, a session, says nothing more and exits.
 pub fn hand_back(spawn: &mut Spawn, program: &str, peer: &Peer, state: &[u8]) -> io::Result<()> {
-    let mut file = penny_sys::fs::memory_file("state")?;
-    file.write_all(state)?;
-    penny_sys::fs::rewind(&mut file)?;
+    let file = penny_sys::fs::memory_file_of("state", state)?;
     let mut request = Request::new(format!("prelogin:{program}"));
     request.detached = true;
     request.environment = peer.environment().into_iter().map(|(n, v)| format!("{n}={v}")).collect();
