@@ -108,15 +108,23 @@ struct Frame<'f> {
 impl<'f> Frame<'f> {
     /// The same object, in what is said about one part of it.
     fn within(&self, source: Option<(usize, usize)>) -> Frame<'f> {
-        let part = self.part.or_else(|| part_of(self, source));
         Frame {
             data: self.data,
             kind: self.kind,
             path: self.path.clone(),
             depth: self.depth,
-            part,
+            part: self.part_of(source),
             parent: self.parent,
         }
+    }
+
+    /// The part of the message that holds what comes from `source`: that of the object, or a body in the message itself.
+    fn part_of(&self, source: Option<(usize, usize)>) -> Option<(usize, usize)> {
+        self.part.or_else(|| {
+            let (at, len) = source.filter(|_| self.depth == 0)?;
+            let start = at.checked_sub(self.data.as_ptr() as usize)?;
+            (start + len <= self.data.len()).then_some((start, start + len))
+        })
     }
 }
 
@@ -159,7 +167,7 @@ fn object(st: &mut State<'_>, parent: Option<&Frame<'_>>, meta: &Meta, data: &[u
         Kind::Mail if meta.flat => Kind::Text,
         kind => kind,
     };
-    let part = parent.and_then(|p| p.part.or_else(|| part_of(p, meta.source)));
+    let part = parent.and_then(|p| p.part_of(meta.source));
     let frame = Frame { data, kind, path, depth, part, parent };
     if !st.admit(&frame, meta) {
         return;
@@ -203,13 +211,6 @@ fn path(parent: Option<&Frame<'_>>, meta: &Meta) -> String {
         Some(p) if !p.path.is_empty() && p.path.len() < 400 => format!("{}/{}", p.path, names::shown(own)),
         _ => names::shown(own),
     }
-}
-
-/// Where a part's body lies in the top-level message.
-fn part_of(parent: &Frame<'_>, source: Option<(usize, usize)>) -> Option<(usize, usize)> {
-    let (at, len) = source.filter(|_| parent.depth == 0)?;
-    let start = at.checked_sub(parent.data.as_ptr() as usize)?;
-    (start + len <= parent.data.len()).then_some((start, start + len))
 }
 
 impl State<'_> {

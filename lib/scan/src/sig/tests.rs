@@ -223,30 +223,13 @@ fn known_files_and_ignored_names_are_not_found() {
     assert_eq!(with("a.ign2", "Mdb\nHsb1\n"), ["Hdb", "Hsb256", "Ldb", "Msb", "Ndb"]);
 }
 
-/// A tar archive of text files.
-fn tar(files: &[(&str, String)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, text) in files {
-        let mut head = [0u8; 512];
-        head[..name.len()].copy_from_slice(name.as_bytes());
-        head[124..136].copy_from_slice(format!("{:011o}\0", text.len()).as_bytes());
-        head[156] = b'0';
-        head[257..263].copy_from_slice(b"ustar\0");
-        let sum: u32 = head.iter().map(|b| u32::from(*b)).sum::<u32>() + 8 * 32;
-        head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        out.extend(head);
-        out.extend(text.as_bytes());
-        out.resize(out.len().next_multiple_of(512), 0);
-    }
-    out.extend([0; 1024]);
-    out
-}
-
 #[test]
 fn containers_of_databases() {
+    use crate::format::tar::tests as tar;
     use std::io::Write;
     let (files, data) = every_kind();
-    let plain = tar(&files);
+    let mut plain = files.iter().map(|(n, t)| tar::member(n, b'0', t.as_bytes())).collect::<Vec<_>>().concat();
+    plain.extend([0; 1024]);
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gz.write_all(&plain).unwrap();
     let packed = gz.finish().unwrap();
