@@ -2,11 +2,9 @@
 use crate::net::{Conn, Res, connector};
 use crate::smtp;
 use crate::texts;
-use crate::util::{Args, Env, Out, Procs, Watch, median, pss, quantile};
+use crate::util::{Args, Env, Out, Procs, Watch, median, pss, quantile, sessions};
 use std::fs;
 use std::os::unix::fs as ufs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub struct Imap {
@@ -200,16 +198,7 @@ pub fn deliver(env: &Env, user: usize, n: usize, size: usize) -> Res<()> {
     }
     m.logout();
     let via = if env.port("lmtp").is_ok() { "lmtp" } else { "smtp" };
-    let p = smtp::Plan {
-        via: via.into(),
-        tls: false,
-        auth: false,
-        pipelining: true,
-        per_conn: n,
-        rcpts: 1,
-        size,
-        remote: false,
-    };
+    let p = smtp::Plan::plain(via, size);
     let mut c = smtp::session(env, &p, user)?;
     let to = [env.address(user)];
     for i in 0..n {
@@ -415,16 +404,7 @@ pub fn idle_latency(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
                 t = Instant::now();
                 fs::rename(&tmp, format!("{d}/new/{name}")).map_err(|e| e.to_string())?;
             } else {
-                let p = smtp::Plan {
-                    via: way.into(),
-                    tls: false,
-                    auth: false,
-                    pipelining: true,
-                    per_conn: 1,
-                    rcpts: 1,
-                    size: 2000,
-                    remote: false,
-                };
+                let p = smtp::Plan::plain(way, 2000);
                 let mut c = smtp::session(env, &p, user)?;
                 let body = smtp::wire(n, rounds, 2000, "idle");
                 t = Instant::now();
@@ -502,7 +482,6 @@ pub fn idle_memory(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
 /// Logins a second, or short sessions a second with `--session`.
 pub fn logins(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
     let conns = a.num("conns", 10);
-    let secs = a.num("seconds", 5) as u64;
     let tls = a.yes("tls");
     let full = a.yes("session");
     let k = a.num("messages", 200);
@@ -514,60 +493,25 @@ pub fn logins(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
             fill(env, "place", u, k, size)?;
         }
     }
-    let done = Arc::new(AtomicU64::new(0));
-    let bad = Arc::new(AtomicU64::new(0));
-    let w = Watch::start(env);
-    let t = Instant::now();
-    let mut hs = Vec::new();
-    for j in 0..conns {
-        let (env, done, bad) = (env.clone(), done.clone(), bad.clone());
-        hs.push(std::thread::spawn(move || {
-            let user = j % env.users() + 1;
-            let mut lat = Vec::new();
-            let mut r = texts::Rng::new(j as u64 + 77);
-            while t.elapsed() < Duration::from_secs(secs) {
-                let t1 = Instant::now();
-                let mut one = || -> Res<()> {
-                    let mut i = Imap::login(&env, user, tls)?;
-                    if full {
-                        i.cmd("SELECT INBOX")?;
-                        i.cmd("FETCH 1:* (UID FLAGS)")?;
-                        i.cmd(&format!("FETCH {}:* (ENVELOPE BODYSTRUCTURE RFC822.SIZE)", k - 19))?;
-                        for _ in 0..5 {
-                            i.cmd(&format!("FETCH {} (BODY.PEEK[])", r.next() as usize % k + 1))?;
-                        }
-                        i.cmd(&format!("STORE {} FLAGS (\\Seen \\Answered)", r.next() as usize % k + 1))?;
-                        i.cmd("SEARCH UNSEEN")?;
-                    }
-                    i.cmd("LOGOUT").map(|_| ())
-                };
-                match one() {
-                    Ok(()) => {
-                        done.fetch_add(1, Ordering::Relaxed);
-                        lat.push(t1.elapsed().as_secs_f64() * 1e3);
-                    }
-                    Err(e) => {
-                        if bad.fetch_add(1, Ordering::Relaxed) == 0 {
-                            eprintln!("mailbench: {e}");
-                        }
-                    }
+    let mut took = sessions(env, out, conns, a.num("seconds", 5), |j| {
+        let user = j % env.users() + 1;
+        let mut r = texts::Rng::new(j as u64 + 77);
+        move || {
+            let mut i = Imap::login(env, user, tls)?;
+            if full {
+                i.cmd("SELECT INBOX")?;
+                i.cmd("FETCH 1:* (UID FLAGS)")?;
+                i.cmd(&format!("FETCH {}:* (ENVELOPE BODYSTRUCTURE RFC822.SIZE)", k - 19))?;
+                for _ in 0..5 {
+                    i.cmd(&format!("FETCH {} (BODY.PEEK[])", r.next() as usize % k + 1))?;
                 }
+                i.cmd(&format!("STORE {} FLAGS (\\Seen \\Answered)", r.next() as usize % k + 1))?;
+                i.cmd("SEARCH UNSEEN")?;
             }
-            lat
-        }));
-    }
-    let mut lat = Vec::new();
-    for h in hs {
-        lat.extend(h.join().unwrap_or_default());
-    }
-    let n = done.load(Ordering::Relaxed) as f64;
-    out.put("rate", n / w.wall(), "sessions/s");
-    out.put("p50", median(&mut lat), "ms");
-    out.put("p99", quantile(&mut lat, 0.99), "ms");
-    w.cpu(out, n, "session");
-    let b = bad.load(Ordering::Relaxed);
-    if b > 0 {
-        out.put("failed", b as f64, "count");
-    }
+            i.cmd("LOGOUT").map(|_| ())
+        }
+    });
+    out.put("p50", median(&mut took), "ms");
+    out.put("p99", quantile(&mut took, 0.99), "ms");
     Ok(())
 }

@@ -1,10 +1,8 @@
 //! POP3: a whole mailbox, and logins.
 use crate::imap::place;
 use crate::net::{Conn, Res, connector};
-use crate::util::{Args, Env, Out, Watch};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use crate::util::{Args, Env, Out, Watch, sessions};
+use std::time::Instant;
 
 fn ok(c: &mut Conn, what: &str) -> Res<String> {
     let l = c.line()?;
@@ -80,47 +78,16 @@ pub fn run(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
 
 pub fn logins(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
     let conns = a.num("conns", 10);
-    let secs = a.num("seconds", 5) as u64;
     let tls = a.yes("tls");
     out.prefix = format!("pop3-login{}/c{conns}", if tls { "+tls" } else { "" });
-    let done = Arc::new(AtomicU64::new(0));
-    let bad = Arc::new(AtomicU64::new(0));
-    let w = Watch::start(env);
-    let t = Instant::now();
-    let mut hs = Vec::new();
-    for j in 0..conns {
-        let (env, done, bad) = (env.clone(), done.clone(), bad.clone());
-        hs.push(std::thread::spawn(move || {
-            while t.elapsed() < Duration::from_secs(secs) {
-                let one = || -> Res<()> {
-                    let mut c = login(&env, j % env.users() + 1, tls)?;
-                    c.send(b"STAT\r\n")?;
-                    ok(&mut c, "STAT")?;
-                    c.send(b"QUIT\r\n")?;
-                    ok(&mut c, "QUIT").map(|_| ())
-                };
-                match one() {
-                    Ok(()) => done.fetch_add(1, Ordering::Relaxed),
-                    Err(e) => {
-                        let n = bad.fetch_add(1, Ordering::Relaxed);
-                        if n == 0 {
-                            eprintln!("mailbench: {e}");
-                        }
-                        n
-                    }
-                };
-            }
-        }));
-    }
-    for h in hs {
-        let _ = h.join();
-    }
-    let n = done.load(Ordering::Relaxed) as f64;
-    out.put("rate", n / w.wall(), "sessions/s");
-    w.cpu(out, n, "session");
-    let b = bad.load(Ordering::Relaxed);
-    if b > 0 {
-        out.put("failed", b as f64, "count");
-    }
+    sessions(env, out, conns, a.num("seconds", 5), |j| {
+        move || {
+            let mut c = login(env, j % env.users() + 1, tls)?;
+            c.send(b"STAT\r\n")?;
+            ok(&mut c, "STAT")?;
+            c.send(b"QUIT\r\n")?;
+            ok(&mut c, "QUIT").map(|_| ())
+        }
+    });
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! SMTP and LMTP injection, the built-in sink, the connection rate.
 use crate::net::{Conn, Res, connector};
 use crate::texts;
-use crate::util::{Args, Env, Out, Watch, quantile};
+use crate::util::{Args, Env, Out, Watch, quantile, sessions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,15 +20,21 @@ pub struct Plan {
     pub remote: bool,
 }
 
+impl Plan {
+    /// Messages of `size` octets one a connection, without TLS or a login.
+    pub fn plain(via: &str, size: usize) -> Plan {
+        Plan { via: via.into(), tls: false, auth: false, pipelining: true, per_conn: 1, rcpts: 1, size, remote: false }
+    }
+}
+
 pub fn b64(data: &[u8]) -> String {
-    const T: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut s = String::new();
     for c in data.chunks(3) {
         let n =
             (u32::from(c[0]) << 16) | (u32::from(*c.get(1).unwrap_or(&0)) << 8) | u32::from(*c.get(2).unwrap_or(&0));
         for k in 0..4 {
             if k <= c.len() {
-                s.push(T[(n >> (18 - 6 * k)) as usize & 63] as char);
+                s.push(texts::B64[(n >> (18 - 6 * k)) as usize & 63] as char);
             } else {
                 s.push('=');
             }
@@ -252,11 +258,8 @@ fn plan(a: &Args) -> Plan {
         tls: a.yes("tls"),
         auth,
         pipelining: !a.yes("no-pipelining"),
-        per_conn: 1,
         rcpts: a.num("rcpts", 1),
-        size: a.num("size", 4096),
-        remote: false,
-        via,
+        ..Plan::plain(&via, a.num("size", 4096))
     }
 }
 
@@ -289,9 +292,7 @@ pub fn smtp_in(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
     out.put("accept_p50", quantile(&mut r.lat, 0.5), "ms");
     out.put("accept_p99", quantile(&mut r.lat, 0.99), "ms");
     w.cpu(out, total as f64, "msg");
-    if r.failures > 0 {
-        out.put("refusals", r.failures as f64, "count");
-    }
+    out.wrong("refusals", r.failures);
     if n != want {
         out.put("missing", want as f64 - n as f64, "deliveries");
     }
@@ -410,9 +411,7 @@ pub fn smtp_relay(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
     out.put("end_to_end_rate", got as f64 / all, "deliveries/s");
     out.put("sink_connections", sink.conns.load(Ordering::Relaxed) as f64, "count");
     w.cpu(out, total as f64, "msg");
-    if r.failures > 0 {
-        out.put("refusals", r.failures as f64, "count");
-    }
+    out.wrong("refusals", r.failures);
     if got != want {
         out.put("missing", want as f64 - got as f64, "deliveries");
     }
@@ -421,41 +420,14 @@ pub fn smtp_relay(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
 
 pub fn conn_rate(env: &Env, a: &Args, out: &mut Out) -> Res<()> {
     let conns = a.num("conns", 10);
-    let secs = a.num("seconds", 5);
-    let tls = a.yes("tls");
-    let via = a.str("via", "smtp");
-    out.prefix = format!("conn-rate/{via}{}/c{conns}", if tls { "+tls" } else { "" });
-    let done = Arc::new(AtomicU64::new(0));
-    let failed = Arc::new(AtomicU64::new(0));
-    let w = Watch::start(env);
-    let t = Instant::now();
-    let mut hs = Vec::new();
-    for _ in 0..conns {
-        let (env, done, failed, via) = (env.clone(), done.clone(), failed.clone(), via.clone());
-        hs.push(std::thread::spawn(move || {
-            let p = Plan { via, tls, auth: false, pipelining: true, per_conn: 1, rcpts: 1, size: 0, remote: false };
-            while t.elapsed() < Duration::from_secs(secs as u64) {
-                let one = || -> Res<()> {
-                    let mut c = session(&env, &p, 1)?;
-                    c.send(b"QUIT\r\n")?;
-                    c.smtp_expect(2, "QUIT")
-                };
-                match one() {
-                    Ok(()) => done.fetch_add(1, Ordering::Relaxed),
-                    Err(_) => failed.fetch_add(1, Ordering::Relaxed),
-                };
-            }
-        }));
-    }
-    for h in hs {
-        let _ = h.join();
-    }
-    let n = done.load(Ordering::Relaxed) as f64;
-    out.put("rate", n / w.wall(), "sessions/s");
-    w.cpu(out, n, "session");
-    let f = failed.load(Ordering::Relaxed);
-    if f > 0 {
-        out.put("failed", f as f64, "count");
-    }
+    let p = Plan { tls: a.yes("tls"), ..Plan::plain(&a.str("via", "smtp"), 0) };
+    out.prefix = format!("conn-rate/{}{}/c{conns}", p.via, if p.tls { "+tls" } else { "" });
+    sessions(env, out, conns, a.num("seconds", 5), |_| {
+        || {
+            let mut c = session(env, &p, 1)?;
+            c.send(b"QUIT\r\n")?;
+            c.smtp_expect(2, "QUIT")
+        }
+    });
     Ok(())
 }

@@ -16,7 +16,7 @@ const WORDS: &[&str] = &[
     "weekend", "window", "winter", "writer", "yearly", "zone",
 ];
 const MON: &[&str] = &["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-const B64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub const B64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 pub struct Rng(u64);
 impl Rng {
@@ -65,24 +65,10 @@ fn rfc_date(t: i64) -> String {
 }
 
 /// Plain ASCII lines of at most 76 characters, about `n` bytes in all.
-fn prose(out: &mut String, r: &mut Rng, n: usize, needle: Option<&str>) {
+fn prose(out: &mut String, r: &mut Rng, n: usize, mut needle: Option<&str>) {
     let start = out.len();
     let mut col = 0;
-    let mut needle = needle;
-    while out.len() - start + 12 < n {
-        let mut w = r.word();
-        if out.len() - start > n / 2
-            && let Some(x) = needle.take()
-        {
-            w = WORDS[0];
-            if col + x.len() + 1 > 74 {
-                out.push_str("\r\n");
-                col = 0;
-            }
-            out.push_str(x);
-            out.push(' ');
-            col += x.len() + 1;
-        }
+    let mut put = |out: &mut String, w: &str| {
         if col + w.len() + 1 > 74 {
             out.push_str("\r\n");
             col = 0;
@@ -90,6 +76,16 @@ fn prose(out: &mut String, r: &mut Rng, n: usize, needle: Option<&str>) {
         out.push_str(w);
         out.push(' ');
         col += w.len() + 1;
+    };
+    while out.len() - start + 12 < n {
+        let mut w = r.word();
+        if out.len() - start > n / 2
+            && let Some(x) = needle.take()
+        {
+            w = WORDS[0];
+            put(out, x);
+        }
+        put(out, w);
     }
     out.push_str("\r\n");
 }

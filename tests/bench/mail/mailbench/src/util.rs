@@ -2,6 +2,7 @@
 use crate::net::Res;
 use std::collections::HashMap;
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub struct Args(pub HashMap<String, String>);
@@ -106,6 +107,12 @@ impl Out {
     }
     pub fn ms(&self, name: &str, d: Duration) {
         self.put(name, d.as_secs_f64() * 1e3, "ms");
+    }
+    /// What went wrong, if anything did.
+    pub fn wrong(&self, name: &str, n: u64) {
+        if n > 0 {
+            self.put(name, n as f64, "count");
+        }
     }
 }
 
@@ -238,4 +245,41 @@ impl Watch {
         out.put(&format!("server_cpu_per_{per}"), server * 1e3 / n, "ms-cpu");
         out.put("generator_cpu_share", own / wall, "cores");
     }
+}
+
+/// Sessions one after the other on each of `conns` threads for `secs` seconds, and their rate. `user` is given the number of
+/// its thread and makes what runs one session there. Returns the milliseconds of each.
+pub fn sessions<S, U>(env: &Env, out: &Out, conns: usize, secs: usize, user: U) -> Vec<f64>
+where
+    S: FnMut() -> Res<()>,
+    U: Fn(usize) -> S + Sync,
+{
+    let failed = AtomicU64::new(0);
+    let w = Watch::start(env);
+    let end = Instant::now() + Duration::from_secs(secs as u64);
+    let work = |j| {
+        let mut session = user(j);
+        let mut took = Vec::new();
+        while Instant::now() < end {
+            let t = Instant::now();
+            match session() {
+                Ok(()) => took.push(t.elapsed().as_secs_f64() * 1e3),
+                Err(e) => {
+                    if failed.fetch_add(1, Ordering::Relaxed) == 0 {
+                        eprintln!("mailbench: {e}");
+                    }
+                }
+            }
+        }
+        took
+    };
+    let took: Vec<f64> = std::thread::scope(|s| {
+        let work = &work;
+        let threads: Vec<_> = (0..conns).map(|j| s.spawn(move || work(j))).collect();
+        threads.into_iter().flat_map(|t| t.join().unwrap_or_default()).collect()
+    });
+    out.put("rate", took.len() as f64 / w.wall(), "sessions/s");
+    w.cpu(out, took.len() as f64, "session");
+    out.wrong("failed", failed.into_inner());
+    took
 }
