@@ -44,6 +44,9 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
     inheritance.ready();
     log::info("ready", None, &[("socket", &path.display())]);
     loop {
+        if listener.is_none() && clients.is_empty() {
+            return Ok(Outcome::Done);
+        }
         let mut interests = vec![Interest::read(term.as_fd()), Interest::read(usr2.as_fd())];
         interests.extend(clients.iter().map(|c| Interest {
             fd: c.stream.as_fd(),
@@ -68,12 +71,7 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
             let state = states.next().copied().unwrap_or_default();
             if state.read || state.write { c.serve(&mut knowledge).is_ok() } else { true }
         });
-        let Some(socket) = &listener else {
-            if clients.is_empty() {
-                return Ok(Outcome::Done);
-            }
-            continue;
-        };
+        let Some(socket) = &listener else { continue };
         if states.next().is_some_and(|r| r.read) {
             clients.extend(accept(socket.as_fd(), &programs));
         }
