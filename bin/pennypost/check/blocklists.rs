@@ -4,7 +4,7 @@
 //! Invariants  a list that refuses to tell (127.255.255.0/24, the way of Spamhaus) or cannot be asked is never "listed"
 
 use super::machine::{Finding, State, found};
-use crate::dns::{compare, facts::Facts};
+use crate::dns::{compare, facts};
 use penny_base::{Config, Failure};
 use penny_dns::dnsbl::List;
 use penny_dns::{Data, Resolve, Type};
@@ -26,7 +26,7 @@ fn all(config: &Config, resolver: Option<&str>) -> Result<Vec<Finding>, Failure>
     let resolver = compare::choose(config, resolver)?;
     let dns = resolver.within(BUDGET);
     let mut out = Vec::new();
-    for ip in Facts::gather(config, &config.hostname(), &[])?.ips {
+    for ip in facts::addresses(config, &[])? {
         if is_private(ip) {
             let text = format!("{ip} is not an address the world sees: set check.addresses");
             out.push(found("blocklists", State::Warning, text));

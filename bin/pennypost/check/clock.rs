@@ -4,7 +4,7 @@
 
 use super::machine::{Finding, State, found};
 use penny_base::Config;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 /// Off by this much, DKIM signatures with `t=` and one-time tokens begin to fail.
@@ -42,7 +42,7 @@ fn behind(config: &Config) -> Option<Finding> {
 
 /// A place and, for a directory, what is in it; the times of queue/cur are those of next tries.
 fn with_entries(place: PathBuf) -> Vec<PathBuf> {
-    let inside = Path::new(&place).read_dir().into_iter().flatten().flatten().map(|e| e.path());
+    let inside = place.read_dir().into_iter().flatten().flatten().map(|e| e.path());
     inside.chain([place.clone()]).collect()
 }
 

@@ -98,7 +98,7 @@ fn services(config: &Config) -> Vec<Service> {
 }
 
 /// The addresses the world sees: given, configured, or this host's.
-fn addresses(config: &Config, given: &[IpAddr]) -> Result<Vec<IpAddr>, Failure> {
+pub fn addresses(config: &Config, given: &[IpAddr]) -> Result<Vec<IpAddr>, Failure> {
     if !given.is_empty() {
         return Ok(given.to_vec());
     }
