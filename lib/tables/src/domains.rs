@@ -56,22 +56,29 @@ impl Domains {
 
     /// How a domain (lower-case A-labels) is ours.
     pub fn find(&self, domain: &str) -> Option<Cow<'_, Kind>> {
-        let told = self.told(domain).map(|(kind, _)| Cow::Owned(kind));
-        told.or_else(|| self.map.get(domain).map(|(kind, _)| Cow::Borrowed(kind)))
+        self.entry(domain).map(|entry| match entry {
+            Cow::Owned((kind, _)) => Cow::Owned(kind),
+            Cow::Borrowed((kind, _)) => Cow::Borrowed(kind),
+        })
     }
 
     /// What a domain (lower-case A-labels) has of its own; another name of a domain has what that one has.
     pub fn policy(&self, domain: &str) -> Cow<'_, Policy> {
-        let real = match self.find(domain).as_deref() {
-            Some(Kind::Alias(real)) => real.clone(),
-            _ => domain.to_owned(),
+        let own = self.entry(domain);
+        let entry = match own.as_deref() {
+            Some((Kind::Alias(real), _)) => self.entry(real),
+            _ => own,
         };
-        let told = self.told(&real).map(|(_, policy)| Cow::Owned(policy));
-        told.or_else(|| self.map.get(&real).map(|(_, policy)| Cow::Borrowed(policy))).unwrap_or_default()
+        match entry {
+            Some(Cow::Owned((_, policy))) => Cow::Owned(policy),
+            Some(Cow::Borrowed((_, policy))) => Cow::Borrowed(policy),
+            None => Cow::default(),
+        }
     }
 
-    fn told(&self, domain: &str) -> Option<(Kind, Policy)> {
-        if domain.is_empty() { None } else { self.behind.find(domain, read) }
+    fn entry(&self, domain: &str) -> Option<Cow<'_, (Kind, Policy)>> {
+        let told = if domain.is_empty() { None } else { self.behind.find(domain, read) };
+        told.map(Cow::Owned).or_else(|| self.map.get(domain).map(Cow::Borrowed))
     }
 }
 
