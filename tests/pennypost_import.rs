@@ -80,6 +80,27 @@ fn a_postfix_is_taken_over() {
     again.expect_out("# domains: example.test is here already, kept");
 }
 
+#[test]
+fn keys_are_compared_as_the_tables_have_them() {
+    let place = Admin::new("hostname = \"mx.example.test\"", "");
+    let at = place.dir.join("postfix").display().to_string();
+    place.dir.write("postfix/aliases", "\"all staff\": old\n");
+    place.dir.write("postfix/vmailbox", "Ann@a.test a.test/ann/\n");
+    let main = format!(
+        "alias_maps = hash:{at}/aliases\nhome_mailbox = Maildir/\nvirtual_mailbox_maps = hash:{at}/vmailbox\n\
+         virtual_mailbox_base = /m\nvirtual_uid_maps = static:5000\nvirtual_gid_maps = static:5000\n"
+    );
+    place.dir.write("postfix/main.cf", main);
+    let (aliases, users) = ("\"all staff\": new\n", "Ann@a.test:{PLAIN}x::::::\n");
+    place.dir.write("etc/aliases", aliases);
+    place.dir.write("etc/users", users);
+    for line in ["import-postfix --dry-run", "import-postfix"] {
+        let out = place.run(&format!("{line} {at}"));
+        out.expect_code(0).expect_out("# aliases: all staff is here already").expect_out("# users: Ann@a.test is here");
+    }
+    assert_eq!((place.table("aliases").as_str(), place.table("users").as_str()), (aliases, users));
+}
+
 /// An admin's own: virtual domains, a smarthost with a password, restrictions, submission, policy servers.
 const GROWN: &str = "\
 # written by hand over the years

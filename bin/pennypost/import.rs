@@ -17,7 +17,7 @@ mod users;
 use crate::table::{self, say};
 use penny_base::config::value::quote;
 use penny_base::{Config, Failure, Outcome};
-use penny_tables::Tables;
+use penny_tables::{Tables, edit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Words parted by commas and white space.
@@ -108,19 +108,15 @@ impl Import<'_> {
     /// All lines of one table, in one change.
     fn table(&mut self, name: &'static str, lines: Vec<(String, String)>) -> Result<(), Failure> {
         let mut there: BTreeSet<String> = BTreeSet::new();
-        let mut edit = None;
+        let mut change = None;
         if self.dry {
             let text = table::text(self.config, name)?;
             let old = penny_tables::lines::logical(&text);
-            let key = |text: &str| match name {
-                "access" => text.to_lowercase(),
-                _ => text.split([':', ' ', '\t']).next().unwrap_or("").to_lowercase(),
-            };
-            there.extend(old.iter().map(|l| key(&l.text)));
+            there.extend(old.iter().map(|l| edit::key(name, &l.text).to_lowercase()));
         } else {
             let open = table::open(self.config, name)?;
-            there.extend(open.keys());
-            edit = Some(open);
+            there.extend(open.keys().map(|key| key.to_lowercase()));
+            change = Some(open);
         }
         let secret = |line: &str| line.split(" auth=").next().unwrap_or("").to_string();
         for (key, line) in lines {
@@ -130,11 +126,11 @@ impl Import<'_> {
                 say(&format!("# {name}: {} is here already, kept", key.escape_debug()))?;
             } else {
                 say(&format!("# {name}: {}", secret(&line).escape_debug()))?;
-                if let Some(edit) = &mut edit {
-                    edit.append(&line);
+                if let Some(change) = &mut change {
+                    change.append(&line);
                 }
             }
         }
-        edit.map_or(Ok(()), |edit| table::save(self.config, edit, name))
+        change.map_or(Ok(()), |change| table::save(self.config, change, name))
     }
 }

@@ -122,28 +122,15 @@ impl Edit {
     }
 
     fn fold(&self, key: &str) -> String {
-        if self.is_single() { key.to_string() } else { key.to_lowercase() }
+        fold(&self.name, key)
     }
 
-    /// A table of logins: no continuation (see [`crate::lines::single`]), keys as written.
     fn is_single(&self) -> bool {
-        self.name == "users" || self.name == "app-passwords"
+        is_single(&self.name)
     }
 
-    /// The key of a logical line.
     fn key(&self, text: &str) -> String {
-        let key = match self.name.as_str() {
-            "users" => text.split(':').next(),
-            "app-passwords" => text.match_indices(':').nth(1).map(|(at, _)| &text[..at]),
-            // a list: no line replaces another
-            "access" => Some(text),
-            "aliases" => match text.strip_prefix('"') {
-                Some(quoted) => quoted.split('"').next(),
-                None => text.split(':').next(),
-            },
-            _ => text.split_whitespace().next(),
-        };
-        self.fold(key.unwrap_or("").trim())
+        key(&self.name, text)
     }
 
     /// Writes the table; `new` gives owner, group and mode of a file that was not there.
@@ -166,6 +153,31 @@ impl Edit {
         compile::again_locked(&self.directory, &self.name)
             .map_err(|e| io::Error::new(e.kind(), format!("changed, but {}.cdb was not made again: {e}", self.name)))
     }
+}
+
+/// The key of a logical line of a table, folded as keys are compared.
+pub fn key(table: &str, text: &str) -> String {
+    let key = match table {
+        "users" => text.split(':').next(),
+        "app-passwords" => text.match_indices(':').nth(1).map(|(at, _)| &text[..at]),
+        // a list: no line replaces another
+        "access" => Some(text),
+        "aliases" => match text.strip_prefix('"') {
+            Some(quoted) => quoted.split('"').next(),
+            None => text.split(':').next(),
+        },
+        _ => text.split_whitespace().next(),
+    };
+    fold(table, key.unwrap_or("").trim())
+}
+
+fn fold(table: &str, key: &str) -> String {
+    if is_single(table) { key.to_string() } else { key.to_lowercase() }
+}
+
+/// A table of logins: no continuation (see [`crate::lines::single`]), keys as written.
+fn is_single(table: &str) -> bool {
+    table == "users" || table == "app-passwords"
 }
 
 #[cfg(test)]
