@@ -54,6 +54,11 @@ fn options_come_and_go_and_mistakes_are_refused() {
     }
     place.run("domain set a.test filters=spamchek").expect_code(0);
     place.run("check").expect_code(78).expect_out("domains:2: filters: no filter spamchek in the configuration");
+    // told once, where it stands, in whatever form the domain is written
+    place.dir.write("etc/domains", "b\u{fc}cher.test local filters=spamchek\nalso.test alias b\u{fc}cher.test\n");
+    let told = place.run("check").expect_code(78).out();
+    let lines: Vec<&str> = told.lines().filter_map(|l| l.split("/domains:").nth(1)).collect();
+    assert_eq!(lines, ["1: filters: no filter spamchek in the configuration"]);
 }
 
 #[test]

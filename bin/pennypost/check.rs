@@ -6,7 +6,7 @@ pub mod machine;
 
 use penny_base::{Config, Failure, Outcome};
 use penny_dns::dnsbl::List;
-use penny_tables::domains::Domains;
+use penny_tables::policy::Policy;
 use penny_tables::set::{NAMES, Tables};
 use std::io::{self, Write};
 use std::path::Path;
@@ -55,10 +55,10 @@ fn inside(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
 /// Filters that a domain names must be there.
 fn domains(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
     let text = crate::table::text(config, "domains").unwrap_or_default(); // a program's answers are not known
-    let (all, _) = Domains::parse(&text);
     let mut wrong = 0;
     for line in penny_tables::lines::logical(&text) {
-        let policy = all.policy(&line.text.split_whitespace().next().unwrap_or("").to_lowercase());
+        // behind name and kind; a line that is wrong, tables() has told of
+        let policy = Policy::parse(line.text.split_whitespace().skip(2)).unwrap_or_default();
         for name in policy.filters.names().iter().filter(|n| !config.filter.iter().any(|f| f.name == **n)) {
             wrong += 1;
             let path = config.paths.tables.join("domains");
