@@ -19,10 +19,25 @@ use penny_base::config::value::quote;
 use penny_base::{Config, Failure, Outcome};
 use penny_tables::{Tables, edit};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// Words parted by commas and white space.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ', '\t']).filter(|w| !w.is_empty())
+}
+
+/// The text of a file, or of standard input where it is called -.
+fn read(file: &Path) -> Result<String, Failure> {
+    let text = match file == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    text.map_err(|e| Failure::io(file.display(), &e))
+}
+
+/// An address as it stands before a port.
+fn bracketed(address: &str) -> String {
+    if address.contains(':') && !address.starts_with('[') { format!("[{address}]") } else { address.to_string() }
 }
 
 /// What is being taken over.

@@ -4,7 +4,7 @@
 //!             taken
 
 use super::doveconf::{self, Section};
-use super::{Import, users, words};
+use super::{Import, bracketed, read, users, words};
 use penny_base::{Config, Failure, Outcome};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,12 +13,7 @@ use std::path::Path;
 pub fn run(file: &Path, place: &Path, dry: bool) -> Result<Outcome, Failure> {
     let config = Config::load(Some(file))?;
     let place = if place.is_dir() { place.join("dovecot.conf") } else { place.to_path_buf() };
-    let text = if place == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(&place)
-    };
-    let text = text.map_err(|e| Failure::io(place.display(), &e))?;
+    let text = read(&place)?;
     let mut import = Import::new(&config, dry);
     if !doveconf::is_conf(&text) {
         users::take(&mut import, &text, "CRYPT", &BTreeMap::new())?;
@@ -243,10 +238,7 @@ fn services(import: &mut Import<'_>, top: &Section) {
             continue;
         }
         let address = own.and_then(|l| l.get("address").or(l.get("listen"))).and_then(|a| words(a).next());
-        let address = address.filter(|a| !matches!(*a, "*" | "::")).map_or(usual.clone(), |a| match a.contains(':') {
-            true => format!("[{a}]"),
-            false => a.to_string(),
-        });
+        let address = address.filter(|a| !matches!(*a, "*" | "::")).map_or(usual.clone(), bracketed);
         let none = top.get("ssl") == Some("no");
         let tls = match (implicit, none) {
             (true, true) => continue,
@@ -316,7 +308,6 @@ const NOTHING_LOST: &[&str] = &[
     "maildir_very_dirty_syncs",
     "maildir_copy_with_hardlinks",
     "imap_idle_notify_interval",
-    "postmaster_address",
     "lmtp_save_to_detail_mailbox",
 ];
 

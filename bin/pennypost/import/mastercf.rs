@@ -3,8 +3,8 @@
 //! Format      master(5): name, type, five columns, a command with `-o name=value` or `-o { name = value }`; a line that
 //!             begins with white space continues the one before
 
-use super::Import;
 use super::maincf::MainCf;
+use super::{Import, bracketed};
 
 /// One service.
 #[derive(Debug, PartialEq, Eq)]
@@ -156,10 +156,6 @@ fn interfaces(conf: &MainCf) -> Vec<String> {
             .flat_map(|w| if w == "localhost" { of("127.0.0.1", "[::1]") } else { vec![w.into()] })
             .collect(),
     }
-}
-
-fn bracketed(address: &str) -> String {
-    if address.contains(':') && !address.starts_with('[') { format!("[{address}]") } else { address.to_string() }
 }
 
 #[cfg(test)]

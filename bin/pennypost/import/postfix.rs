@@ -5,7 +5,7 @@
 
 use super::access::{restrictions, socket};
 use super::maincf::MainCf;
-use super::{Import, maps, mastercf, words};
+use super::{Import, maps, mastercf, read, words};
 use penny_base::config::value::quote;
 use penny_base::{Config, Failure, Outcome};
 use std::collections::BTreeMap;
@@ -15,9 +15,7 @@ use std::path::Path;
 pub fn run(file: &Path, place: &Path, dry: bool) -> Result<Outcome, Failure> {
     let config = Config::load(Some(file))?;
     let main = if place.is_dir() { place.join("main.cf") } else { place.to_path_buf() };
-    let text =
-        if main == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(&main) };
-    let conf = MainCf::parse(&text.map_err(|e| Failure::io(main.display(), &e))?, &config.hostname());
+    let conf = MainCf::parse(&read(&main)?, &config.hostname());
     let mut import = Import::new(&config, dry);
     for (name, value) in conf.each() {
         parameter(&mut import, &conf, name, &value);
