@@ -5,7 +5,7 @@ mod admin;
 mod smtpfake;
 
 use admin::Admin;
-use penny_testkit::{Output, Run};
+use penny_testkit::Output;
 use smtpfake::instance::{Instance, codes, own};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,12 +16,6 @@ fn place() -> Admin {
         .write("etc/users", "ann@a.test:{PLAIN}x::::::\nbob@b.test:{PLAIN}x::::::userdb_quota_rule=*:storage=5M\n");
     place.dir.write("etc/domains", "# ours\na.test local\nalso.test alias a.test\nback.test relay\n");
     place
-}
-
-fn asked(place: &Admin, questions: &[&str]) -> Vec<String> {
-    let lines: String = questions.iter().map(|q| q.replace(' ', "\t") + "\n").collect();
-    let out = Run::new(admin::programs().join("lookup")).arg("-c").arg(place.config()).stdin(lines).run();
-    out.out().lines().map(|l| l.replace('\t', " ")).collect()
 }
 
 #[test]
@@ -65,30 +59,27 @@ fn options_come_and_go_and_mistakes_are_refused() {
 fn quotas_limits_and_senders_are_those_of_the_domain() {
     let place = place();
     let before =
-        asked(&place, &["user ann@a.test", "maysend ann@a.test sales@a.test", "rate messages/login/ann@a.test 0 60 1"]);
+        place.ask(&["user ann@a.test", "maysend ann@a.test sales@a.test", "rate messages/login/ann@a.test 0 60 1"]);
     assert!(before[0].ends_with(" 0 0"), "{before:?}");
     assert!(before[1].starts_with("NO 5.7.1") && before[2] == "OK 0", "{before:?}");
     let set = "domain set a.test quota=1M quota_messages=7 send_as=domain rate_messages=2 rate_recipients=1";
     place.run(set).expect_code(0);
     place.run("domain set b.test quota=1M send_as=any").expect_code(0);
-    let answers = asked(
-        &place,
-        &[
-            "user ann@also.test",
-            "user bob@b.test",
-            "maysend ann@a.test sales@a.test",
-            "maysend ann@a.test sales@also.test",
-            "maysend ann@a.test sales@b.test",
-            "maysend bob@b.test whoever@far.test",
-            "rate messages/login/ann@a.test 0 60 1",
-            "rate messages/login/ann@a.test 9 60 1",
-            "rate messages/login/ann@a.test 9 60 1",
-            "rate recipients/login/ann@also.test 9 60 1",
-            "rate recipients/login/ann@also.test 9 60 1",
-            "rate messages/client/192.0.2.1 1 60 1",
-            "rate messages/client/192.0.2.1 1 60 1",
-        ],
-    );
+    let answers = place.ask(&[
+        "user ann@also.test",
+        "user bob@b.test",
+        "maysend ann@a.test sales@a.test",
+        "maysend ann@a.test sales@also.test",
+        "maysend ann@a.test sales@b.test",
+        "maysend bob@b.test whoever@far.test",
+        "rate messages/login/ann@a.test 0 60 1",
+        "rate messages/login/ann@a.test 9 60 1",
+        "rate messages/login/ann@a.test 9 60 1",
+        "rate recipients/login/ann@also.test 9 60 1",
+        "rate recipients/login/ann@also.test 9 60 1",
+        "rate messages/client/192.0.2.1 1 60 1",
+        "rate messages/client/192.0.2.1 1 60 1",
+    ]);
     assert!(
         answers[0].ends_with(" 1024 7") && answers[1].ends_with(" 5120 0"),
         "an entry's own quota wins: {answers:?}"

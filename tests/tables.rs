@@ -23,14 +23,6 @@ fn patient() -> Admin {
     place("[lookup]\ntable_timeout = \"100s\"\n")
 }
 
-/// What a lookup of its own answers to the lines, all of them in one conversation.
-fn ask(place: &Admin, questions: &[&str]) -> Vec<String> {
-    let lines: String = questions.iter().map(|q| format!("{}\n", q.replace(' ', "\t"))).collect();
-    let out = Run::new(programs().join("lookup")).arg("-c").arg(place.config()).stdin(lines).limit(LONG).run();
-    assert_eq!(out.code, Some(0), "{}", out.describe());
-    out.out().lines().map(|l| l.replace('\t', " ")).collect()
-}
-
 /// One script for every table: answers by `$TABLE` and key, says `500` to all else.
 const EVERYTHING: &str = r#"#!/bin/sh
 while read -r verb key; do case $TABLE.$key in
@@ -63,25 +55,22 @@ fn everything() -> Admin {
 
 #[test]
 fn a_program_answers_for_every_table() {
-    let answers = ask(
-        &everything(),
-        &[
-            "user JOE+x@Example.test",
-            "user nobody@example.test",
-            "expand team@also.test",
-            "expand sales@example.test",
-            "expand any@catch.test",
-            "expand nobody@example.test",
-            "rcpt joe@example.test",
-            "rcpt x@back.test",
-            "rcpt x@foreign.test",
-            "route a.b.far.test",
-            "route else.test",
-            "maysend joe@example.test boss@example.test",
-            "maysend joe@example.test other@example.test",
-            "access",
-        ],
-    );
+    let answers = everything().ask(&[
+        "user JOE+x@Example.test",
+        "user nobody@example.test",
+        "expand team@also.test",
+        "expand sales@example.test",
+        "expand any@catch.test",
+        "expand nobody@example.test",
+        "rcpt joe@example.test",
+        "rcpt x@back.test",
+        "rcpt x@foreign.test",
+        "route a.b.far.test",
+        "route else.test",
+        "maysend joe@example.test boss@example.test",
+        "maysend joe@example.test other@example.test",
+        "access",
+    ]);
     let expected = [
         "OK joe@example.test 1001 1002 /home/joe /home/joe/Maildir 1 2048 0",
         "NO 5.1.1 no such user",
@@ -104,33 +93,30 @@ fn a_program_answers_for_every_table() {
     assert!(answers[0].ends_with("/home/joe /home/joe/Maildir 1 2048 0"), "{}", answers[0]);
     assert_eq!(answers[1..], expected[1..]);
     let place = everything();
-    let access = ask(&place, &["access client\t192.0.2.7"]);
+    let access = place.ask(&["access client\t192.0.2.7"]);
     assert_eq!(access, ["OK reject go away"]);
 }
 
 #[test]
 fn a_program_that_cannot_tell_makes_the_question_temporary() {
     const AWAY: &str = "TEMP 4.3.5 a table cannot be asked now";
-    let answers = ask(
-        &everything(),
-        &[
-            "user later@example.test",
-            "rcpt later@example.test",
-            "expand later@example.test",
-            "route later.test",
-            "access client later",
-            "maysend x later@example.test",
-            "user broken@example.test",
-            "user joe@example.test",
-        ],
-    );
+    let answers = everything().ask(&[
+        "user later@example.test",
+        "rcpt later@example.test",
+        "expand later@example.test",
+        "route later.test",
+        "access client later",
+        "maysend x later@example.test",
+        "user broken@example.test",
+        "user joe@example.test",
+    ]);
     assert_eq!(answers[..7], [AWAY; 7]);
     assert!(answers[7].starts_with("OK joe"), "400 is no failure of the program: {}", answers[7]);
     for script in ["exit 1", "read -r q; exit 1", "read -r q; echo gibberish", "exec /nonexistent"] {
         let place = patient();
         place.dir.script("etc/users", &format!("#!/bin/sh\n{script}\n"));
         place.dir.write("etc/domains", "example.test local\n");
-        let answers = ask(&place, &["user x@example.test", "rcpt x@example.test", "route far.test", "rate k 1 60 1"]);
+        let answers = place.ask(&["user x@example.test", "rcpt x@example.test", "route far.test", "rate k 1 60 1"]);
         assert_eq!(answers, [AWAY, AWAY, "OK mx", "OK 1"], "{script}");
     }
 }
@@ -140,7 +126,7 @@ fn an_unsafe_program_is_not_run() {
     let place = patient();
     let users = place.dir.script("etc/users", &format!("#!/bin/sh\ntouch {}\n", place.dir.join("ran").display()));
     std::fs::set_permissions(&users, std::fs::Permissions::from_mode(0o777)).unwrap();
-    assert_eq!(ask(&place, &["user x@example.test"]), ["TEMP 4.3.5 a table cannot be asked now"]);
+    assert_eq!(place.ask(&["user x@example.test"]), ["TEMP 4.3.5 a table cannot be asked now"]);
     assert!(!place.dir.join("ran").exists());
     place.run("check").expect_code(78).expect_out("a program that others may write");
     place.run("tables list").expect_code(0).expect_out("nobody: a program that others may write");
@@ -250,7 +236,7 @@ fn users_out_of_sqlite() {
     Run::new("/usr/bin/sqlite3").arg(&database).stdin(sql).run().expect_code(0);
     assert_eq!(place.log_in("joe@example.test", "100% safe"), "OK user=joe@example.test\n");
     assert!(place.log_in("joe@example.test", "100").starts_with("NO AUTHENTICATIONFAILED"));
-    let answers = ask(&place, &["user JOE@example.test", "user x'OR'1'='1@example.test", "rcpt ann@example.test"]);
+    let answers = place.ask(&["user JOE@example.test", "user x'OR'1'='1@example.test", "rcpt ann@example.test"]);
     assert!(answers[0].starts_with("OK joe@") && answers[0].ends_with("/h /h/Maildir 0 5120 0"), "{}", answers[0]);
     assert_eq!(answers[1..], ["NO 5.1.1 no such user", "NO 5.1.1 no such user: ann@example.test"]);
 }
@@ -260,9 +246,9 @@ fn aliases_out_of_a_script() {
     let place = patient();
     example(&place, "script-aliases", "aliases", "/etc/pennypost/lists", &place.dir.join("lists"));
     place.dir.write("etc/domains", "example.test local\n");
-    assert_eq!(ask(&place, &["expand list-staff@example.test"]), ["TEMP 4.3.5 a table cannot be asked now"]);
+    assert_eq!(place.ask(&["expand list-staff@example.test"]), ["TEMP 4.3.5 a table cannot be asked now"]);
     place.dir.write("lists/staff", "a@far.test\nb@far.test\n");
-    let answers = ask(&place, &["expand list-staff@example.test", "rcpt list-none@example.test"]);
+    let answers = place.ask(&["expand list-staff@example.test", "rcpt list-none@example.test"]);
     assert_eq!(answers, ["OK remote a@far.test remote b@far.test", "NO 5.1.1 no such user: list-none@example.test"]);
 }
 
@@ -313,13 +299,18 @@ fn virtual_out_of_a_socketmap_server() {
     let program = programs().join("pennypost").display().to_string();
     place.dir.script("etc/virtual", &file.replace("exec pennypost", &format!("exec {program}")));
     const AWAY: &str = "TEMP 4.3.5 a table cannot be asked now";
-    assert_eq!(ask(&place, &["expand a@example.test"]), [AWAY], "nobody listens");
+    assert_eq!(place.ask(&["expand a@example.test"]), [AWAY], "nobody listens");
     socketmap(&socket);
     let a = "expand a@example.test";
-    let answers = ask(
-        &place,
-        &[a, a, "expand n@example.test", "expand b@example.test", "expand c@example.test", "expand d@example.test", a],
-    );
+    let answers = place.ask(&[
+        a,
+        a,
+        "expand n@example.test",
+        "expand b@example.test",
+        "expand c@example.test",
+        "expand d@example.test",
+        a,
+    ]);
     let both = "OK remote x@far.test remote y@far.test";
     let none = "OK error 5.1.1 no such user: n@example.test";
     assert_eq!(answers, [both, both, none, AWAY, AWAY, AWAY, both]);
@@ -347,14 +338,14 @@ fn a_compiled_table_of_users() {
     };
     assert_eq!(mechanisms(), "MECHS PLAIN LOGIN SCRAM-SHA-256\n", "plain passwords give keys");
     // its domains are ours, as those of the text are
-    let answers = ask(&place, &["rcpt nobody@d7.example.test", "rcpt x@d77.example.test"]);
+    let answers = place.ask(&["rcpt nobody@d7.example.test", "rcpt x@d77.example.test"]);
     assert_eq!(answers, ["NO 5.1.1 no such user: nobody@d7.example.test", "OK relay"]);
     // the tools compile again, and what they changed counts
     place.with("user add ann@new.test", "correct horse\n").expect_code(0);
     place.run("tables list").expect_out("users          users.cdb");
     assert_eq!(place.log_in("ann@new.test", "correct horse"), "OK user=ann@new.test\n");
     assert_eq!(mechanisms(), "MECHS PLAIN LOGIN\n");
-    assert_eq!(ask(&place, &["rcpt x@new.test"]), ["NO 5.1.1 no such user: x@new.test"]);
+    assert_eq!(place.ask(&["rcpt x@new.test"]), ["NO 5.1.1 no such user: x@new.test"]);
     let app = place.run("user app add ann@new.test phone").out();
     let app = app.trim().rsplit(' ').next().unwrap().to_string();
     place.run("tables compile app-passwords").expect_code(0);
@@ -409,8 +400,8 @@ fn the_format_is_that_of_cdb() {
     let made = Run::new("/usr/bin/cdb").arg("-c").arg(place.dir.join("etc/virtual.cdb")).stdin(dump).run();
     made.expect_code(0);
     place.run("tables list").expect_out("virtual        virtual.cdb");
-    assert_eq!(ask(&place, &["expand a@x.test", "expand b@x.test"]).len(), 2);
-    assert_eq!(ask(&place, &["expand b@x.test"]), ["OK remote three@x.test"]);
+    assert_eq!(place.ask(&["expand a@x.test", "expand b@x.test"]).len(), 2);
+    assert_eq!(place.ask(&["expand b@x.test"]), ["OK remote three@x.test"]);
 }
 
 fn query_matches(found: &str, n: usize) -> bool {

@@ -49,6 +49,15 @@ impl Admin {
         run.limit(std::time::Duration::from_secs(120))
     }
 
+    /// What a lookup of its own answers to the lines, all of them in one conversation.
+    pub fn ask(&self, questions: &[&str]) -> Vec<String> {
+        let lines: String = questions.iter().map(|q| format!("{}\n", q.replace(' ', "\t"))).collect();
+        let run = Run::new(programs().join("lookup")).arg("-c").arg(self.config()).stdin(lines);
+        let out = run.limit(std::time::Duration::from_secs(120)).run();
+        assert_eq!(out.code, Some(0), "{}", out.describe());
+        out.out().lines().map(|l| l.replace('\t', " ")).collect()
+    }
+
     /// What checkauth says to a login with PLAIN.
     pub fn log_in(&self, user: &str, password: &str) -> String {
         let response = penny_mime::base64::encode(format!("\0{user}\0{password}").as_bytes());
