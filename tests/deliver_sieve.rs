@@ -2,10 +2,9 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use penny_testkit::run::Started;
-use penny_testkit::{Output, Run, TempDir, program, tmp};
+use penny_testkit::{Output, Run, TempDir, program, tmp, wait_for_socket};
 
 const UID: u32 = 54_321;
 const MESSAGE: &str =
@@ -39,11 +38,7 @@ impl Home {
         }
         let enqueue =
             user(Run::new(program!("enqueue")).arg("--serve").arg("-c").arg(dir.join("p.toml")), root).spawn();
-        let end = Instant::now() + Duration::from_secs(120);
-        while !dir.join("run/enqueue").exists() {
-            assert!(Instant::now() < end, "enqueue does not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_for_socket(dir.join("run/enqueue/socket"));
         Self { _enqueue: enqueue, dir, root }
     }
 

@@ -9,7 +9,6 @@ mod support;
 use penny_queue::Name;
 use penny_queue::json::Value;
 use penny_testkit::{Sink, program};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,8 +64,7 @@ impl Wrong {
         // both spellings, as the releases have them
         let run = run.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
         self.post.services.push(("qrun".to_owned(), run.spawn()));
-        let socket = self.post.dir.join("run/qrun/socket");
-        until("socket of qrun", || UnixStream::connect(&socket).is_ok());
+        penny_testkit::wait_for_socket(self.post.dir.join("run/qrun/socket"));
     }
 
     fn restart(&mut self) {

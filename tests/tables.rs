@@ -145,14 +145,8 @@ impl Resident {
         std::fs::create_dir_all(place.dir.join("run/lookup")).unwrap();
         let lookup = Run::new(programs().join("lookup")).arg("-c").arg(place.config()).arg("--serve").spawn();
         let socket = place.dir.join("run/lookup/socket");
-        let begin = Instant::now();
-        let stream = loop {
-            match UnixStream::connect(&socket) {
-                Ok(stream) => break stream,
-                Err(e) => assert!(begin.elapsed() < LONG, "{e}"),
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
+        penny_testkit::wait_for_socket(&socket);
+        let stream = UnixStream::connect(&socket).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
         Resident { _lookup: lookup, stream: BufReader::new(stream) }
     }

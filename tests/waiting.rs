@@ -139,7 +139,7 @@ fn a_restarted_lookup_is_asked_again() {
     }
     let lookup = command.arg(i.program("lookup")).arg("-c").arg(i.config()).arg("--serve").spawn();
     let mut lookup = lookup.expect("lookup starts");
-    until("the new lookup", || std::os::unix::net::UnixStream::connect(i.top().join("run/lookup/socket")).ok());
+    penny_testkit::wait_for_socket(i.top().join("run/lookup/socket"));
     deliver(&i, "two");
     let _ = lookup.kill();
     let _ = lookup.wait();

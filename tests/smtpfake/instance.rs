@@ -2,9 +2,8 @@
 
 use super::Place;
 use penny_testkit::run::Started;
-use penny_testkit::{Output, Run, program};
+use penny_testkit::{Output, Run, program, wait_for_socket};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// The ordinary user everything runs as when the tests are root.
 const UID: u32 = 64_990;
@@ -33,7 +32,7 @@ impl Instance {
         ];
         let started = services.iter().map(|(path, args)| run(path, &place).args(args).spawn()).collect();
         for socket in ["spawn", "lookup", "enqueue"] {
-            wait_for(&place.path("run").join(socket).join("socket"));
+            wait_for_socket(place.path("run").join(socket).join("socket"));
         }
         Self { place, _services: started }
     }
@@ -102,16 +101,6 @@ pub fn own(path: &Path) {
     std::os::unix::fs::chown(path, Some(UID), Some(UID)).unwrap();
     if path.is_dir() {
         std::fs::read_dir(path).unwrap().for_each(|e| own(&e.unwrap().path()));
-    }
-}
-
-fn wait_for(socket: &Path) {
-    let start = Instant::now();
-    while std::os::unix::net::UnixStream::connect(socket).is_err_and(|e| e.kind() != std::io::ErrorKind::Other)
-        && !socket.exists()
-    {
-        assert!(start.elapsed() < Duration::from_secs(120), "{} does not appear", socket.display());
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -2,9 +2,8 @@
 //! secret, and a resident lookup.
 
 use penny_testkit::run::Started;
-use penny_testkit::{Run, TempDir, program, programs};
+use penny_testkit::{Run, TempDir, program, programs, wait_for_socket};
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant};
 
 /// Writes `p.toml` and the users table of a directory whose `home` is the user's, and starts lookup on it. `fields` are further
 /// ones of the user's passwd-file line.
@@ -32,10 +31,6 @@ pub fn start_lookup(dir: &TempDir, login: &str, fields: &str) -> Started {
     }
     let lookup = Run::new(program!("lookup")).arg("--serve").arg("-c").arg(dir.join("p.toml"));
     let lookup = if root { lookup.uid(54_002, 54_002) } else { lookup }.spawn();
-    let end = Instant::now() + Duration::from_secs(120);
-    while !dir.join("run/lookup").exists() {
-        assert!(Instant::now() < end, "lookup does not start");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for_socket(dir.join("run/lookup/socket"));
     lookup
 }

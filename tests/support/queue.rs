@@ -4,7 +4,7 @@
 
 use penny_queue::{Address, Enqueue, Envelope, Line, Message, Name, Param, Recipient, Sender};
 use penny_testkit::run::Started;
-use penny_testkit::{Run, TempDir, program, tmp};
+use penny_testkit::{Run, TempDir, program, tmp, wait_for_socket};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
@@ -92,12 +92,7 @@ impl Post {
         let socket = self.dir.join("run").join(name).join("socket");
         let _ = std::fs::remove_file(&socket);
         self.services.push((name.to_owned(), run.spawn()));
-        // the file appears before the service listens
-        let answers = || match name {
-            "spawn" => penny_sys::net::connect_packets(&socket).is_ok(),
-            _ => UnixStream::connect(&socket).is_ok(),
-        };
-        until(&format!("socket of {name}"), answers);
+        wait_for_socket(&socket);
     }
 
     /// Starts all four.

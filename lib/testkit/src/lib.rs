@@ -19,7 +19,7 @@ pub mod tmp;
 pub use daemon::{Daemon, one_process_each};
 pub use dialog::{Dialog, Player};
 pub use dns::DnsServer;
-pub use net::{Client, free_base, free_port, wait_for_port};
+pub use net::{Client, free_base, free_port, wait_for_port, wait_for_socket};
 pub use program::find;
 pub use run::{Output, Run};
 pub use sink::{Mail, Sink};

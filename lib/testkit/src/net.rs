@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,10 +39,27 @@ pub fn free_base(offsets: &[u16]) -> u16 {
 ///
 /// # Panics
 /// After two minutes.
+#[track_caller]
 pub fn wait_for_port(port: u16) {
+    wait_for_listener(&format!("port {port}"), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
+/// The same for a unix socket, of streams or of packets: its file appears before anything listens.
+///
+/// # Panics
+/// After two minutes.
+#[track_caller]
+pub fn wait_for_socket(path: impl AsRef<Path>) {
+    let path = path.as_ref();
+    let listens = || UnixStream::connect(path).is_ok() || penny_sys::net::connect_packets(path).is_ok();
+    wait_for_listener(&path.display().to_string(), listens);
+}
+
+#[track_caller]
+fn wait_for_listener(place: &str, listens: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(120);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < end, "nothing listens on port {port}");
+    while !listens() {
+        assert!(Instant::now() < end, "nothing listens on {place}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
