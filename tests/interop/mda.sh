@@ -143,5 +143,5 @@ sieveconnect_() { local s="$HOME/sieve-connect"; mkdir -p "$s"; cd "$s"
   ! sc --localsieve wrong --upload >out || { cat out; return 1; }; grep -q 'unknown command' out
   sc --localsieve back --remotesieve rules --download && cmp rules back
   sc --deactivate && sc --remotesieve rules --delete && ! sc --list | grep -q rules; }
-managesieve_() { python3 -c 'import managesieve' 2>/dev/null || { echo "python3-managesieve is not installed"; exit 77; }
-  TLS_CA=$TLS_CA SIEVE_PORT=$SIEVE_PORT timeout 60 python3 "$here/sieve.py"; }
+sievelib_() { /usr/bin/python3 -c 'import sievelib' 2>/dev/null || { echo "python3-sievelib is not installed"; exit 77; }
+  TLS_CA=$TLS_CA SIEVE_PORT=$SIEVE_PORT timeout 60 /usr/bin/python3 "$here/sieve.py"; }
