@@ -75,9 +75,9 @@ pub fn list_header(mailbox: &mut Mailbox, uid: u32, bytes: &mut Vec<u8>) -> Resu
         }
     }
     kept.push(b'\n');
-    let sent = penny_imap::sort::date_field(&kept).map(|d| d.to_le_bytes().to_vec());
-    mailbox.cache(uid, SENT, sent.unwrap_or_default());
-    mailbox.cache(uid, LIST, kept.clone());
+    let sent = penny_imap::sort::date_field(&kept).map(i64::to_le_bytes);
+    mailbox.cache(uid, SENT, sent.as_ref().map_or(&[], |sent| sent));
+    mailbox.cache(uid, LIST, &kept);
     *bytes = kept;
     Ok(())
 }
@@ -125,6 +125,6 @@ pub fn email_id(mailbox: &mut Mailbox, uid: u32) -> Vec<u8> {
         return Vec::new();
     }
     let id = made(&Item::EmailId, &View::new(&bytes));
-    mailbox.cache(uid, field, id.clone());
+    mailbox.cache(uid, field, &id);
     id
 }

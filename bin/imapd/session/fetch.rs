@@ -186,6 +186,9 @@ impl Job<'_> {
         if let Some(part) = part {
             read_part(&mut selected.mailbox, uid, part, &mut bytes)?;
         }
+        if message.virtual_size.is_none() {
+            self.count(selected, uid, part, &bytes)?;
+        }
         if seen || self.items.contains(&Item::Flags) {
             selected.tell_new_keywords(out);
         }
@@ -206,11 +209,19 @@ impl Job<'_> {
         if result.is_err() {
             out.truncate(start);
         }
-        if part == Some(Part::Whole) && result.is_ok() && message.virtual_size.is_none() {
-            selected.mailbox.learned(uid, crlf_len(&bytes) as u64);
-        }
         self.buffer = bytes;
         result
+    }
+
+    /// RFC822.SIZE of a message whose name does not tell it: from the bytes if they are here. Otherwise it is read before
+    /// INTERNALDATE asks for the file's time, which the open file tells as well.
+    fn count(&self, selected: &mut Selected, uid: u32, part: Option<Part>, bytes: &[u8]) -> Result<(), Fault> {
+        if part == Some(Part::Whole) {
+            selected.mailbox.learned(uid, crlf_len(bytes) as u64);
+        } else if self.items.contains(&Item::Rfc822Size) {
+            selected.mailbox.virtual_size(uid)?;
+        }
+        Ok(())
     }
 
     fn items(&self, selected: &mut Selected, out: &mut Vec<u8>, message: &Message, bytes: &[u8]) -> Result<(), Fault> {
@@ -283,24 +294,28 @@ impl Job<'_> {
 fn kept_item(item: &Item, selected: &mut Selected, out: &mut Vec<u8>, uid: u32, view: &View<'_>) {
     let Some((field, _)) = field_of(item) else { return };
     let value = match selected.mailbox.cached(uid, field) {
-        Some(kept) => kept.to_vec(),
+        Some(kept) => return told(item, out, kept),
         None => {
             let value = made(item, view);
-            selected.mailbox.cache(uid, field, value.clone());
+            selected.mailbox.cache(uid, field, &value);
             value
         }
     };
+    told(item, out, &value);
+}
+
+fn told(item: &Item, out: &mut Vec<u8>, value: &[u8]) {
     match item {
-        Item::EmailId => return put(out, format_args!("EMAILID ({})", String::from_utf8_lossy(&value))),
+        Item::EmailId => return put(out, format_args!("EMAILID ({})", String::from_utf8_lossy(value))),
         Item::Envelope => out.extend_from_slice(b"ENVELOPE "),
         Item::BodyStructure => out.extend_from_slice(b"BODYSTRUCTURE "),
         Item::Body => out.extend_from_slice(b"BODY "),
         _ => {
             out.extend_from_slice(b"PREVIEW ");
-            return write::string(out, &value);
+            return write::string(out, value);
         }
     }
-    out.extend_from_slice(&value);
+    out.extend_from_slice(value);
 }
 
 /// Formats without a string in between.

@@ -1,57 +1,90 @@
 //! The cache of what clients ask for again and again: `pennypost.cache`, by message and field.
 //!
-//! Format      64 octets header, a hash table of (key, offset), records; records appended later are found by reading on
-//!             from the end of those the table knows. A record: length u32, field u16, 0 u16, base name hash u64,
-//!             checksum u64, data. See pennypost-maildir(5)
-//! Invariants  1. nothing is returned whose checksum is wrong   2. the file is appended to under a lock, or replaced by
-//!                rename; it is never truncated   3. losing it costs time only
+//! Format      64 octets header, then records: length u32, field u16, 0 u16, message u64, checksum u64, data. The record of
+//!             field 0 that the header names is a hash table of the records before it; those behind it are found by reading
+//!             on. See pennypost-maildir(5)
+//! Invariants  1. nothing is returned whose checksum is wrong   2. records are appended under a lock, never changed; the
+//!                header is changed under it once a new table is whole; the file is replaced by rename, never truncated
+//!             3. losing it costs time only
 //! Failures    all quiet: no cache, no data
-//! Notes       keyed by the base name, not the UID: deliver can add records before a UID exists
+//! Notes       keyed by the base name, not the UID: deliver can add records before a UID exists. A table is appended instead
+//!             of writing all records anew, which cost more than all that a first FETCH adds
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
+use std::hash::BuildHasherDefault;
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use penny_sys::files::{self, FileLock, Map, Stamp};
 
 use crate::dir::FILE_MODE;
-use crate::index::checksum;
-use crate::name;
+use crate::index::{SumHasher, checksum};
 
 /// Name of the file in each folder's index directory.
 pub const FILE: &str = "pennypost.cache";
-const MAGIC: &[u8; 8] = b"PPCACHE1";
+const MAGIC: &[u8; 8] = b"PPCACHE2";
 const HEADER: usize = 64;
-const SLOT: usize = 16;
 const RECORD: usize = 24;
+/// A slot of a table: the upper bits of the key, then the offset of the record.
+const SLOT: usize = 8;
+const OFFSET_BITS: u32 = 30;
+/// The field number of a table.
+const TABLE: u16 = 0;
 /// Longest value kept.
 pub const VALUE_MAX: usize = 64 * 1024;
 /// Largest file; beyond it nothing is added.
-const FILE_MAX: u64 = 1 << 30;
+const FILE_MAX: u64 = 1 << OFFSET_BITS;
 /// Records behind the table before it is worth writing a new one.
 const TAIL_MAX: usize = 2000;
 
-/// A value for the cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Value {
-    /// Hash of the base name (`name::hash`).
-    pub message: u64,
-    /// What it is; numbers are given out by the programs (pennypost-maildir(5)).
-    pub field: u16,
-    /// The bytes.
-    pub data: Vec<u8>,
+/// Records by key.
+type Places = HashMap<u64, u32, BuildHasherDefault<SumHasher>>;
+
+/// Values on their way to the cache, as they will stand in the file.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    /// Key and offset in `bytes` of each.
+    places: Vec<(u64, u32)>,
 }
 
-impl Value {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&(self.data.len() as u32).to_le_bytes());
-        out.extend_from_slice(&self.field.to_le_bytes());
-        out.extend_from_slice(&[0, 0]);
-        out.extend_from_slice(&self.message.to_le_bytes());
-        out.extend_from_slice(&sum(self.message, self.field, &self.data).to_le_bytes());
-        out.extend_from_slice(&self.data);
+impl Batch {
+    /// Adds the value of a field (not 0; the numbers are given out by the programs, pennypost-maildir(5)) of a message
+    /// (`message_key`). One that is too long is left out.
+    pub fn push(&mut self, message: u64, field: u16, data: &[u8]) {
+        let Some(at) = u32::try_from(self.bytes.len()).ok().filter(|_| data.len() <= VALUE_MAX && field != TABLE)
+        else {
+            return;
+        };
+        self.places.push((key(message, field), at));
+        put_record(&mut self.bytes, message, field, data);
     }
+
+    /// Octets collected.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// True without values.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.places.clear();
+    }
+}
+
+fn put_record(out: &mut Vec<u8>, message: u64, field: u16, data: &[u8]) {
+    out.extend_from_slice(&(data.len() as u32).to_le_bytes());
+    out.extend_from_slice(&field.to_le_bytes());
+    out.extend_from_slice(&[0, 0]);
+    out.extend_from_slice(&message.to_le_bytes());
+    out.extend_from_slice(&sum(message, field, data).to_le_bytes());
+    out.extend_from_slice(data);
 }
 
 fn sum(message: u64, field: u16, data: &[u8]) -> u64 {
@@ -59,7 +92,7 @@ fn sum(message: u64, field: u16, data: &[u8]) -> u64 {
 }
 
 fn key(message: u64, field: u16) -> u64 {
-    (message ^ u64::from(field).wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xff51_afd7_ed55_8ccd) | 1
+    (message ^ u64::from(field).wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xff51_afd7_ed55_8ccd)
 }
 
 /// An open cache.
@@ -67,12 +100,23 @@ pub struct Cache {
     path: PathBuf,
     stamp: Stamp,
     map: Option<Map>,
-    slots: usize,
-    /// End of what the table knows.
-    known: usize,
-    /// End of what was read behind it.
+    table: Table,
+    /// End of what was read, or written by us.
     read: usize,
-    tail: HashMap<u64, usize>,
+    /// Records behind the table.
+    tail: Places,
+}
+
+/// The table the header names.
+#[derive(Clone, Copy, Debug, Default)]
+struct Table {
+    /// Where its slots begin, and how many they are: a power of two, or none.
+    at: usize,
+    slots: usize,
+    /// Slots in use.
+    used: usize,
+    /// Where the records behind it begin.
+    end: usize,
 }
 
 /// A record in the file.
@@ -97,16 +141,22 @@ fn record_at(bytes: &[u8], at: usize) -> Option<Found<'_>> {
     let field = u16::from_le_bytes(bytes.get(at + 4..at + 6)?.try_into().ok()?);
     let message = u64_at(bytes, at + 8)?;
     let start = at + RECORD;
-    let data = bytes.get(start..start.checked_add(len).filter(|_| len <= VALUE_MAX)?)?;
+    let fits = len <= VALUE_MAX || field == TABLE;
+    let data = bytes.get(start..start.checked_add(len).filter(|_| fits)?)?;
     (sum(message, field, data) == u64_at(bytes, at + 16)?).then_some(Found { message, field, data, end: start + len })
 }
 
 impl Cache {
     /// Opens the cache of an index directory; an unusable file is as good as none.
     pub fn open(index_dir: &Path) -> Cache {
-        let path = index_dir.join(FILE);
-        let mut cache =
-            Cache { path, stamp: Stamp::default(), map: None, slots: 0, known: 0, read: 0, tail: HashMap::new() };
+        let mut cache = Cache {
+            path: index_dir.join(FILE),
+            stamp: Stamp::default(),
+            map: None,
+            table: Table::default(),
+            read: 0,
+            tail: Places::default(),
+        };
         cache.refresh();
         cache
     }
@@ -114,62 +164,118 @@ impl Cache {
     /// Takes in what was added since, or the file that replaced this one.
     pub fn refresh(&mut self) {
         let now = Stamp::at(&self.path).ok().flatten().unwrap_or_default();
-        if (now.ino, now.dev, now.size) == (self.stamp.ino, self.stamp.dev, self.stamp.size) {
+        if self.is_same(&now) && now.size == self.stamp.size {
             return;
         }
-        let same = now.ino == self.stamp.ino && now.dev == self.stamp.dev && self.map.is_some();
         let Some((map, stamp)) = open_map(&self.path) else {
             self.map = None;
             return;
         };
-        self.stamp = stamp;
-        if !same {
-            let Some((slots, known)) = header(&map) else {
+        if !(self.is_same(&stamp) && self.map.is_some()) {
+            let Some(table) = header(&map) else {
                 self.map = None;
                 return;
             };
-            (self.slots, self.known, self.read) = (slots, known, known);
+            (self.table, self.read) = (table, table.end);
             self.tail.clear();
         }
+        self.stamp = stamp;
         while let Some(found) = record_at(&map, self.read) {
-            self.tail.insert(key(found.message, found.field), self.read);
+            if found.field != TABLE {
+                self.tail.insert(key(found.message, found.field), self.read as u32);
+            }
             self.read = found.end;
         }
         self.map = Some(map);
     }
 
+    fn is_same(&self, other: &Stamp) -> bool {
+        (other.ino, other.dev) == (self.stamp.ino, self.stamp.dev)
+    }
+
     /// A value, if it is there and sound.
-    pub fn get(&self, message: u64, field: u16) -> Option<&[u8]> {
-        let map = self.map.as_ref()?;
+    pub fn get(&mut self, message: u64, field: u16) -> Option<&[u8]> {
         let key = key(message, field);
-        let at = self.tail.get(&key).copied().or_else(|| self.slot(map, key))?;
-        let found = record_at(map, at)?;
+        let at = self.tail.get(&key).map(|at| *at as usize).or_else(|| self.slot(key))?;
+        if self.map.as_ref()?.len() < self.read {
+            // what we have written ourselves since
+            self.map = open_map(&self.path).filter(|(_, stamp)| self.is_same(stamp)).map(|(map, _)| map);
+        }
+        let found = record_at(self.map.as_ref()?, at)?;
         (found.message == message && found.field == field).then_some(found.data)
     }
 
-    fn slot(&self, map: &Map, key: u64) -> Option<usize> {
-        let mask = self.slots.checked_sub(1)?;
-        for step in 0..self.slots {
-            let at = HEADER + (((key >> 1) as usize + step) & mask) * SLOT;
-            match u64_at(map, at)? {
-                0 => return None,
-                k if k == key => return usize::try_from(u64_at(map, at + 8)?).ok(),
-                _ => {}
+    fn slot(&self, key: u64) -> Option<usize> {
+        let slots = self.slots(self.map.as_ref()?);
+        let at = find_slot(slots, key)?;
+        let word = u64_at(slots, at)?;
+        (word != 0).then_some(offset(word))
+    }
+
+    fn slots<'a>(&self, map: &'a Map) -> &'a [u8] {
+        map.get(self.table.at..self.table.at + self.table.slots * SLOT).unwrap_or_default()
+    }
+
+    /// Adds values and empties the batch; gives up quietly where another process is writing just now.
+    pub fn add(&mut self, batch: &mut Batch) {
+        let sound = self.map.as_ref().map(|_| (self.stamp, self.read));
+        match append(&self.path, &batch.bytes, sound) {
+            Some((file, at)) if self.map.is_some() && self.is_same(&file) && at == self.read => {
+                self.tail.extend(batch.places.iter().map(|(key, n)| (*key, at as u32 + n)));
+                self.read = at + batch.bytes.len();
+                self.stamp.size = self.read as u64;
             }
+            _ => self.refresh(),
         }
-        None
+        batch.clear();
     }
 
-    /// Adds values; gives up quietly where another process is writing just now.
-    pub fn add(&mut self, values: &[Value]) {
-        append(&self.path, values, self.map.as_ref().map(|_| (self.stamp, self.read)));
+    /// True when a new table should be written: while much is being added only when that is more than all there was, at
+    /// the end (`last`) so that the next session has little to read behind it.
+    pub fn wants_table(&self, last: bool) -> bool {
+        self.tail.len() > TAIL_MAX && self.tail.len() > if last { self.table.slots / 4 } else { self.table.slots * 2 }
+    }
+
+    /// Values kept, also those of messages that are gone.
+    pub fn len(&self) -> usize {
+        self.table.used + self.tail.len()
+    }
+
+    /// True when it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends a table of all that is there.
+    pub fn write_table(&mut self) {
         self.refresh();
+        let Some(_lock) = lock(&self.path) else { return };
+        self.refresh();
+        let Some(map) = &self.map else { return };
+        let mut slots = new_slots(self.len());
+        let old = self.slots(map).chunks_exact(SLOT).filter_map(|slot| u64_at(slot, 0)).filter(|word| *word != 0);
+        let mut used = 0;
+        for word in old.chain(self.tail.iter().map(|(key, at)| word(*key, *at as usize))) {
+            used += usize::from(put_slot(&mut slots, word));
+        }
+        if self.append_table(&slots, used).is_some() {
+            self.map = None;
+            self.refresh_whole();
+        }
     }
 
-    /// True when the table should be written anew: while much is being added only when it is three times as much, at the
-    /// end (`last`) so that the next session has little to read behind it.
-    pub fn wants_rewrite(&self, last: bool) -> bool {
-        self.tail.len() > TAIL_MAX && self.tail.len() > if last { self.slots / 8 } else { self.slots * 2 }
+    /// Called under the lock, with all read.
+    fn append_table(&self, slots: &[u8], used: usize) -> Option<()> {
+        let mut record = Vec::with_capacity(RECORD + slots.len());
+        put_record(&mut record, used as u64, TABLE, slots);
+        let (_, at) = append_locked(&self.path, &record, Some((self.stamp, self.read)))?;
+        let file = OpenOptions::new().write(true).open(&self.path).ok()?;
+        file.write_all_at(&header_bytes(at), 0).ok()
+    }
+
+    fn refresh_whole(&mut self) {
+        self.stamp = Stamp::default();
+        self.refresh();
     }
 
     /// Writes a new file with only the messages that are `live`. Called under the folder lock.
@@ -177,25 +283,25 @@ impl Cache {
         self.refresh();
         let Some(_lock) = lock(&self.path) else { return };
         self.refresh();
-        let written = self.map.as_ref().and_then(|map| write_new(&self.path, map, self.all(map, live)));
+        let written = self.map.as_ref().and_then(|map| write_new(&self.path, map, all(map, live)));
         if written.is_some() {
             self.map = None;
-            self.refresh();
+            self.refresh_whole();
         }
     }
+}
 
-    /// Offsets and keys of all sound records of live messages; of two with one key, the later.
-    fn all(&self, map: &Map, live: impl Fn(u64) -> bool) -> HashMap<u64, usize> {
-        let mut out = HashMap::new();
-        let mut at = HEADER + self.slots * SLOT;
-        while let Some(found) = record_at(map, at) {
-            if live(found.message) {
-                out.insert(key(found.message, found.field), at);
-            }
-            at = found.end;
+/// Offsets and keys of all sound records of live messages; of two with one key, the later.
+fn all(map: &Map, live: impl Fn(u64) -> bool) -> Places {
+    let mut out = Places::default();
+    let mut at = HEADER;
+    while let Some(found) = record_at(map, at) {
+        if found.field != TABLE && live(found.message) {
+            out.insert(key(found.message, found.field), at as u32);
         }
-        out
+        at = found.end;
     }
+    out
 }
 
 fn open_map(path: &Path) -> Option<(Map, Stamp)> {
@@ -204,26 +310,28 @@ fn open_map(path: &Path) -> Option<(Map, Stamp)> {
     Some((Map::of(&file).ok()?, stamp))
 }
 
-/// Slots and end of the records the table knows.
-fn header(map: &Map) -> Option<(usize, usize)> {
+/// The table that the header names.
+fn header(map: &Map) -> Option<Table> {
     let head = map.get(..HEADER)?;
-    let slots = usize::try_from(u64_at(head, 8)?).ok()?;
-    let known = usize::try_from(u64_at(head, 16)?).ok()?;
-    let table = map.get(HEADER..HEADER.checked_add(slots.checked_mul(SLOT)?)?)?;
-    let sound = head.get(..8)? == MAGIC
-        && (slots == 0 || slots.is_power_of_two())
-        && u64_at(head, 24)? == checksum(table) ^ checksum(head.get(..24)?)
-        && known <= map.len();
-    sound.then_some((slots, known))
+    if head.get(..8)? != MAGIC || u64_at(head, 16)? != checksum(head.get(..16)?) {
+        return None;
+    }
+    let at = usize::try_from(u64_at(head, 8)?).ok()?;
+    if at == 0 {
+        return Some(Table { end: HEADER, ..Table::default() });
+    }
+    let found = record_at(map, at).filter(|found| found.field == TABLE)?;
+    let slots = found.data.len() / SLOT;
+    let used = usize::try_from(found.message).ok()?;
+    (slots.is_power_of_two() && used < slots).then_some(Table { at: at + RECORD, slots, used, end: found.end })
 }
 
-fn header_bytes(table: &[u8], known: usize) -> [u8; HEADER] {
+fn header_bytes(table: usize) -> [u8; HEADER] {
     let mut head = [0u8; HEADER];
     head[..8].copy_from_slice(MAGIC);
-    head[8..16].copy_from_slice(&((table.len() / SLOT) as u64).to_le_bytes());
-    head[16..24].copy_from_slice(&(known as u64).to_le_bytes());
-    let sum = checksum(table) ^ checksum(&head[..24]);
-    head[24..32].copy_from_slice(&sum.to_le_bytes());
+    head[8..16].copy_from_slice(&(table as u64).to_le_bytes());
+    let sum = checksum(&head[..16]);
+    head[16..24].copy_from_slice(&sum.to_le_bytes());
     head
 }
 
@@ -237,36 +345,43 @@ fn lock(path: &Path) -> Option<FileLock> {
 
 /// Adds values to the cache of an index directory without opening it: what `deliver` does. Never waits; false when
 /// nothing was added.
-pub fn offer(index_dir: &Path, values: &[Value]) -> bool {
-    append(&index_dir.join(FILE), values, None).is_some()
+pub fn offer(index_dir: &Path, batch: &Batch) -> bool {
+    append(&index_dir.join(FILE), &batch.bytes, None).is_some()
 }
 
-/// `sound`: a file and how far it was found right before.
-fn append(path: &Path, values: &[Value], sound: Option<(Stamp, usize)>) -> Option<()> {
-    let mut bytes = Vec::new();
-    values.iter().filter(|v| v.data.len() <= VALUE_MAX).for_each(|v| v.encode(&mut bytes));
+/// Appends records. `sound`: a file and how far it was found right before. The file and where in it they begin.
+fn append(path: &Path, bytes: &[u8], sound: Option<(Stamp, usize)>) -> Option<(Stamp, usize)> {
     if bytes.is_empty() {
         return None;
     }
     if let Ok(mut new) = files::create_new(path, FILE_MODE) {
-        new.write_all(&header_bytes(&[], HEADER)).ok()?;
+        new.write_all(&header_bytes(0)).ok()?;
     }
     let _lock = lock(path)?;
+    append_locked(path, bytes, sound)
+}
+
+fn append_locked(path: &Path, bytes: &[u8], sound: Option<(Stamp, usize)>) -> Option<(Stamp, usize)> {
     let mut file = OpenOptions::new().read(true).write(true).open(path).ok()?;
     let end = file.seek(SeekFrom::End(0)).ok()?;
     if end < HEADER as u64 || end + bytes.len() as u64 > FILE_MAX || !ends_sound(&file, path, sound) {
         return None;
     }
-    file.write_all(&bytes).ok()
+    let stamp = Stamp::of(&file.metadata().ok()?);
+    file.write_all(bytes).ok()?;
+    Some((stamp, usize::try_from(end).ok()?))
 }
 
 /// False for a file with a torn tail: what came after it would never be found. Such a file is removed.
 fn ends_sound(file: &File, path: &Path, sound: Option<(Stamp, usize)>) -> bool {
     let ends = || {
         let now = Stamp::of(&file.metadata().ok()?);
+        let known = sound.filter(|(before, _)| (before.ino, before.dev) == (now.ino, now.dev)).map(|(_, end)| end);
+        if known.is_some_and(|end| end as u64 == now.size) {
+            return Some(());
+        }
         let map = Map::of(file).ok()?;
-        let known = sound.filter(|(before, _)| (before.ino, before.dev) == (now.ino, now.dev));
-        let mut at = known.map(|(_, end)| end).or_else(|| header(&map).map(|(_, end)| end))?;
+        let mut at = known.or_else(|| header(&map).map(|table| table.end))?;
         while let Some(found) = record_at(&map, at) {
             at = found.end;
         }
@@ -279,43 +394,61 @@ fn ends_sound(file: &File, path: &Path, sound: Option<(Stamp, usize)>) -> bool {
     ok
 }
 
-fn write_new(path: &Path, old: &Map, records: HashMap<u64, usize>) -> Option<()> {
-    let slots = (records.len() * 2).next_power_of_two().max(16);
-    let mut table = vec![0u8; slots * SLOT];
-    let mut by_place: Vec<(usize, u64)> = records.into_iter().map(|(key, at)| (at, key)).collect();
+fn write_new(path: &Path, old: &Map, records: Places) -> Option<()> {
+    let mut by_place: Vec<(u32, u64)> = records.into_iter().map(|(key, at)| (at, key)).collect();
     by_place.sort_unstable();
     let mut out = path.as_os_str().to_os_string();
     out.push(".tmp");
     let tmp = PathBuf::from(out);
     let _ = std::fs::remove_file(&tmp);
     let mut file = files::create_new(&tmp, FILE_MODE).ok()?;
-    let mut body = Vec::new();
-    let start = HEADER + table.len();
+    let mut slots = new_slots(by_place.len());
+    let (mut body, mut used) = (Vec::new(), 0);
     for (at, key) in by_place {
-        let found = record_at(old, at)?;
-        put_slot(&mut table, slots, key, start + body.len());
-        body.extend_from_slice(old.get(at..found.end)?);
+        let found = record_at(old, at as usize)?;
+        used += usize::from(put_slot(&mut slots, word(key, HEADER + body.len())));
+        body.extend_from_slice(old.get(at as usize..found.end)?);
     }
-    file.write_all(&header_bytes(&table, start + body.len())).ok()?;
-    file.write_all(&table).ok()?;
+    let table = HEADER + body.len();
+    put_record(&mut body, used as u64, TABLE, &slots);
+    file.write_all(&header_bytes(table)).ok()?;
     file.write_all(&body).ok()?;
     std::fs::rename(&tmp, path).ok()
 }
 
-fn put_slot(table: &mut [u8], slots: usize, key: u64, offset: usize) {
-    for step in 0..slots {
-        let at = (((key >> 1) as usize + step) & (slots - 1)) * SLOT;
-        if let Some(slot) = table.get_mut(at..at + SLOT).filter(|s| s.iter().take(8).all(|b| *b == 0)) {
-            slot[..8].copy_from_slice(&key.to_le_bytes());
-            slot[8..].copy_from_slice(&(offset as u64).to_le_bytes());
-            return;
-        }
-    }
+fn word(key: u64, offset: usize) -> u64 {
+    key >> OFFSET_BITS << OFFSET_BITS | offset as u64
+}
+
+fn offset(word: u64) -> usize {
+    (word & (FILE_MAX - 1)) as usize
+}
+
+/// Room for so many words, at most two thirds full.
+fn new_slots(words: usize) -> Vec<u8> {
+    vec![0; (words + words / 2 + 1).next_power_of_two() * SLOT]
+}
+
+/// The position of the slot that has the key, or of the free one where it would be. Keys that differ only where a slot
+/// does not keep them count as one: a value is lost then, and made again.
+fn find_slot(slots: &[u8], key: u64) -> Option<usize> {
+    let mask = (slots.len() / SLOT).checked_sub(1)?;
+    let from = (key >> OFFSET_BITS) as usize;
+    let mut places = (0..=mask).map(|step| ((from + step) & mask) * SLOT);
+    places.find(|at| u64_at(slots, *at).is_some_and(|word| word == 0 || word >> OFFSET_BITS == key >> OFFSET_BITS))
+}
+
+/// Puts a word in, over one with its key; true if there was none.
+fn put_slot(slots: &mut [u8], word: u64) -> bool {
+    let Some(slot) = find_slot(slots, word).and_then(|at| slots.get_mut(at..at + SLOT)) else { return false };
+    let new = slot == [0; SLOT];
+    slot.copy_from_slice(&word.to_le_bytes());
+    new
 }
 
 /// The key part of a message.
 pub fn message_key(base: &[u8]) -> u64 {
-    name::hash(base)
+    checksum(base)
 }
 
 #[cfg(test)]
@@ -323,44 +456,85 @@ mod tests {
     use super::*;
     use crate::testdir::TestDir;
 
-    fn value(message: u64, field: u16) -> Value {
-        Value { message, field, data: format!("{message}/{field}").repeat((message % 5) as usize + 1).into_bytes() }
+    fn data(message: u64, field: u16) -> Vec<u8> {
+        format!("{message}/{field}").repeat((message % 5) as usize + 1).into_bytes()
+    }
+
+    fn batch(values: &[(u64, u16)]) -> Batch {
+        let mut batch = Batch::default();
+        values.iter().for_each(|(message, field)| batch.push(*message, *field, &data(*message, *field)));
+        batch
+    }
+
+    /// What `get` gives for each of these, beside what it should.
+    fn expect(cache: &mut Cache, values: &[(u64, u16)], gone: impl Fn(u64) -> bool) {
+        for (message, field) in values {
+            let want = (!gone(*message)).then(|| data(*message, *field));
+            assert_eq!(cache.get(*message, *field), want.as_deref(), "{message}/{field}");
+        }
+    }
+
+    #[test]
+    fn finds_what_was_added_before_and_after_a_table() {
+        let t = TestDir::new();
+        let mut a = Cache::open(t.path());
+        assert!(a.get(1, 1).is_none() && a.is_empty());
+        let all: Vec<(u64, u16)> = (0..4000).flat_map(|m| [(m, 1), (m, 2)]).collect();
+        let mut b = Cache::open(t.path());
+        let mut size = 0;
+        for part in all.chunks(2000) {
+            a.add(&mut batch(part));
+            expect(&mut a, part, |_| false);
+            b.refresh();
+            if b.wants_table(true) {
+                b.write_table();
+                assert!(!b.wants_table(true));
+            }
+            assert!(b.len() > size);
+            size = b.len();
+        }
+        for mut cache in [a, b, Cache::open(t.path())] {
+            cache.refresh();
+            expect(&mut cache, &all, |_| false);
+            assert_eq!((cache.len(), cache.get(5, 3)), (all.len(), None));
+        }
     }
 
     #[test]
     fn finds_what_was_added_before_and_after_a_rewrite() {
         let t = TestDir::new();
         let mut a = Cache::open(t.path());
-        assert!(a.get(1, 1).is_none());
-        let all: Vec<Value> = (0..3000).flat_map(|m| [value(m, 1), value(m, 2)]).collect();
-        a.add(&all[..4000]);
+        let all: Vec<(u64, u16)> = (0..3000).flat_map(|m| [(m, 1), (m, 2)]).collect();
+        a.add(&mut batch(&all[..4000]));
         let mut b = Cache::open(t.path());
-        assert!(b.wants_rewrite(true));
+        assert!(b.wants_table(true));
         b.rewrite(|m| m % 10 != 3);
-        assert!(!b.wants_rewrite(true));
-        assert!(offer(t.path(), &all[4000..]));
+        assert!(!b.wants_table(true));
+        assert!(offer(t.path(), &batch(&all[4000..])));
         for cache in [&mut a, &mut b] {
             cache.refresh();
-            for v in &all {
-                let gone = v.message < 2000 && v.message % 10 == 3;
-                assert_eq!(cache.get(v.message, v.field), (!gone).then_some(&v.data[..]), "{}", v.message);
-            }
-            assert!(cache.get(5, 3).is_none());
+            expect(cache, &all, |m| m < 2000 && m % 10 == 3);
         }
         // The later value counts.
-        b.add(&[Value { message: 5, field: 1, data: b"new".to_vec() }]);
-        assert_eq!(b.get(5, 1), Some(&b"new"[..]));
-        b.rewrite(|_| true);
-        assert_eq!(b.get(5, 1), Some(&b"new"[..]));
+        let mut new = Batch::default();
+        new.push(5, 1, b"new");
+        b.add(&mut new);
+        for again in [Cache::write_table, |c: &mut Cache| c.rewrite(|_| true), Cache::write_table] {
+            assert_eq!(b.get(5, 1), Some(&b"new"[..]));
+            again(&mut b);
+        }
+        assert_eq!(Cache::open(t.path()).get(5, 1), Some(&b"new"[..]));
     }
 
     #[test]
     fn damage_is_never_returned() {
         let t = TestDir::new();
         let mut cache = Cache::open(t.path());
-        cache.add(&[value(1, 1), value(2, 1)]);
+        cache.add(&mut batch(&[(1, 1)]));
         cache.rewrite(|_| true);
-        cache.add(&[value(3, 1)]);
+        cache.add(&mut batch(&[(2, 1)]));
+        cache.write_table();
+        cache.add(&mut batch(&[(3, 1)]));
         let path = t.path().join(FILE);
         let good = std::fs::read(&path).unwrap();
         for i in 0..good.len() {
@@ -368,23 +542,23 @@ mod tests {
             bad[i] ^= 1;
             std::fs::remove_file(&path).unwrap();
             std::fs::write(&path, &bad).unwrap();
-            let cache = Cache::open(t.path());
+            let mut cache = Cache::open(t.path());
             for m in 1..4 {
-                assert!(cache.get(m, 1).is_none_or(|d| d == value(m, 1).data), "octet {i}");
+                assert!(cache.get(m, 1).is_none_or(|d| d == data(m, 1)), "octet {i}");
             }
         }
         // A torn tail is not built upon.
         std::fs::write(&path, &good[..good.len() - 1]).unwrap();
-        assert!(!offer(t.path(), &[value(4, 1)]));
-        assert!(offer(t.path(), &[value(4, 1)]));
+        assert!(!offer(t.path(), &batch(&[(4, 1)])));
+        assert!(offer(t.path(), &batch(&[(4, 1)])));
         assert!(Cache::open(t.path()).get(4, 1).is_some());
     }
 
     #[test]
     fn a_busy_cache_is_left_alone() {
         let t = TestDir::new();
-        assert!(offer(t.path(), &[value(1, 1)]));
+        assert!(offer(t.path(), &batch(&[(1, 1)])));
         let _held = lock(&t.path().join(FILE)).unwrap();
-        assert!(!offer(t.path(), &[value(2, 1)]));
+        assert!(!offer(t.path(), &batch(&[(2, 1)])));
     }
 }

@@ -6,6 +6,7 @@
 //! Not here    SMTP envelope addresses, which are strict (penny-addr)
 use crate::token::{ADDRESS_SPECIALS, Lexer, Token};
 use crate::word;
+use std::borrow::Cow;
 
 /// Entries read from one field.
 pub const ENTRIES_MAX: usize = 20_000;
@@ -84,12 +85,12 @@ enum Place {
 }
 
 #[derive(Default)]
-struct Parser {
+struct Parser<'a> {
     entries: Vec<Entry>,
     in_group: bool,
     place: Place,
     /// Words of the phrase with "a blank stood before it".
-    words: Vec<(Vec<u8>, bool)>,
+    words: Vec<(Cow<'a, [u8]>, bool)>,
     name: Option<Vec<u8>>,
     comment: Option<Vec<u8>>,
     route: Vec<u8>,
@@ -98,8 +99,8 @@ struct Parser {
     seen: bool,
 }
 
-impl Parser {
-    fn token(&mut self, token: Token, space: bool) {
+impl<'a> Parser<'a> {
+    fn token(&mut self, token: Token<'a>, space: bool) {
         match token {
             Token::Special(b) => self.special(b),
             Token::Comment(text) => self.comment = Some(text),
@@ -107,7 +108,7 @@ impl Parser {
         }
     }
 
-    fn word(&mut self, text: Vec<u8>, space: bool) {
+    fn word(&mut self, text: Cow<'a, [u8]>, space: bool) {
         self.seen = true;
         match self.place {
             Place::Phrase => self.words.push((text, space)),
@@ -128,7 +129,7 @@ impl Parser {
             (b',', Place::Route) => self.route.push(b','),
             (b',', _) => self.finish(),
             (b';', _) => self.close_group(),
-            _ => self.word(vec![b], false),
+            _ => self.word(Cow::Owned(vec![b]), false),
         }
     }
 
@@ -170,7 +171,7 @@ impl Parser {
     /// `John Doe john@example.org`: the local part is the last run of words joined by dots or nothing.
     fn split_phrase(&mut self) {
         let joined =
-            |w: &[(Vec<u8>, bool)], i: usize| !w[i].1 || w[i].0.starts_with(b".") || w[i - 1].0.ends_with(b".");
+            |w: &[(Cow<'_, [u8]>, bool)], i: usize| !w[i].1 || w[i].0.starts_with(b".") || w[i - 1].0.ends_with(b".");
         let mut from = self.words.len().saturating_sub(1);
         while from > 0 && joined(&self.words, from) {
             from -= 1;
@@ -226,7 +227,7 @@ impl Parser {
     }
 }
 
-fn join(words: &[(Vec<u8>, bool)]) -> Vec<u8> {
+fn join(words: &[(Cow<'_, [u8]>, bool)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (text, space) in words {
         if *space && !out.is_empty() {

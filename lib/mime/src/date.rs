@@ -4,6 +4,7 @@
 //! Invariants  parse(format(x)) = x for years 1900-9999
 //! Failures    what cannot be a date is `None`; missing seconds and zone are taken as zero
 use crate::token::{ADDRESS_SPECIALS, Lexer, Token};
+use std::borrow::Cow;
 
 /// A civil date and time with its offset from UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +32,15 @@ const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 impl DateTime {
     /// Reads a Date field.
     pub fn parse(field: &[u8]) -> Option<Self> {
-        let mut words: Vec<Vec<u8>> = Vec::new();
+        let mut words: Vec<Cow<'_, [u8]>> = Vec::with_capacity(16);
         for token in Lexer::new(field, ADDRESS_SPECIALS).take(32) {
             match token {
                 Token::Atom(text) | Token::Quoted(text) => words.push(text),
-                Token::Special(b':') => words.push(b":".to_vec()),
+                Token::Special(b':') => words.push(Cow::Borrowed(b":")),
                 _ => {}
             }
         }
-        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let words: Vec<&[u8]> = words.iter().map(AsRef::as_ref).collect();
         let (date, rest) = date_words(skip_weekday(&words))?;
         let (clock, rest) = time_words(rest);
         let zone = rest.first().map_or(0, |z| zone_minutes(z));

@@ -4,7 +4,7 @@
 //! Format      `name: value` lines up to an empty line; LF or CRLF; a line that begins with SP or HT continues the one before
 //! Invariants  offsets of a [`Field`] point into the bytes given, `start..end` covers whole lines with their ends
 //! Failures    none: a line without a colon (an mbox `From ` line, rubbish) is skipped with its continuations
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 
 /// One header field as it stands in the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +125,9 @@ pub fn is_wsp(b: u8) -> bool {
 
 /// Undoes folding (RFC 5322 2.2.3: the line end goes, the blank stays) and cuts outer blanks; NULs and lone CRs become spaces.
 pub fn unfold(value: &[u8]) -> Vec<u8> {
+    if memchr3(b'\n', b'\r', 0, value).is_none() {
+        return trim(value).to_vec();
+    }
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
     while let Some((&b, tail)) = rest.split_first() {

@@ -6,6 +6,7 @@
 //! Failures    everything is an `io::Error`, unchanged
 //! Not here    pathname policy, Maildir rules (penny-maildir)
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::passing::Listed;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
@@ -47,7 +48,14 @@ pub fn open_regular_known(path: &Path) -> io::Result<(File, Metadata)> {
     Ok((file, known))
 }
 
-/// Reads what is left of a file that fstat(2) said has `size` octets: one read(2) where that is true. `read_to_end` asks
+/// Opens a file of a directory for reading; a symbolic link is refused and nothing blocks. Whether it is a regular file
+/// shows when it is read: a directory cannot be, a FIFO is empty.
+pub fn open_at(dir: &File, name: &OsStr) -> io::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    Ok(nix::fcntl::openat(dir, name, flags, nix::sys::stat::Mode::empty())?.into())
+}
+
+/// Reads what is left of a file that should have `size` octets: one read(2) where that is true. `read_to_end` asks
 /// for size and position first and for the end last, which is half of what a small file costs.
 pub fn read_known(mut file: &File, size: u64, out: &mut Vec<u8>) -> io::Result<()> {
     let size = usize::try_from(size).map_err(|_| io::ErrorKind::FileTooLarge)?;

@@ -5,9 +5,9 @@
 use super::envelope::envelope;
 use crate::write::{nstring, string};
 use penny_mime::content::{ContentType, Disposition};
-use penny_mime::header::{find_field, unfold};
+use penny_mime::header::unfold;
 use penny_mime::param::{Params, value_and_params};
-use penny_mime::{Part, Structure};
+use penny_mime::{Fields, Part, Structure};
 
 /// Appends the structure of a message; `extended` for BODYSTRUCTURE.
 pub fn body_structure(out: &mut Vec<u8>, message: &[u8], structure: &Structure, extended: bool) {
@@ -18,6 +18,46 @@ struct Writer<'a> {
     message: &'a [u8],
     structure: &'a Structure,
     extended: bool,
+}
+
+/// Values of the fields of a part's header that are told, the first of each.
+#[derive(Default)]
+struct Told<'a> {
+    id: Option<&'a [u8]>,
+    description: Option<&'a [u8]>,
+    encoding: Option<&'a [u8]>,
+    md5: Option<&'a [u8]>,
+    disposition: Option<&'a [u8]>,
+    language: Option<&'a [u8]>,
+    location: Option<&'a [u8]>,
+}
+
+impl<'a> Told<'a> {
+    fn of(header: &'a [u8]) -> Told<'a> {
+        let mut told = Told::default();
+        for field in Fields::new(header) {
+            let Some((head, name)) = field.name.split_at_checked("Content-".len()) else { continue };
+            if head.eq_ignore_ascii_case(b"Content-")
+                && let Some(slot) = told.slot(name)
+            {
+                slot.get_or_insert(field.value);
+            }
+        }
+        told
+    }
+
+    fn slot(&mut self, name: &[u8]) -> Option<&mut Option<&'a [u8]>> {
+        let all: [(&[u8], &mut Option<&'a [u8]>); 7] = [
+            (b"ID", &mut self.id),
+            (b"Description", &mut self.description),
+            (b"Transfer-Encoding", &mut self.encoding),
+            (b"MD5", &mut self.md5),
+            (b"Disposition", &mut self.disposition),
+            (b"Language", &mut self.language),
+            (b"Location", &mut self.location),
+        ];
+        all.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, slot)| slot)
+    }
 }
 
 impl Writer<'_> {
@@ -45,7 +85,7 @@ impl Writer<'_> {
         if self.extended {
             out.push(b' ');
             params(out, &part.content_type.params);
-            self.extension(out, part);
+            extension(out, &Told::of(self.header(part)));
         }
         out.push(b')');
     }
@@ -53,7 +93,8 @@ impl Writer<'_> {
     /// body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part]
     fn single(&self, out: &mut Vec<u8>, part: &Part) {
         out.push(b'(');
-        self.fields(out, part);
+        let told = Told::of(self.header(part));
+        fields(out, part, &told);
         if part.is_message() {
             self.embedded(out, part);
         } else if part.content_type.is_kind("text") || part.content_type.is("message", "rfc822") {
@@ -61,33 +102,10 @@ impl Writer<'_> {
         }
         if self.extended {
             out.push(b' ');
-            self.nstring_field(out, part, "Content-MD5");
-            self.extension(out, part);
+            nstring_field(out, told.md5);
+            extension(out, &told);
         }
         out.push(b')');
-    }
-
-    /// media type, body-fields
-    fn fields(&self, out: &mut Vec<u8>, part: &Part) {
-        let ContentType { kind, sub, params: list } = &part.content_type;
-        string(out, kind);
-        out.push(b' ');
-        string(out, sub);
-        out.push(b' ');
-        params(out, list);
-        for name in ["Content-ID", "Content-Description"] {
-            out.push(b' ');
-            self.nstring_field(out, part, name);
-        }
-        out.push(b' ');
-        string(out, &self.encoding(part));
-        out.extend_from_slice(format!(" {}", part.body.crlf_len()).as_bytes());
-    }
-
-    fn encoding(&self, part: &Part) -> Vec<u8> {
-        let field = find_field(self.header(part), "Content-Transfer-Encoding");
-        let word = field.map(|f| value_and_params(f.value).0).filter(|w| !w.is_empty());
-        word.map_or_else(|| b"7BIT".to_vec(), |w| w.to_ascii_uppercase())
     }
 
     fn embedded(&self, out: &mut Vec<u8>, part: &Part) {
@@ -110,45 +128,62 @@ impl Writer<'_> {
         }
         out.extend_from_slice(format!(" {}", part.body.lines).as_bytes());
     }
+}
 
-    fn nstring_field(&self, out: &mut Vec<u8>, part: &Part, name: &str) {
-        let value = find_field(self.header(part), name).map(|f| unfold(f.value));
-        nstring(out, value.as_deref());
-    }
-
-    /// body-fld-dsp, body-fld-lang, body-fld-loc
-    fn extension(&self, out: &mut Vec<u8>, part: &Part) {
+/// media type, body-fields
+fn fields(out: &mut Vec<u8>, part: &Part, told: &Told<'_>) {
+    let ContentType { kind, sub, params: list } = &part.content_type;
+    string(out, kind);
+    out.push(b' ');
+    string(out, sub);
+    out.push(b' ');
+    params(out, list);
+    for value in [told.id, told.description] {
         out.push(b' ');
-        match find_field(self.header(part), "Content-Disposition").and_then(|f| Disposition::parse(f.value)) {
-            Some(d) => {
-                out.push(b'(');
-                string(out, &d.kind);
-                out.push(b' ');
-                params(out, &d.params);
-                out.push(b')');
-            }
-            None => out.extend_from_slice(b"NIL"),
+        nstring_field(out, value);
+    }
+    out.push(b' ');
+    let encoding = told.encoding.map(|value| value_and_params(value).0).filter(|word| !word.is_empty());
+    string(out, &encoding.map_or_else(|| b"7BIT".to_vec(), |word| word.to_ascii_uppercase()));
+    out.extend_from_slice(format!(" {}", part.body.crlf_len()).as_bytes());
+}
+
+fn nstring_field(out: &mut Vec<u8>, value: Option<&[u8]>) {
+    nstring(out, value.map(unfold).as_deref());
+}
+
+/// body-fld-dsp, body-fld-lang, body-fld-loc
+fn extension(out: &mut Vec<u8>, told: &Told<'_>) {
+    out.push(b' ');
+    match told.disposition.and_then(Disposition::parse) {
+        Some(d) => {
+            out.push(b'(');
+            string(out, &d.kind);
+            out.push(b' ');
+            params(out, &d.params);
+            out.push(b')');
         }
-        out.push(b' ');
-        self.language(out, part);
-        out.push(b' ');
-        self.nstring_field(out, part, "Content-Location");
+        None => out.extend_from_slice(b"NIL"),
     }
+    out.push(b' ');
+    language(out, told.language);
+    out.push(b' ');
+    nstring_field(out, told.location);
+}
 
-    /// body-fld-lang = nstring / "(" string *(SP string) ")"
-    fn language(&self, out: &mut Vec<u8>, part: &Part) {
-        let field = find_field(self.header(part), "Content-Language").map(|f| unfold(f.value)).unwrap_or_default();
-        let tags: Vec<&[u8]> =
-            field.split(|&b| b == b',').map(penny_mime::header::trim).filter(|t| !t.is_empty()).collect();
-        match tags.as_slice() {
-            [] => out.extend_from_slice(b"NIL"),
-            tags => {
-                for (index, tag) in tags.iter().enumerate() {
-                    out.push(if index == 0 { b'(' } else { b' ' });
-                    string(out, tag);
-                }
-                out.push(b')');
+/// body-fld-lang = nstring / "(" string *(SP string) ")"
+fn language(out: &mut Vec<u8>, value: Option<&[u8]>) {
+    let field = value.map(unfold).unwrap_or_default();
+    let tags: Vec<&[u8]> =
+        field.split(|&b| b == b',').map(penny_mime::header::trim).filter(|t| !t.is_empty()).collect();
+    match tags.as_slice() {
+        [] => out.extend_from_slice(b"NIL"),
+        tags => {
+            for (index, tag) in tags.iter().enumerate() {
+                out.push(if index == 0 { b'(' } else { b' ' });
+                string(out, tag);
             }
+            out.push(b')');
         }
     }
 }

@@ -25,7 +25,11 @@ impl Found {
     fn read(header: &[u8]) -> Self {
         let mut found = Found::default();
         for field in Fields::new(header) {
-            found.field(&field.name.to_ascii_lowercase(), field.value);
+            let mut lower = [0; "in-reply-to".len()];
+            let Some(name) = lower.get_mut(..field.name.len()) else { continue };
+            name.copy_from_slice(field.name);
+            name.make_ascii_lowercase();
+            found.field(name, field.value);
         }
         found
     }
@@ -53,12 +57,11 @@ impl Found {
 /// Appends the envelope of a header.
 pub fn envelope(out: &mut Vec<u8>, header: &[u8]) {
     let e = Found::read(header);
-    let or_from = |list: &[Entry]| if list.is_empty() { e.from.clone() } else { list.to_vec() };
     out.push(b'(');
     nstring(out, e.date.as_deref());
     out.push(b' ');
     nstring(out, e.subject.as_deref());
-    for list in [&e.from, &or_from(&e.sender), &or_from(&e.reply_to), &e.to, &e.cc, &e.bcc] {
+    for list in [e.from.as_slice(), or(&e.sender, &e.from), or(&e.reply_to, &e.from), &e.to, &e.cc, &e.bcc] {
         out.push(b' ');
         addresses(out, list);
     }
@@ -67,6 +70,10 @@ pub fn envelope(out: &mut Vec<u8>, header: &[u8]) {
     out.push(b' ');
     nstring(out, e.message_id.as_deref());
     out.push(b')');
+}
+
+fn or<'a>(list: &'a [Entry], other: &'a [Entry]) -> &'a [Entry] {
+    if list.is_empty() { other } else { list }
 }
 
 fn addresses(out: &mut Vec<u8>, list: &[Entry]) {

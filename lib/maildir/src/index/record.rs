@@ -3,6 +3,8 @@
 //! Format      little endian; a record is 64 octets, a header value block (`Meta`) 256; see pennypost-maildir(5)
 //! Trust       bytes come from a checksummed file, yet every length and offset is checked again by the reader
 
+use std::hash::Hasher;
+
 use penny_sys::files::Stamp;
 
 use crate::mailbox::Guid;
@@ -395,6 +397,21 @@ pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     }
     let tail = words.remainder().iter().fold(tail, |h, b| (h ^ u64::from(*b)).wrapping_mul(K).rotate_left(11));
     lanes.iter().fold(tail, |h, lane| (h ^ lane).wrapping_mul(K).rotate_left(31))
+}
+
+/// Hashes with [`checksum`]: file names need speed, and their owner needs no protection from himself beyond
+/// slowness.
+#[derive(Default)]
+pub(crate) struct SumHasher(u64);
+
+impl Hasher for SumHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = self.0.rotate_left(5) ^ checksum(bytes);
+    }
+    fn write_usize(&mut self, _length: usize) {}
 }
 
 #[cfg(test)]

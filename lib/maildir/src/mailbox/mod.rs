@@ -68,6 +68,9 @@ pub struct Mailbox {
     /// Sizes and dates found while reading, not written to the index yet.
     facts: BTreeMap<u32, read::Facts>,
     cached: cached::Cached,
+    dirs: read::Dirs,
+    /// For messages that are only counted.
+    buffer: Vec<u8>,
     spare: Spare,
     holding: bool,
 }
@@ -99,6 +102,8 @@ impl Mailbox {
             recent: Vec::new(),
             facts: BTreeMap::new(),
             cached: cached::Cached::default(),
+            dirs: read::Dirs::default(),
+            buffer: Vec::new(),
             spare: Spare::default(),
             holding: false,
         };
@@ -337,6 +342,8 @@ impl Mailbox {
     /// Gives the lock up and writes what was learned; to be called before waiting for the client.
     pub fn release(&mut self) -> Result<()> {
         self.holding = false;
+        self.dirs = read::Dirs::default();
+        self.buffer = Vec::new();
         self.save_cache(true);
         let saved = match self.facts.is_empty() {
             true => Ok(()),

@@ -3,6 +3,7 @@
 //! Invariants  a file that another process renamed is found again; one that is gone is `Error::Gone`, never a broken session
 //! Trust       `,W=` in a name is believed until the bytes were counted; then the count wins
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -12,6 +13,7 @@ use std::time::UNIX_EPOCH;
 use penny_sys::files;
 
 use super::{Mailbox, sync};
+use crate::dir::Maildir;
 use crate::error::{Error, Result, is_gone};
 use crate::index::{Op, RecordRef, state};
 use crate::name;
@@ -42,6 +44,31 @@ pub struct Extras {
     pub guid: Option<String>,
 }
 
+/// The directories of the messages, opened when the first one is read: to walk the whole path for each one costs more
+/// than many a message. Closed by `release`, so that a folder that is renamed or removed is noticed.
+#[derive(Default)]
+pub(super) struct Dirs {
+    new: OnceCell<File>,
+    cur: OnceCell<File>,
+}
+
+impl Dirs {
+    fn open(&self, dir: &Maildir, record: RecordRef<'_>) -> std::io::Result<File> {
+        let (slot, path) = match record.fixed.is(state::NEW) {
+            true => (&self.new, Maildir::new_dir as fn(&Maildir) -> PathBuf),
+            false => (&self.cur, Maildir::cur_dir as fn(&Maildir) -> PathBuf),
+        };
+        let opened = match slot.get() {
+            Some(opened) => opened,
+            None => {
+                let opened = File::open(path(dir))?;
+                slot.get_or_init(|| opened)
+            }
+        };
+        files::open_at(opened, name::os(&record.file_name()))
+    }
+}
+
 impl Mailbox {
     /// Where the file of a record is, as last known.
     pub(super) fn path_of(&self, record: RecordRef<'_>) -> PathBuf {
@@ -60,30 +87,28 @@ impl Mailbox {
         files::read_known(&file, size, bytes).map_err(Error::io("read a message of", self.place.dir.path()))
     }
 
-    /// Opens a message; the file and its size.
+    /// Opens a message; the file and the size it should have.
     fn open_known(&mut self, uid: u32) -> Result<(File, u64)> {
-        let (file, meta) = self.with_file(uid, files::open_regular_known)?;
+        let file = self.with_record(uid, |mailbox, record| mailbox.dirs.open(&mailbox.place.dir, record))?;
         let fixed = self.index.fixed(uid).unwrap_or_default();
-        if !fixed.is(state::DATE) || !fixed.is(state::SIZE) {
-            self.note_stat(uid, &meta);
+        if fixed.is(state::DATE) && fixed.is(state::SIZE) {
+            return Ok((file, fixed.size));
         }
+        let meta = file.metadata().map_err(Error::io("stat a message of", self.place.dir.path()))?;
+        self.note_stat(uid, &meta);
         Ok((file, meta.len()))
     }
 
     /// Runs something on the file, looking for it again when it was renamed meanwhile.
-    pub(super) fn with_file<T>(
-        &mut self,
-        uid: u32,
-        work: impl Fn(&std::path::Path) -> std::io::Result<T>,
-    ) -> Result<T> {
+    fn with_record<T>(&mut self, uid: u32, work: impl Fn(&Mailbox, RecordRef<'_>) -> std::io::Result<T>) -> Result<T> {
         for attempt in 0..TRIES {
             let Some(record) = self.index.get(uid) else { break };
-            let path = self.path_of(record);
-            match work(&path) {
+            match work(self, record) {
                 Ok(done) => return Ok(done),
                 Err(e) if is_gone(&e) => {}
-                Err(e) => return Err(Error::io("open", &path)(e)),
+                Err(e) => return Err(Error::io("open", &self.path_of(record))(e)),
             }
+            self.dirs = Dirs::default();
             // Usually one of our own sessions renamed it, and its log says so; else the directory must be listed.
             match attempt {
                 0 => self.update()?,
@@ -106,8 +131,7 @@ impl Mailbox {
         }
         let (mut file, size) = self.open_known(uid)?;
         let counted = if size <= COUNT_WHOLE {
-            let mut bytes = Vec::new();
-            files::read_known(&file, size, &mut bytes).map(|()| wire_len(&bytes, 0))
+            files::read_known(&file, size, &mut self.buffer).map(|()| wire_len(&self.buffer, 0))
         } else {
             count(&mut file)
         };
@@ -129,7 +153,7 @@ impl Mailbox {
         if let Some(date) = self.get(uid).and_then(|m| m.internal_date) {
             return Ok(date);
         }
-        let meta = self.with_file(uid, |path| std::fs::symlink_metadata(path))?;
+        let meta = self.with_record(uid, |mailbox, record| std::fs::symlink_metadata(mailbox.path_of(record)))?;
         self.note_stat(uid, &meta);
         Ok(meta.modified().ok().map_or(0, unix_seconds))
     }

@@ -4,12 +4,12 @@
 //! Trust       names from disk: any bytes
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::index::checksum;
+use crate::index::SumHasher;
 use crate::name;
 
 /// A file of the listing.
@@ -84,21 +84,6 @@ impl Listing {
 
 /// From base name to position in the listing.
 pub(crate) type Table<'a> = HashMap<&'a [u8], usize, BuildHasherDefault<SumHasher>>;
-
-/// Hashes with the index's checksum: file names need speed, and their owner needs no protection from himself beyond
-/// slowness.
-#[derive(Default)]
-pub(crate) struct SumHasher(u64);
-
-impl Hasher for SumHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = self.0.rotate_left(5) ^ checksum(bytes);
-    }
-    fn write_usize(&mut self, _length: usize) {}
-}
 
 #[cfg(test)]
 mod tests {

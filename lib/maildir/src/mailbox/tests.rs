@@ -522,12 +522,13 @@ fn cached_values_follow_the_message() {
     w.deliver(2);
     let mut m = w.open();
     assert!(m.cached(1, 7).is_none());
-    m.cache(1, 7, b"envelope".to_vec());
+    m.cache(1, 7, b"envelope");
     m.release().unwrap();
     assert_eq!(m.cached(1, 7), Some(&b"envelope"[..]));
     let base = m.base_name(2).unwrap();
-    let value = crate::cache::Value { message: crate::cache::message_key(&base), field: 7, data: b"two".to_vec() };
-    assert!(crate::cache::offer(w.store.root().path(), &[value]));
+    let mut batch = crate::cache::Batch::default();
+    batch.push(crate::cache::message_key(&base), 7, b"two");
+    assert!(crate::cache::offer(w.store.root().path(), &batch));
     m.refresh_cache();
     assert_eq!(m.cached(2, 7), Some(&b"two"[..]));
     drop(m);
