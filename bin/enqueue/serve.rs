@@ -6,7 +6,7 @@
 //! Trust       the caller's uid is the kernel's word; everything else is parsed
 
 use penny_base::handover::{Heir, Inheritance};
-use penny_base::{Config, Failure, Outcome, log};
+use penny_base::{Config, Failure, Outcome, log, reload};
 use penny_queue::{Directories, Envelope, Message, Name};
 use penny_sys::poll::Interest;
 use penny_sys::signals::Signals;
@@ -54,14 +54,19 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
     let mut inheritance = Inheritance::take().map_err(|e| Failure::io("handover", &e))?;
     let listener = inheritance.or_open("enqueue", || net::listen_stream(&path, 0o666));
     let listener = listener.map_err(|e| Failure::io(path.display(), &e))?;
-    let usr2 = Signals::catch(&[signal_hook::consts::SIGUSR2]).map_err(|e| Failure::io("signals", &e))?;
+    let catch = |signal| Signals::catch(&[signal]).map_err(|e| Failure::io("signals", &e));
+    let (usr2, hangup) = (catch(signal_hook::consts::SIGUSR2)?, catch(signal_hook::consts::SIGHUP)?);
     let mut heir: Option<Heir> = None;
     inheritance.ready();
     log::info("ready", None, &[("socket", &path.display())]);
     loop {
-        let mut interests = vec![Interest::read(listener.as_fd()), Interest::read(usr2.as_fd())];
+        let mut interests: Vec<_> = [listener.as_fd(), usr2.as_fd(), hangup.as_fd()].map(Interest::read).into();
         interests.extend(heir.iter().map(|h| Interest::read(h.as_fd())));
         let ready = penny_sys::poll::wait(&interests, None).map_err(|e| Failure::io("poll", &e))?;
+        // it lives by places and ids alone, which stay as they are: all there is to do is to say so
+        if hangup.came() && reload::read(config).is_some() {
+            log::info("reloaded", None, &[]);
+        }
         if usr2.came() {
             Heir::call(&mut heir, &config.program("enqueue"), &[("enqueue", listener.as_fd())]);
         }

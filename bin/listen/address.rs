@@ -20,6 +20,14 @@ pub fn open(entry: &Listen, inheritance: &mut Inheritance) -> io::Result<TcpList
     Ok(listener)
 }
 
+/// The same for a service that runs: what systemd passed it had to take at its start, for the numbers are others' by now.
+pub fn open_later(entry: &Listen) -> io::Result<TcpListener> {
+    if entry.address.starts_with("fd:") {
+        return Err(io::Error::other("a socket can be passed at a start only"));
+    }
+    open(entry, &mut Inheritance::default())
+}
+
 fn bind(entry: &Listen) -> io::Result<TcpListener> {
     let addresses: Vec<SocketAddr> = entry.address.to_socket_addrs()?.collect();
     let address = addresses.first().ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))?;

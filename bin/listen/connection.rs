@@ -36,8 +36,8 @@ pub enum State {
 
 /// One connection.
 pub struct Connection {
-    /// Index of its `[[listen]]` entry.
-    pub entry: usize,
+    /// Index of the port it came in by.
+    pub port: usize,
     /// Whom it counts for.
     pub client: Client,
     /// The other end.

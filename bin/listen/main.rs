@@ -1,11 +1,12 @@
 //! listen - binds addresses, limits, and starts one program a connection; TLS in children forked on demand. See listen(8).
 //!
 //! Runs as root, reads no network byte: the PROXY header and TLS are read by children under uids of their own.
-//! HUP loads the keys again; TERM ends at once; QUIT ends when the last conversation has ended.
+//! HUP loads configuration and keys again; TERM ends at once; QUIT ends when the last conversation has ended.
 
 mod address;
 mod connection;
 mod limits;
+mod ports;
 mod proxy;
 mod server;
 mod tls;
@@ -21,8 +22,5 @@ fn work() -> Result<Outcome, Failure> {
     let options = program::options(std::env::args_os().skip(1), "", "c", &[])?;
     let config = Config::load(options.config())?;
     config.start_log("listen");
-    if config.listen.is_empty() {
-        return Err(Failure::config("no [[listen]] entry"));
-    }
     server::Server::open(config)?.run()
 }

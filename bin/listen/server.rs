@@ -1,16 +1,18 @@
 //! The loop: accept, limits, the steps of each connection, ended children, signals.
 //!
 //! Invariants  1. a connection over a limit is closed at once, with one line in the log   2. one connection's trouble
-//!             never ends the service   3. keys that do not load at HUP leave the old ones in use   4. at USR2 the
-//!             listeners go to a new process, the conversations stay here
+//!             never ends the service   3. at HUP everything that is new is there before anything old is let go: a mistake, an
+//!             address that is taken or a key that does not load changes nothing   4. at USR2 the listeners go to a new
+//!             process, the conversations stay here
 
 use crate::connection::{Connection, Starter, State, read_proxy, take_proxy};
-use crate::limits::{self, Limits, Most};
-use crate::{address, tls};
+use crate::limits::{self, Most};
+use crate::ports::{Opened, Ports};
+use crate::tls;
 use penny_base::config::{Listen, TlsMode};
 use penny_base::handover::{Heir, Inheritance};
 use penny_base::warm::Kept;
-use penny_base::{Config, Failure, Outcome, log};
+use penny_base::{Config, Failure, Outcome, log, reload};
 use penny_sys::ids::{self, Id};
 use penny_sys::poll::Interest;
 use penny_sys::signals::Signals;
@@ -19,8 +21,9 @@ use penny_tls::Context;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR2};
 use std::collections::HashMap;
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Ticket keys live in the context and are as old as it (RFC 8446 C.4 asks for short lives).
@@ -36,7 +39,7 @@ pub struct Server {
     loaded: Instant,
     net: Option<Id>,
     tls: Option<Id>,
-    listeners: Vec<(TcpListener, Limits)>,
+    ports: Ports,
     connections: HashMap<u64, Connection>,
     owners: HashMap<i32, u64>,
     next: u64,
@@ -51,7 +54,11 @@ fn most(entry: &Listen) -> Most {
     Most { at_once: entry.max_per_address, rate: entry.max_rate }
 }
 
+/// The keys, where an entry needs some.
 fn load(config: &Config) -> Result<Option<Context>, String> {
+    if config.listen.is_empty() {
+        return Err("no [[listen]] entry".into());
+    }
     if config.listen.iter().all(|l| l.tls == TlsMode::None) {
         return Ok(None);
     }
@@ -62,13 +69,8 @@ impl Server {
     /// Binds everything and loads the keys.
     pub fn open(config: Config) -> Result<Server, Failure> {
         let mut inheritance = Inheritance::take().map_err(|e| Failure::io("handover", &e))?;
-        let mut listeners = Vec::new();
-        for entry in &config.listen {
-            let listener = address::open(entry, &mut inheritance).map_err(|e| Failure::io(&entry.address, &e))?;
-            let place = listener.local_addr().map(|a| a.to_string()).unwrap_or_default();
-            log::info("listening", None, &[("name", &entry.name), ("address", &place), ("program", &entry.program)]);
-            listeners.push((listener, Limits::default()));
-        }
+        let context = load(&config).map_err(Failure::config)?;
+        let ports = Ports::open(&config.listen, &mut inheritance).map_err(|e| Failure::io("listen", &e))?;
         let role = |r: &str| config.id(r).map_err(|e| Failure::config(format!("ids: {e}")));
         let root = ids::is_root();
         let mut signals = Vec::new();
@@ -76,7 +78,6 @@ impl Server {
             signals.push((signal, Signals::catch(&[signal]).map_err(|e| Failure::io("signals", &e))?));
         }
         penny_sys::files::raise_descriptor_limit();
-        let context = load(&config).map_err(Failure::config)?;
         let (net, tls) = if root { (Some(role(&config.ids.net)?), Some(role(&config.ids.tls)?)) } else { (None, None) };
         inheritance.ready();
         Ok(Server {
@@ -84,7 +85,7 @@ impl Server {
             loaded: Instant::now(),
             net,
             tls,
-            listeners,
+            ports,
             connections: HashMap::new(),
             owners: HashMap::new(),
             next: 0,
@@ -103,6 +104,8 @@ impl Server {
             for signal in self.pending_signals() {
                 match signal {
                     SIGCHLD => self.reap(),
+                    // one that is leaving has nothing to open or to hand over any more
+                    SIGHUP | SIGUSR2 if self.closing => {}
                     SIGHUP => self.reload(),
                     SIGQUIT => self.close_listeners(),
                     SIGUSR2 => self.hand_over(),
@@ -123,11 +126,11 @@ impl Server {
             for token in ready {
                 self.step(token);
             }
-            for index in 0..self.listeners.len() {
+            for index in self.ports.indexes() {
                 self.accept(index);
             }
             if self.loaded.elapsed() > TICKET_LIFE {
-                self.reload();
+                self.renew_keys();
             }
         }
     }
@@ -145,7 +148,7 @@ impl Server {
             interests.push(Interest::read(fd.as_fd()));
         }
         let first = interests.len() - tokens.len();
-        interests.extend(self.listeners.iter().map(|l| Interest::read(l.0.as_fd())));
+        interests.extend(self.ports.sockets().map(|(_, socket)| Interest::read(socket)));
         interests.extend(self.heir.iter().map(|h| Interest::read(h.as_fd())));
         let ready = penny_sys::poll::wait(&interests, Some(Duration::from_secs(600)))?;
         Ok(tokens.iter().zip(ready.iter().skip(first)).filter(|(_, r)| r.read).map(|(t, _)| *t).collect())
@@ -157,7 +160,7 @@ impl Server {
 
     fn accept(&mut self, index: usize) {
         for _ in 0..BURST {
-            let Some((listener, _)) = self.listeners.get(index) else { return };
+            let Some(listener) = self.ports.get(index).and_then(|p| p.socket.as_ref()) else { return };
             match listener.accept() {
                 Ok((socket, remote)) => self.enter(index, socket, remote),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
@@ -171,21 +174,21 @@ impl Server {
     }
 
     fn enter(&mut self, index: usize, socket: TcpStream, remote: SocketAddr) {
-        let Some(entry) = self.config.listen.get(index) else { return };
-        let Some((_, limits)) = self.listeners.get_mut(index) else { return };
+        let Some(port) = self.ports.get_mut(index) else { return };
+        let entry = Rc::clone(&port.entry);
         let client = limits::client(remote.ip());
         let ip = remote.ip().to_canonical();
         let trusted = |n: &String| penny_tables::cidr::Network::parse(n).is_some_and(|n| n.contains(remote.ip()));
         let proxied = entry.proxy_from.iter().any(trusted);
         // a proxy speaks for many: its clients are counted, once they are known
-        let most = if proxied { Most { at_once: u32::MAX, rate: 0 } } else { most(entry) };
-        if let Err(limit) = limits.enter(client, entry.max_connections, most) {
+        let most = if proxied { Most { at_once: u32::MAX, rate: 0 } } else { most(&entry) };
+        if let Err(limit) = port.limits.enter(client, entry.max_connections, most) {
             return log::warning("limit", None, &[("service", &entry.name), ("ip", &ip), ("limit", &limit)]);
         }
         net::nodelay(socket.as_fd());
         let local = socket.local_addr().unwrap_or(remote);
         let mut c = Connection {
-            entry: index,
+            port: index,
             client,
             remote,
             local,
@@ -197,11 +200,16 @@ impl Server {
         self.keep(c, result);
     }
 
+    /// The entry a connection came in by, as it is now.
+    fn entry(&self, c: &Connection) -> Option<Rc<Listen>> {
+        self.ports.get(c.port).map(|p| Rc::clone(&p.entry))
+    }
+
     /// The first step after the addresses are known.
     fn begin(&mut self, c: &mut Connection) -> io::Result<()> {
-        let entry = self.config.listen.get(c.entry).ok_or(io::ErrorKind::NotFound)?;
+        let entry = self.entry(c).ok_or(io::ErrorKind::NotFound)?;
         if entry.tls != TlsMode::Implicit {
-            return Starter { config: &self.config, entry, id: self.net, kept: &mut self.kept }.plain(c);
+            return Starter { config: &self.config, entry: &entry, id: self.net, kept: &mut self.kept }.plain(c);
         }
         let (control, child_control) = net::stream_pair()?;
         let (data, child_data) = net::stream_pair()?;
@@ -222,7 +230,7 @@ impl Server {
     /// Keeps a connection whose step went well; closes it otherwise.
     fn keep(&mut self, c: Connection, result: io::Result<()>) {
         if let Err(e) = result {
-            let name = self.config.listen.get(c.entry).map_or("", |l| l.name.as_str());
+            let name = self.entry(&c).map_or_else(String::new, |e| e.name.clone());
             log::warning("closed", None, &[("service", &name), ("ip", &c.remote.ip().to_canonical()), ("why", &e)]);
             return self.leave(&c);
         }
@@ -233,8 +241,8 @@ impl Server {
     }
 
     fn leave(&mut self, c: &Connection) {
-        if let Some((_, limits)) = self.listeners.get_mut(c.entry) {
-            limits.leave(c.client);
+        if let Some(port) = self.ports.get_mut(c.port) {
+            port.limits.leave(c.client);
         }
     }
 
@@ -243,7 +251,7 @@ impl Server {
         let Some(mut c) = self.connections.remove(&token) else { return };
         self.owners.retain(|_, t| *t != token);
         let state = std::mem::replace(&mut c.state, State::Running);
-        let entry = self.config.listen.get(c.entry).cloned().unwrap_or_default();
+        let Some(entry) = self.entry(&c) else { return };
         let mut starter = Starter { config: &self.config, entry: &entry, id: self.net, kept: &mut self.kept };
         let result = match state {
             State::Proxy(pipe) => {
@@ -272,17 +280,16 @@ impl Server {
     /// The place of a proxied connection is its client's from now on, if there is one left.
     fn recount(&mut self, c: &mut Connection) -> io::Result<()> {
         let client = limits::client(c.remote.ip());
-        let Some(entry) = self.config.listen.get(c.entry) else { return Ok(()) };
-        let Some((_, limits)) = self.listeners.get_mut(c.entry) else { return Ok(()) };
+        let Some(port) = self.ports.get_mut(c.port) else { return Ok(()) };
         if client == c.client {
             return Ok(()); // the proxy itself, looking whether we are there
         }
-        if let Err(limit) = limits.enter(client, u32::MAX, most(entry)) {
+        if let Err(limit) = port.limits.enter(client, u32::MAX, most(&port.entry)) {
             let ip = c.remote.ip().to_canonical();
-            log::warning("limit", None, &[("service", &entry.name), ("ip", &ip), ("limit", &limit)]);
+            log::warning("limit", None, &[("service", &port.entry.name), ("ip", &ip), ("limit", &limit)]);
             return Err(io::ErrorKind::UnexpectedEof.into()); // closed without another line in the log
         }
-        limits.leave(std::mem::replace(&mut c.client, client));
+        port.limits.leave(std::mem::replace(&mut c.client, client));
         Ok(())
     }
 
@@ -302,26 +309,40 @@ impl Server {
         }
     }
 
+    /// At HUP: goes by the file as it is now, if all of it can be had.
     fn reload(&mut self) {
-        match load(&self.config) {
-            Ok(context) => {
-                self.context = context;
+        let Some(config) = reload::read(&self.config) else { return };
+        match self.prepare(&config) {
+            Ok((context, opened)) => {
+                self.ports.follow(&config.listen, opened);
+                (self.config, self.context, self.loaded) = (config, context, Instant::now());
                 log::info("reloaded", None, &[]);
             }
-            Err(e) => log::error("reload", None, &[("why", &e)]),
+            Err(why) => log::error("reload", None, &[("why", &why)]),
+        }
+    }
+
+    fn prepare(&self, config: &Config) -> Result<(Option<Context>, Opened), String> {
+        Ok((load(config)?, self.ports.open_more(&config.listen).map_err(|e| e.to_string())?))
+    }
+
+    /// New tickets, and certificates that were renewed without a word to us.
+    fn renew_keys(&mut self) {
+        match load(&self.config) {
+            Ok(context) => self.context = context,
+            Err(why) => log::error("reload", None, &[("why", &why)]),
         }
         self.loaded = Instant::now();
     }
 
     /// Starts the program as it is installed now on the same listeners.
     fn hand_over(&mut self) {
-        let entries = self.config.listen.iter().map(|l| l.address.as_str());
-        let sockets: Vec<_> = entries.zip(self.listeners.iter().map(|l| l.0.as_fd())).collect();
+        let sockets: Vec<_> = self.ports.sockets().collect();
         Heir::call(&mut self.heir, &self.config.program("listen"), &sockets);
     }
 
     fn close_listeners(&mut self) {
-        self.listeners.clear();
+        self.ports.close();
         self.closing = true;
     }
 

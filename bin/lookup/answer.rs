@@ -8,8 +8,8 @@ use crate::callout::{Callouts, Verdict};
 use crate::counters::{Counters, now};
 use crate::greylist::Greylist;
 use crate::srs;
-use penny_base::Config;
 use penny_base::services::escape::{join, split};
+use penny_base::{Config, log, reload};
 use penny_tables::cidr::Network;
 use penny_tables::domains::Kind;
 use penny_tables::policy::{Filters, SendAs};
@@ -78,6 +78,15 @@ impl Knowledge {
             callouts: Callouts::open(&config.paths.state.join("lookup/callouts")),
             srs: srs::open(config),
         }
+    }
+
+    /// Follows a changed configuration and reads the tables again; what was counted and learnt stays.
+    pub fn reload(&mut self) {
+        let Some(config) = reload::read(&self.config) else { return };
+        self.tables.read_again(&config);
+        self.srs = srs::open(&config);
+        self.config = config;
+        log::info("reloaded", None, &[]);
     }
 
     /// Answers one line.

@@ -10,7 +10,7 @@ use penny_base::{Config, Failure, Outcome, log};
 use penny_sys::poll::Interest;
 use penny_sys::signals::Signals;
 use penny_sys::{ids, net};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR2};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -36,7 +36,7 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
     let listener = inheritance.or_open("lookup", || net::listen_stream(&path, 0o666));
     let mut listener = Some(listener.map_err(|e| Failure::io(path.display(), &e))?);
     let catch = |signals: &[i32]| Signals::catch(signals).map_err(|e| Failure::io("signals", &e));
-    let (term, usr2) = (catch(&[SIGTERM, SIGINT])?, catch(&[SIGUSR2])?);
+    let (term, usr2, hangup) = (catch(&[SIGTERM, SIGINT])?, catch(&[SIGUSR2])?, catch(&[SIGHUP])?);
     let mut heir: Option<Heir> = None;
     let mut knowledge = Knowledge::new(config);
     let programs = Programs::new(config);
@@ -47,7 +47,8 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
         if listener.is_none() && clients.is_empty() {
             return Ok(Outcome::Done);
         }
-        let mut interests = vec![Interest::read(term.as_fd()), Interest::read(usr2.as_fd())];
+        let mut interests: Vec<_> = [term.as_fd(), usr2.as_fd(), hangup.as_fd()].map(Interest::read).into();
+        let first = interests.len();
         interests.extend(clients.iter().map(|c| Interest {
             fd: c.stream.as_fd(),
             read: true,
@@ -66,7 +67,10 @@ pub fn resident(config: &Config) -> Result<Outcome, Failure> {
             return Ok(Outcome::Done);
         }
         let usr2_came = usr2.came();
-        let mut states = ready.iter().skip(2);
+        if hangup.came() {
+            knowledge.reload();
+        }
+        let mut states = ready.iter().skip(first);
         clients.retain_mut(|c| {
             let state = states.next().copied().unwrap_or_default();
             if state.read || state.write { c.serve(&mut knowledge).is_ok() } else { true }

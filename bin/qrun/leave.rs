@@ -8,6 +8,7 @@
 
 use crate::entry::{How, Running};
 use crate::runner::{Runner, now};
+use penny_base::config::Filter;
 use penny_base::services::Request;
 use penny_base::{Config, log};
 use penny_queue::active::{deferral, failure};
@@ -29,8 +30,8 @@ use std::time::Instant;
 pub struct Leaving {
     slot: u64,
     service: &'static str,
-    /// Its filters that have not begun, as indexes of the configuration.
-    todo: VecDeque<usize>,
+    /// Its filters that have not begun.
+    todo: VecDeque<Filter>,
     /// The bare message.
     message: File,
     /// The one at work.
@@ -80,8 +81,8 @@ impl Runner {
             return Ok(None);
         }
         let Some(service) = service(&self.config, entry.active.envelope()) else { return Ok(None) };
-        let serving = self.config.filter.iter().enumerate().filter(|(_, f)| f.services.iter().any(|s| s == service));
-        let todo: VecDeque<usize> = serving.map(|(index, _)| index).collect();
+        let serving = self.config.filter.iter().filter(|f| f.services.iter().any(|s| s == service));
+        let todo: VecDeque<Filter> = serving.cloned().collect();
         if todo.is_empty() {
             return Ok(None);
         }
@@ -112,15 +113,14 @@ impl Runner {
 
     /// Starts the next filter, or the jobs when all have spoken.
     fn next_filter(&mut self, mut leaving: Leaving) {
-        let Some(index) = leaving.todo.pop_front() else { return self.all_passed(leaving) };
-        match self.start_filter(index, &mut leaving) {
+        let Some(filter) = leaving.todo.pop_front() else { return self.all_passed(leaving) };
+        match self.start_filter(&filter, &mut leaving) {
             Ok(id) => drop(self.leaving.insert(id, leaving)),
             Err(e) => self.not_filtered(leaving, &e.to_string()),
         }
     }
 
-    fn start_filter(&mut self, index: usize, leaving: &mut Leaving) -> io::Result<u32> {
-        let filter = self.config.filter.get(index).ok_or(io::ErrorKind::NotFound)?;
+    fn start_filter(&mut self, filter: &Filter, leaving: &mut Leaving) -> io::Result<u32> {
         leaving.filter.clone_from(&filter.name);
         let output = memory_file("verdict")?;
         let limit = leaving.deadline.saturating_duration_since(Instant::now()).min(filter.timeout.duration());

@@ -73,6 +73,11 @@ impl Runner {
         self.workers.list.retain(|_, w| w.busy.is_some() || !stopping && w.idle_since.elapsed() < idle);
     }
 
+    /// Ends idle workers: the next job gets one that has read the configuration as it is now.
+    pub fn dismiss_idle(&mut self) {
+        self.workers.list.retain(|_, w| w.busy.is_some());
+    }
+
     /// Gives a job to an idle worker of the destination, or to a new one.
     pub fn send_remote(&mut self, running: Running) {
         let worker = match self.workers.idle_for(&running.dest) {

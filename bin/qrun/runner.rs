@@ -10,13 +10,13 @@ use crate::resolve::Client;
 use crate::sites::Sites;
 use crate::sync::Pending;
 use penny_base::services::{Event, Spawn, service_stream};
-use penny_base::{Config, Failure, Outcome, log};
+use penny_base::{Config, Failure, Outcome, config, log, reload};
 use penny_queue::active::Times;
 use penny_queue::schedule::{Backoff, Clock, DestKey, FairQueue, Jump, Limits, Plan, Waiting};
 use penny_queue::{Name, Queue};
 use penny_sys::poll::{Interest, Watch};
 use penny_sys::signals::Signals;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -99,6 +99,19 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
+/// Waits and ages of entries.
+fn times(q: &config::Queue) -> (Backoff, Times) {
+    let backoff = Backoff { min: q.retry_min.0, max: q.retry_max.0, lifetime: q.lifetime.0 };
+    (backoff, Times { lifetime: q.lifetime.0, delay_warning: q.delay_warning.0, patient: false })
+}
+
+/// Most jobs in all and to one destination, for local and remote ones.
+fn bounds(q: &config::Queue) -> ([u32; 2], [Limits; 2]) {
+    let limit = |start, max| Limits { start, max, pause_min: q.retry_min.0.min(60), pause_max: q.retry_max.0 };
+    let remote = limit(5.min(q.destination_concurrency), q.destination_concurrency);
+    ([q.local_concurrency, q.remote_concurrency], [limit(4, 4), remote])
+}
+
 impl Runner {
     /// Opens the queue, takes the lock, connects to what is there.
     pub fn start(config: Config) -> Result<Runner, Failure> {
@@ -110,19 +123,17 @@ impl Runner {
             _ => Failure::io("queue lock", &e),
         })?;
         let catch = |list: &[i32]| Signals::catch(list).map_err(|e| Failure::io("signals", &e));
-        let (stop, hangup) = (catch(&[SIGTERM, SIGINT])?, catch(&[SIGHUP])?);
+        // there is no heir to a lock: at SIGUSR2 it ends as well, and whoever minds services starts the new program
+        let (stop, hangup) = (catch(&[SIGTERM, SIGINT, SIGUSR2])?, catch(&[SIGHUP])?);
         // its mtime is the time until which an earlier run had an eye on the queue
         let seen = lock.file().metadata().and_then(|m| m.modified()).map_or_else(|_| now(), seconds);
         let clock = Clock::new(seen, now(), 0);
         if clock.is_patient(0) {
             log::warning("clock-leap", None, &[("seconds", &now().saturating_sub(seen)), ("why", &"qrun did not run")]);
         }
-        let q = &config.queue;
-        let backoff = Backoff { min: q.retry_min.0, max: q.retry_max.0, lifetime: q.lifetime.0 };
-        let times = Times { lifetime: q.lifetime.0, delay_warning: q.delay_warning.0, patient: false };
-        let pause = |start, max| Limits { start, max, pause_min: q.retry_min.0.min(60), pause_max: q.retry_max.0 };
-        let limits = [pause(4, 4), pause(5.min(q.destination_concurrency), q.destination_concurrency)];
-        let plan = Plan::new([q.local_concurrency, q.remote_concurrency], limits);
+        let (backoff, times) = times(&config.queue);
+        let (totals, limits) = bounds(&config.queue);
+        let plan = Plan::new(totals, limits);
         let watch = Watch::new(&queue.dir("new"))
             .map_err(|e| log::warning("no-inotify", None, &[("error", &e), ("scan", &"by time")]))
             .ok();
@@ -289,6 +300,9 @@ impl Runner {
             }
             Wake::Hangup => {
                 self.hangup.came();
+                if let Some(config) = reload::read(&self.config) {
+                    self.follow(config);
+                }
                 self.plan.retry_now(|_| true, self.steady());
                 if let Err(e) = self.scan_all(false) {
                     log::error("scan-failed", None, &[("error", &e)]);
@@ -302,6 +316,16 @@ impl Runner {
             Wake::Worker(id) => self.worker_told(id),
             Wake::Child(n) => self.child_said(n),
         }
+    }
+
+    /// Goes by another configuration from now on; what is at work ends as it began.
+    fn follow(&mut self, config: Config) {
+        (self.backoff, self.times) = times(&config.queue);
+        let (totals, limits) = bounds(&config.queue);
+        self.plan.rebound(totals, limits);
+        self.dismiss_idle();
+        self.config = config;
+        log::info("reloaded", None, &[]);
     }
 
     fn connect_spawn(&mut self) {

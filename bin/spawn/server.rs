@@ -10,11 +10,12 @@ use crate::table::Table;
 use penny_base::handover::{Heir, Inheritance};
 use penny_base::services::{Event, Request, lookup::User, spawn::PACKET_MAX};
 use penny_base::warm::Kept;
-use penny_base::{Config, Failure, Outcome, log};
+use penny_base::{Config, Failure, Outcome, log, reload};
 use penny_sys::poll::Interest;
 use penny_sys::process::{self, Ended};
 use penny_sys::signals::Signals;
 use penny_sys::{fdpass, net};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGKILL, SIGTERM, SIGUSR2};
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -59,8 +60,14 @@ pub struct Server {
     chld: Signals,
     term: Signals,
     usr2: Signals,
+    /// None for one conversation: SIGHUP ends it, as its terminal has gone.
+    hangup: Option<Signals>,
     heir: Option<Heir>,
     closing: bool,
+}
+
+fn catch(signal: i32) -> Result<Signals, Failure> {
+    Signals::catch(&[signal]).map_err(|e| Failure::io("signals", &e))
 }
 
 /// Serves paths.run/spawn until it is told to end.
@@ -70,6 +77,7 @@ pub fn resident(config: Config) -> Result<Outcome, Failure> {
     let mut inheritance = Inheritance::take().map_err(|e| Failure::io("handover", &e))?;
     let listener = inheritance.or_open(SOCKET, || net::listen_packets(&path, 0o666));
     server.listener = Some(listener.map_err(|e| Failure::io(path.display(), &e))?);
+    server.hangup = Some(catch(SIGHUP)?);
     inheritance.ready();
     server.kept = server.table.config().top.waiting.then(Kept::default);
     log::info("ready", None, &[("socket", &path.display())]);
@@ -79,7 +87,6 @@ pub fn resident(config: Config) -> Result<Outcome, Failure> {
 
 impl Server {
     pub fn new(config: Config) -> Result<Server, Failure> {
-        let pipe = |s| Signals::catch(&[s]).map_err(|e| Failure::io("signals", &e));
         Ok(Server {
             table: Table::new(config)?,
             listener: None,
@@ -87,9 +94,10 @@ impl Server {
             children: HashMap::new(),
             next_client: 1,
             kept: None,
-            chld: pipe(signal_hook::consts::SIGCHLD)?,
-            term: pipe(signal_hook::consts::SIGTERM)?,
-            usr2: pipe(signal_hook::consts::SIGUSR2)?,
+            chld: catch(SIGCHLD)?,
+            term: catch(SIGTERM)?,
+            usr2: catch(SIGUSR2)?,
+            hangup: None,
             heir: None,
             closing: false,
         })
@@ -125,6 +133,7 @@ impl Server {
             for token in ready {
                 self.serve(token);
             }
+            self.reload();
             self.accept();
             self.enforce_deadlines();
             self.hand_over();
@@ -138,8 +147,11 @@ impl Server {
     /// Waits; returns the clients with something to read.
     fn wait(&self) -> io::Result<Vec<u64>> {
         let tokens: Vec<u64> = self.clients.keys().copied().collect();
-        let mut interests: Vec<_> =
-            [&self.chld, &self.term, &self.usr2].into_iter().map(|s| Interest::read(s.as_fd())).collect();
+        let mut interests: Vec<_> = [&self.chld, &self.term, &self.usr2]
+            .into_iter()
+            .chain(&self.hangup)
+            .map(|s| Interest::read(s.as_fd()))
+            .collect();
         let first = interests.len();
         interests.extend(tokens.iter().filter_map(|t| self.clients.get(t)).map(|c| Interest::read(c.socket.as_fd())));
         interests.extend(self.listener.iter().map(|l| Interest::read(l.as_fd())));
@@ -260,7 +272,7 @@ impl Server {
         let Some(child) = self.children.remove(&pid) else { return false };
         // what it left behind in its group ends with it, except under a session's own children
         if child.dies_with_client || child.terminated {
-            process::kill_group(pid, signal_hook::consts::SIGKILL);
+            process::kill_group(pid, SIGKILL);
         }
         if let Ended::Signal(s) = how
             && !child.terminated
@@ -303,12 +315,29 @@ impl Server {
         let now = Instant::now();
         for (pid, child) in self.children.iter_mut().filter(|(_, c)| c.deadline.is_some_and(|d| d <= now)) {
             if child.terminated {
-                process::kill_group(*pid, signal_hook::consts::SIGKILL);
+                process::kill_group(*pid, SIGKILL);
                 child.deadline = None;
             } else {
                 log::warning("time-limit", None, &[("program", &child.program), ("pid", pid)]);
                 terminate(*pid, child);
             }
+        }
+    }
+
+    /// At SIGHUP the next start goes by the file as it is then; what runs goes on.
+    fn reload(&mut self) {
+        if !self.hangup.as_ref().is_some_and(Signals::came) {
+            return;
+        }
+        let Some(config) = reload::read(self.table.config()) else { return };
+        let waiting = config.top.waiting;
+        match Table::new(config) {
+            Ok(table) => {
+                self.table = table;
+                self.kept = self.kept.take().or_else(|| Some(Kept::default())).filter(|_| waiting);
+                log::info("reloaded", None, &[]);
+            }
+            Err(e) => log::error("reload", None, &[("why", &e.text)]),
         }
     }
 
@@ -327,13 +356,13 @@ impl Server {
 
     fn end_all(&mut self) {
         for pid in self.children.keys() {
-            process::kill_group(*pid, signal_hook::consts::SIGTERM);
+            process::kill_group(*pid, SIGTERM);
         }
     }
 }
 
 fn terminate(pid: i32, child: &mut Child) {
-    process::kill_group(pid, signal_hook::consts::SIGTERM);
+    process::kill_group(pid, SIGTERM);
     child.terminated = true;
     child.deadline = Some(Instant::now() + GRACE);
 }

@@ -12,9 +12,13 @@ ok "another one, before its recipients" eval 'hear 7 "220 *" && ask 7 "EHLO clie
 ok "an IMAP session waits for mail" eval 'hear 6 "\* OK*" && ask 6 "a LOGIN ann@example.test $password" "a OK*" && ask 6 "b SELECT INBOX" "b OK*" && ask 6 "c IDLE" "+*"'
 
 before=$(main_pid listen)
-ok "reload" systemctl reload pennypost-listen
-ok "the process is the same" test "$(main_pid listen)" = "$before"
-ok "the keys were loaded" until_ sh -c 'journalctl -u pennypost-listen -o cat | grep -q ev=reloaded'
+main_pids() { for u in spawn lookup enqueue qrun listen; do main_pid $u; done; }
+all=$(main_pids)
+ok "reload" systemctl reload pennypost-listen pennypost-spawn pennypost-lookup pennypost-enqueue pennypost-qrun
+for u in spawn lookup enqueue qrun listen; do
+  ok "$u read the configuration again" until_ sh -c "journalctl -u pennypost-$u -o cat | grep -q ev=reloaded"
+done
+ok "the processes are the same" test "$(main_pids)" = "$all"
 say 'second half' 5
 ok "the waiting session hears of new mail after the reload" eval 'smtp "after the reload" && hear 6 "\* * EXISTS*"'
 

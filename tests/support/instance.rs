@@ -119,6 +119,17 @@ impl Instance {
         found.unwrap_or_else(|| panic!("{program} does not run")).0
     }
 
+    /// The process of a resident service that `scripts/instance` started.
+    pub fn service(&self, name: &str) -> i32 {
+        let at = ["spawn", "lookup", "enqueue", "qrun", "listen"].iter().position(|s| *s == name).expect("a service");
+        self.env["PIDS"].split(' ').nth(at).and_then(|p| p.parse().ok()).expect("its process")
+    }
+
+    /// What a resident service has logged.
+    pub fn log(&self, service: &str) -> String {
+        std::fs::read_to_string(self.top().join("log").join(service)).unwrap_or_default()
+    }
+
     /// A logged-in IMAP client.
     pub fn imap(&self, user: &str) -> Client {
         let mut c = self.connect("IMAP");
@@ -132,6 +143,34 @@ impl Instance {
 impl Drop for Instance {
     fn drop(&mut self) {
         let _ = script("down", &self.top()).output();
+        // those that took over from what the script started
+        for (pid, _) in self.processes() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
+
+pub fn signal(pid: i32, signal: nix::sys::signal::Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("signalled");
+}
+
+/// Says a line of SMTP or LMTP and reads the whole reply; gives its last line.
+pub fn say(c: &mut Client, line: &str) -> String {
+    c.line(line);
+    loop {
+        let answer = c.read_line().expect("an answer");
+        if answer.as_bytes().get(3) != Some(&b'-') {
+            return answer;
+        }
+    }
+}
+
+/// Says these lines, each of which must be answered with the code before it.
+#[track_caller]
+pub fn converse(c: &mut Client, lines: &[(&str, &str)]) {
+    for (code, line) in lines {
+        let reply = say(c, line);
+        assert!(reply.starts_with(code), "{line}: {reply}");
     }
 }
 

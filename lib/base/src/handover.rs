@@ -4,6 +4,7 @@
 //! Order       the old process starts its heir and goes on as before; the heir opens everything, tells systemd that it is
 //!             the main process, tells the old one on descriptor 3, and only then does the old one let go
 //! Invariants  1. there is no moment in which nobody listens   2. an heir that cannot start changes nothing
+//!             3. there is one heir at a time
 //! Trust       the variable and the descriptors come from a process of our own
 
 use crate::log;
@@ -26,8 +27,12 @@ const READY: i32 = 3;
 pub struct Heir(OwnedFd);
 
 impl Heir {
-    /// Starts `program` with the named sockets; where that fails, the log has the reason and an earlier heir is kept.
+    /// Starts `program` with the named sockets, unless an heir has been started and not yet spoken: two would both serve.
+    /// Where nothing is started the log has the reason.
     pub fn call(heir: &mut Option<Heir>, program: &Path, sockets: &[(&str, BorrowedFd<'_>)]) {
+        if heir.is_some() {
+            return log::warning("handover", None, &[("why", &"a new process is starting already")]);
+        }
         match Heir::start(program, sockets) {
             Ok(new) => *heir = Some(new),
             Err(e) => log::error("handover", None, &[("why", &e)]),

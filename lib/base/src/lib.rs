@@ -12,6 +12,7 @@ pub mod handover;
 pub mod log;
 pub mod owner;
 pub mod program;
+pub mod reload;
 pub mod scripts;
 pub mod services;
 pub mod ucspi;

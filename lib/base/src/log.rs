@@ -10,6 +10,7 @@
 use std::fmt::{Display, Write as _};
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use syslog::{Facility, Severity};
 
@@ -44,7 +45,7 @@ struct Target {
     held: Option<Mutex<String>>,
     /// Standard error is the connection.
     peer: bool,
-    debug: bool,
+    debug: AtomicBool,
 }
 
 /// Octets kept back; more go to standard error at once.
@@ -58,7 +59,7 @@ const SYSLOG_SOCKET: &str = "/dev/log";
 pub fn init(program: &'static str, to_syslog: bool, debug: bool) {
     let peer = stderr_is_peer();
     let syslog = (to_syslog || peer).then(connect).flatten().map(Mutex::new);
-    let _ = TARGET.set(Target { program, syslog, held: None, peer, debug });
+    let _ = TARGET.set(Target { program, syslog, held: None, peer, debug: debug.into() });
 }
 
 /// For a program whose caller takes anything on standard error for a failure: lines go to syslog; where there is none they are kept
@@ -66,7 +67,14 @@ pub fn init(program: &'static str, to_syslog: bool, debug: bool) {
 pub fn init_silent(program: &'static str, debug: bool) {
     let syslog = connect().map(Mutex::new);
     let held = syslog.is_none().then(Mutex::default);
-    let _ = TARGET.set(Target { program, syslog, held, peer: stderr_is_peer(), debug });
+    let _ = TARGET.set(Target { program, syslog, held, peer: stderr_is_peer(), debug: debug.into() });
+}
+
+/// Debug lines too, or no more.
+pub fn set_debug(on: bool) {
+    if let Some(target) = TARGET.get() {
+        target.debug.store(on, Ordering::Relaxed);
+    }
 }
 
 /// Writes what [`init_silent`] kept back.
@@ -84,7 +92,7 @@ fn connect() -> Option<UnixDatagram> {
 /// Writes one event. `id` is the queue id, `fields` are shown in their order.
 pub fn event(level: Level, name: &str, id: Option<&str>, fields: &[(&str, &dyn Display)]) {
     let target = TARGET.get();
-    if level == Level::Debug && !target.is_some_and(|t| t.debug) {
+    if level == Level::Debug && !target.is_some_and(|t| t.debug.load(Ordering::Relaxed)) {
         return;
     }
     let program = target.map_or("pennypost", |t| t.program);

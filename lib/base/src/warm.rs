@@ -6,14 +6,14 @@
 //!             process id, or `-` and the errno that kept it from starting
 //! Invariants  1. what runs is the same as after an exec: the environment, descriptors, directory, group and limits of this start
 //!                and nothing of another; the process serves one start and ends   2. the waiting process reads nothing but
-//!                these packets, and the configuration anew when its file has changed   3. a copy that crashes costs the
+//!                these packets, and the configuration anew when its file has changed and has no mistakes   3. a copy that crashes costs the
 //!                waiting process its place: the next one has another memory layout   4. a program that was installed anew is
 //!                started anew
 //! Failures    no answer: the start has failed and the waiting process is given up (a copy that comes late finds the socket
 //!             closed and ends); none waiting: an exec, as without all this
 //! Trust       the packets come from the parent over a pair nobody else has
 
-use crate::{Config, Failure};
+use crate::{Config, Failure, reload};
 use penny_sys::process::{Ended, Program};
 use penny_sys::{fdpass, ids::Id, net, warm};
 use std::collections::HashMap;
@@ -54,7 +54,8 @@ pub fn wait(name: &str, mut config: Config) -> Result<Config, Failure> {
         };
         let now = config.stamp();
         if now != stamp {
-            config = Config::load(Some(&config.file))?;
+            // one with mistakes is told of once, and what was read before serves on
+            config = reload::load(&config).unwrap_or(config);
             stamp = now;
         }
         if warm::copy().map_err(fail)? {
@@ -144,7 +145,7 @@ impl Kept {
                 self.all.insert(kind, waiting);
                 started
             }
-            // it has ended without doing this start: the out-of-memory killer, a broken configuration
+            // it has ended without doing this start: the out-of-memory killer
             None => program.start(),
         }
     }

@@ -46,11 +46,9 @@ struct State {
 }
 
 impl Question {
-    /// Questions that may take so long each.
-    pub fn with_limit(limit: Duration) -> Question {
-        let question = Question::default();
-        question.0.limit.set(limit);
-        question
+    /// How long each question may take from now on.
+    pub fn set_limit(&self, limit: Duration) {
+        self.0.limit.set(limit);
     }
 
     /// Begins the next question.
@@ -160,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_key_is_asked_once_a_question_and_trouble_ends_it() {
-        let (question, source) = (Question::with_limit(Duration::from_secs(9)), Rc::new(Counted::default()));
+        let (question, source) = (Question::default(), Rc::new(Counted::default()));
+        question.set_limit(Duration::from_secs(9));
         let behind = Behind::new("t", source.clone(), &question);
         question.begin();
         let ask = |k: &str| behind.get(k);

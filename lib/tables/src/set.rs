@@ -55,19 +55,22 @@ pub struct Tables {
 impl Tables {
     /// Reads all tables.
     pub fn open(config: &Config) -> Tables {
-        let mut tables = Tables {
-            directory: config.paths.tables.clone(),
-            hostname: config.hostname().to_lowercase(),
-            config: config.file.clone(),
-            question: Question::with_limit(Duration::from_secs(config.lookup.table_timeout.0.max(1))),
-            ..Tables::default()
-        };
-        for name in NAMES {
-            tables.load(name);
-        }
-        tables.imply_domains();
-        tables.stamps = tables.current_stamps();
+        let mut tables =
+            Tables { directory: config.paths.tables.clone(), config: config.file.clone(), ..Tables::default() };
+        tables.read_again(config);
         tables
+    }
+
+    /// Reads all tables again, by what the configuration says now; programs in place of tables are started anew.
+    pub fn read_again(&mut self, config: &Config) {
+        self.hostname = config.hostname().to_lowercase();
+        self.question.set_limit(Duration::from_secs(config.lookup.table_timeout.0.max(1)));
+        let now = self.current_stamps();
+        for name in NAMES {
+            self.load(name);
+        }
+        self.imply_domains();
+        self.stamps = now;
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -117,6 +117,17 @@ impl<T> Plan<T> {
         Plan { dests: HashMap::new(), sides: [side(0), side(1)] }
     }
 
+    /// Other bounds from now on. What is known of the destinations stays, and so does what runs over the new bounds.
+    pub fn rebound(&mut self, totals: [u32; 2], limits: [Limits; 2]) {
+        for (key, dest) in &mut self.dests {
+            let n = side(key);
+            dest.window.follow(self.sides[n].limits, limits[n]);
+        }
+        for ((side, total), limits) in self.sides.iter_mut().zip(totals).zip(limits) {
+            (side.total, side.limits) = (total, limits);
+        }
+    }
+
     fn dest(&mut self, key: &DestKey) -> &mut Dest<T> {
         let limits = self.sides[side(key)].limits;
         self.dests.entry(key.clone()).or_insert_with(|| Dest {

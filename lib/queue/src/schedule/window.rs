@@ -44,6 +44,13 @@ impl Window {
         self.allowed = self.allowed.min(self.limits.max * ONE);
     }
 
+    /// The configuration has other limits now; a maximum that is the route's stays.
+    pub fn follow(&mut self, old: Limits, new: Limits) {
+        let max = if self.limits.max == old.max { new.max } else { self.limits.max };
+        self.limits = new;
+        self.set_max(max);
+    }
+
     /// The maximum.
     pub fn max(&self) -> u32 {
         self.limits.max

@@ -237,3 +237,29 @@ fn a_pause_ends_by_itself_or_by_the_admin() {
     assert_eq!(p.next(59), None);
     assert_eq!(p.next(60).map(|n| n.dest), Some(b));
 }
+
+#[test]
+fn other_bounds_count_at_once_and_a_route_keeps_its_own() {
+    let mut p = plan();
+    let (a, b) = (remote("a"), remote("b"));
+    for n in 0..9 {
+        p.push(&a, turn("s", n, 1), 0);
+        p.push(&b, turn("s", n, 2), 0);
+    }
+    p.shape(&b, 1, None, 0);
+    assert_eq!(std::iter::from_fn(|| p.next(0)).count(), 3, "three in all");
+    let limits = Limits { start: 2, max: 2, pause_min: 5, pause_max: 10 };
+    p.rebound([10, 5], [limits, limits]);
+    let maxima = |p: &Plan<u32>| [&a, &b].map(|d| p.dests[d].window.max());
+    assert_eq!(maxima(&p), [2, 1]);
+    for dest in [&a, &a, &b] {
+        p.finished(dest, Some(true), 0);
+    }
+    let started: Vec<u32> = std::iter::from_fn(|| p.next(0)).map(|n| n.job).collect();
+    assert_eq!(started.iter().filter(|job| **job == 1).count(), 2, "{started:?}: success makes it no more than two");
+    assert_eq!(started.len(), 3);
+    for dest in [&a, &a] {
+        p.finished(dest, Some(false), 0);
+    }
+    assert_eq!(p.paused(&a, 0), Some(5), "pauses are of the new length");
+}
