@@ -10,6 +10,7 @@ libexecdir = $(prefix)/libexec
 bindir = $(prefix)/bin
 mandir = $(prefix)/share/man
 DESTDIR =
+DIST = dist
 CARGO = cargo
 TARGET = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MUSL = $(shell uname -m)-unknown-linux-musl
@@ -56,10 +57,10 @@ uninstall:
 	@scripts/install --remove '$(DESTDIR)' '$(prefix)' '$(bindir)' '$(libexecdir)' '$(mandir)' '$(sysconfdir)' '$(BIN)' '$(GLIBC) $(STATIC)' '$(COMMANDS)'
 
 deb: all
-	@scripts/deb --from '$(BIN)' dist
+	@scripts/deb --from '$(BIN)' '$(DIST)'
 
 tarball: all
-	@FROM='$(BIN)' PROGRAMS='$(GLIBC) $(STATIC)' COMMANDS='$(COMMANDS)' scripts/tarball dist
+	@FROM='$(BIN)' PROGRAMS='$(GLIBC) $(STATIC)' COMMANDS='$(COMMANDS)' scripts/tarball '$(DIST)'
 
 clean:
 	$(CARGO) clean

@@ -1,5 +1,5 @@
 //! The Debian packages: built, judged by lintian, installed, used under each super-server and under systemd, upgraded,
-//! purged.
+//! purged; the archive for systems without packages; `make install`.
 //!
 //! The installation happens in overlays in namespaces of their own (tests/package/enter.sh): of a new Debian that
 //! scripts/test-root made, with the real apt, the real ports and its own systemd, and without a network or a trace outside.
@@ -22,9 +22,9 @@ fn build(dir: &TempDir) -> bool {
 }
 
 /// Runs a file of tests/package in an overlay of a system; says why where that cannot be.
-fn inside(test: &str, system: &str, debs: &TempDir, file: &str) -> Result<(), String> {
+fn inside(test: &str, system: &str, packages: &TempDir, file: &str) -> Result<(), String> {
     let run = Run::new("unshare").args(["--mount", "--net", "--ipc", "--uts", "--propagation", "private", "/bin/sh"]);
-    let run = run.arg(format!("{ROOT}/tests/package/enter.sh")).arg(system).arg(debs.join("debs")).arg(file);
+    let run = run.arg(format!("{ROOT}/tests/package/enter.sh")).arg(system).arg(packages.join("debs")).arg(file);
     let out = run.limit(Duration::from_secs(900)).run();
     let text = out.out();
     if let Some(why) = text.lines().find_map(|l| l.strip_prefix("SKIP ")) {
@@ -83,13 +83,51 @@ fn under_systemd_and_through_an_upgrade() {
     }
 }
 
-/// `make install`, and so the tarball: an example that is a program can be run where it lies, as its own remarks have it.
+/// On a Debian that has nothing of ours, by the commands of INSTALL.
+#[test]
+fn the_archive_is_unpacked_works_and_goes() {
+    const TEST: &str = "package::the_archive_is_unpacked_works_and_goes";
+    if !can_enter(TEST) || !have(TEST, "make") {
+        return;
+    }
+    let dir = TempDir::new();
+    let places = [format!("BIN={}", programs!().display()), format!("DIST={}", dir.join("debs").display())];
+    // the programs are there
+    let run = Run::new("make").args(["--silent", "--directory", ROOT, "--assume-old=all", "tarball"]).args(places);
+    let run = run.env("TAR_COMPRESSION", "gzip -1n").env("HOME", dir.path()).limit(Duration::from_secs(600));
+    run.run().expect_code(0).expect_out("/pennypost-");
+    if let Err(why) = inside(TEST, "fresh", &dir, "tarball.t") {
+        skip(TEST, &why);
+    }
+}
+
+/// `make install` of one program, or `make uninstall`.
+fn install(dest: &TempDir, remove: &[&str]) {
+    let run = Run::new(format!("{ROOT}/scripts/install")).args(remove).arg(dest.path());
+    let run = run.args(["/usr", "/usr/bin", "/usr/libexec", "/usr/share/man", "/etc"]).arg(programs!());
+    run.args(["qctl", "qctl"]).run().expect_code(0);
+}
+
+/// What is there is the administrator's.
+#[test]
+fn a_pam_service_of_ones_own_is_kept() {
+    let dir = TempDir::new();
+    let service = || std::fs::read_to_string(dir.join("etc/pam.d/pennypost")).ok();
+    install(&dir, &[]);
+    assert!(service().expect("installed").contains("pam_unix.so"));
+    install(&dir, &["--remove"]);
+    assert_eq!(service(), None);
+    dir.write("etc/pam.d/pennypost", "# mine\n");
+    install(&dir, &[]);
+    install(&dir, &["--remove"]);
+    assert_eq!(service().as_deref(), Some("# mine\n"));
+}
+
+/// An example that is a program can be run where it lies, as its own remarks have it.
 #[test]
 fn installed_examples_keep_their_modes() {
     let dir = TempDir::new();
-    let run = Run::new(format!("{ROOT}/scripts/install")).arg(dir.path()).args(["/usr", "/usr/bin", "/usr/libexec"]);
-    let run = run.args(["/usr/share/man", "/etc"]).arg(programs!()).args(["qctl", "qctl"]);
-    run.run().expect_code(0);
+    install(&dir, &[]);
     let mode = |example: &str| {
         let file = dir.join("usr/share/doc/pennypost/examples").join(example);
         std::fs::metadata(file).expect(example).permissions().mode() & 0o777

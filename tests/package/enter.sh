@@ -1,5 +1,5 @@
 #!/bin/sh
-# enter.sh SYSTEM DEBS TEST: runs TEST (a file beside this one) in an overlay of SYSTEM, without a trace outside:
+# enter.sh SYSTEM PACKAGES TEST: runs TEST (a file beside this one) in an overlay of SYSTEM, without a trace outside:
 #   host    this system, which has its mail transport agents taken out
 #   fresh   the new Debian that scripts/test-root made
 #   booted  the same with its systemd as the first process
@@ -41,8 +41,7 @@ mkdir "$root/dev/pts" "$root/dev/shm"; chmod 1777 "$root/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts" && ln -s pts/ptmx "$root/dev/ptmx"
 for l in fd:/proc/self/fd stdin:fd/0 stdout:fd/1 stderr:fd/2; do ln -s "${l#*:}" "$root/dev/${l%%:*}"; done
 echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/test"
-mkdir -p "$root/srv/test/debs"; cp "$debs"/*.deb "$root/srv/test/debs/"; cp "$here"/* "$root/srv/test/"
-
+mkdir -p "$root/srv/test/debs"; cp "$debs"/* "$root/srv/test/debs/"; cp "$here"/* "$here/../../INSTALL" "$root/srv/test/"
 
 group=
 if [ "$system" = booted ]; then

@@ -41,16 +41,6 @@ ok "setup" sh -c 'pennypost setup example.test --hostname mx.example.test --post
 password=$(sed -n 's/.* logs in with the password //p' /tmp/setup)
 ok "check" pennypost check
 
-# serve SETUP RUN LOG: the resident services, as setup says; their pids are added to $pids
-pids=
-serve() {
-  sed -n '/^start these/,$p' "$1" | sed -n '2,5p' | sed 's/ (.*//' >/tmp/resident
-  while read -r line; do
-    setsid sh -c "exec ${4:-} $line" </dev/null >>"$3" 2>&1 & pids="$pids $!"
-    s=$(echo "$line" | sed -n 's#.*/\(spawn\|lookup\|enqueue\|qrun\) -c.*#\1#p')
-    ok "$s starts" until_ test -S "$2/$s/socket"
-  done </tmp/resident
-}
 serve /tmp/setup /run/pennypost /tmp/log
 # stop PID...: ends servers; their ports are free afterwards
 closed() { for p in 25 465 993; do ! open_ "$p" 2>/dev/null || return 1; done; }

@@ -33,6 +33,16 @@ both() { # WHO
   ok "$1: submission" submit "submitted $1"
   ok "$1: it is read over IMAP with TLS" imap
 }
+# serve SETUP RUN LOG [BECOME]: the resident services, as setup says; their pids are added to $pids
+pids=
+serve() {
+  sed -n '/^start these/,$p' "$1" | sed -n '2,5p' | sed 's/ (.*//' >/tmp/resident
+  while read -r line; do
+    setsid sh -c "exec ${4:-} $line" </dev/null >>"$3" 2>&1 & pids="$pids $!"
+    s=$(echo "$line" | sed -n 's#.*/\(spawn\|lookup\|enqueue\|qrun\) -c.*#\1#p')
+    ok "$s starts" until_ test -S "$2/$s/socket"
+  done </tmp/resident
+}
 # a unit whose programs are installed has nothing to be told about
 verify() {
   systemd-analyze verify --man=no /lib/systemd/system/pennypost* >/tmp/verify 2>&1
