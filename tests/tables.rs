@@ -215,6 +215,26 @@ fn example(place: &Admin, name: &str, table: &str, from: &str, to: &Path) {
     place.dir.script(format!("etc/{table}"), &text.replace(from, &to.display().to_string()));
 }
 
+/// Each example stands in place of the table that its name and its remarks name, and one of these tests asks it.
+#[test]
+fn every_example_is_asked() {
+    let here = include_str!("tables.rs");
+    for path in penny_testkit::tmp::list(Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/tables")) {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap();
+        let table = name.rsplit('-').next().unwrap();
+        assert!(penny_tables::set::NAMES.contains(&table), "{name}: {table} is no table");
+        let remark = format!(" {name} /etc/pennypost/{table}\n");
+        assert!(std::fs::read_to_string(&path).unwrap().contains(&remark), "{name} does not say{remark}");
+        assert!(here.contains(&format!("example(&place, \"{name}\", \"{table}\",")), "{name} is asked by no test");
+    }
+}
+
+/// The SQL in the remarks of an example.
+fn sql_of(name: &str) -> String {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/tables").join(name)).unwrap();
+    text.lines().filter_map(|l| l.strip_prefix("#   ")).filter(|l| l.ends_with(';')).collect()
+}
+
 #[test]
 fn users_out_of_sqlite() {
     if !skip::have("users_out_of_sqlite", "sqlite3") {
@@ -223,13 +243,15 @@ fn users_out_of_sqlite() {
     let place = patient();
     let database = place.dir.join("users.sqlite");
     example(&place, "sqlite-users", "users", "/var/lib/pennypost/users.sqlite", &database);
-    place.dir.write("etc/domains", "example.test local\n");
+    place.dir.write("etc/domains", "example.test local\nexample.org local\n");
     assert!(place.log_in("joe@example.test", "x").starts_with("NO UNAVAILABLE"), "no database yet");
-    let sql = "CREATE TABLE users (login TEXT PRIMARY KEY, password TEXT NOT NULL, uid TEXT, gid TEXT, home TEXT, quota TEXT);
-        INSERT INTO users VALUES ('joe@example.test', '{PLAIN}100% safe', NULL, NULL, '/h', '5M');";
+    let sql = sql_of("sqlite-users")
+        + "INSERT INTO users VALUES ('joe@example.test', '{PLAIN}100% safe', NULL, NULL, '/h', '5M');";
     Run::new("/usr/bin/sqlite3").arg(&database).stdin(sql).run().expect_code(0);
     assert_eq!(place.log_in("joe@example.test", "100% safe"), "OK user=joe@example.test\n");
     assert!(place.log_in("joe@example.test", "100").starts_with("NO AUTHENTICATIONFAILED"));
+    let of_the_remarks = place.ask(&["user joe@example.org"]);
+    assert!(of_the_remarks[0].starts_with("OK joe@example.org ") && of_the_remarks[0].ends_with(" 512000 0"));
     let answers = place.ask(&["user JOE@example.test", "user x'OR'1'='1@example.test", "rcpt ann@example.test"]);
     assert!(answers[0].starts_with("OK joe@") && answers[0].ends_with("/h /h/Maildir 0 5120 0"), "{}", answers[0]);
     assert_eq!(answers[1..], ["NO 5.1.1 no such user", "NO 5.1.1 no such user: ann@example.test"]);
