@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 fn dialogues() {
     for file in dialog::files(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialog/imapd")) {
         let h = Home::with_mail();
-        // a line `# env: NAME=VALUE` sets a variable of the session
+        // a line `# env: NAME=VALUE` sets a variable of the session, `# imapd: KEY = VALUE` a key of its configuration
         let text = std::fs::read_to_string(&file).unwrap();
         let variables = text.lines().filter_map(|line| line.strip_prefix("# env: ")?.split_once('='));
+        let keys: String = text.lines().filter_map(|line| line.strip_prefix("# imapd: ")).collect();
+        h.dir.write("p.toml", format!("{CONFIG}{keys}\n"));
         let session = variables.fold(h.session(), |session, (name, value)| session.env(name, value));
         let code = Player::new().over_pipes(&session, &Dialog::load(&file));
         assert_eq!(code, Some(0), "{}", file.display());

@@ -74,6 +74,11 @@ pub fn prelogin(door: &mut Door) -> String {
 pub fn session(config: &Config, more: &[&str]) -> String {
     let mut all: Vec<String> = ALWAYS.iter().chain(SESSION).map(|c| (*c).to_owned()).collect();
     all.push(format!("APPENDLIMIT={}", config.imapd.append_limit.0));
+    match (config.imapd.message_limit, config.imapd.save_limit) {
+        (0, 0) => {}
+        (0, n) => all.push(format!("SAVELIMIT={n}")),
+        (n, _) => all.push(format!("MESSAGELIMIT={n}")),
+    }
     all.extend(more.iter().map(|c| (*c).to_owned()));
     all.extend(["QUOTA".into(), "QUOTA=RES-STORAGE".into(), "QUOTA=RES-MESSAGE".into()]);
     if !config.imapd.imapsieve.is_empty() {

@@ -67,6 +67,16 @@ impl Answer {
         }
     }
 
+    /// OK without a code.
+    pub fn is_plain_ok(&self) -> bool {
+        self.word == "OK" && self.code.is_none()
+    }
+
+    /// The same with a code, and more words.
+    pub fn with_code(self, code: Code, more: &str) -> Answer {
+        Answer { code: Some(code), text: self.text + more, ..self }
+    }
+
     pub fn write(&self, out: &mut Vec<u8>, tag: &str) {
         write::status(out, tag, self.word, self.code.as_ref(), &self.text);
     }

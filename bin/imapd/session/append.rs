@@ -1,6 +1,6 @@
 //! APPEND and REPLACE.
 //!
-//! Standards   RFC 3501 6.3.11; RFC 3502, 4315 (APPENDUID), 4469 (CATENATE), 7889 (APPENDLIMIT), 8508 (REPLACE)
+//! Standards   RFC 3501 6.3.11; RFC 3502, 4315 (APPENDUID), 4469 (CATENATE), 7889 (APPENDLIMIT), 8508 (REPLACE), 9738 (SAVELIMIT)
 //! Invariants  1. OK means bytes, name and UID are on stable storage   2. several messages arrive all or not at all
 //!             3. REPLACE removes the old message only after the new one is safe
 use super::Session;
@@ -39,6 +39,10 @@ impl Session {
     }
 
     pub(super) fn append(&mut self, name: &Name, messages: Vec<AppendMessage>) -> Answer {
+        let limit = self.save_limit();
+        if !limit.allows(messages.len() as u64) {
+            return limit.refusal();
+        }
         match self.append_all(name, messages) {
             Ok(done) => {
                 let uids = NumberSet::from_numbers(done.uids.iter().copied());

@@ -39,11 +39,16 @@ impl Session {
             return Answer::bad("A result of this tag is kept up to date already");
         }
         if selected.contexts.len() >= CONTEXTS_MAX {
-            let code = Code::NoUpdate(context.tag);
-            write::status(&mut self.conn.out, "*", "OK", Some(&code), "Too many results are kept up to date");
-        } else {
-            selected.contexts.push(context);
+            return self.no_update(&context.tag, done);
         }
+        selected.contexts.push(context);
+        Answer::ok(done)
+    }
+
+    /// The search has been answered, its result is not kept (RFC 5267 4.3.2).
+    pub(super) fn no_update(&mut self, tag: &str, done: &str) -> Answer {
+        let code = Code::NoUpdate(tag.to_owned());
+        write::status(&mut self.conn.out, "*", "OK", Some(&code), "Too much to keep up to date");
         Answer::ok(done)
     }
 

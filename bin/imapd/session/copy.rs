@@ -1,13 +1,14 @@
 //! COPY, MOVE, EXPUNGE.
 //!
-//! Standards   RFC 3501 6.4.3, 6.4.7; RFC 6851 (MOVE); RFC 4315 (COPYUID, UID EXPUNGE)
+//! Standards   RFC 3501 6.4.3, 6.4.7; RFC 6851 (MOVE); RFC 4315 (COPYUID, UID EXPUNGE); RFC 9738 (MESSAGELIMIT)
 //! Invariants  COPY and MOVE copy all of the set or nothing (RFC 3501 6.4.7)
 use super::Session;
 use super::answer::Answer;
 use super::event::{Events, What};
+use super::limit::TOO_MANY;
 use penny_imap::command::Name;
 use penny_imap::{Code, SequenceSet, write};
-use penny_maildir::{Copied, Mode};
+use penny_maildir::{Copied, Flags, Mode};
 
 impl Session {
     pub(super) fn copy(&mut self, set: &SequenceSet, uid: bool, name: &Name, is_move: bool) -> Answer {
@@ -18,6 +19,7 @@ impl Session {
         if let Err(no) = self.demand_if_there(&place, "i") {
             return no;
         }
+        let limit = if is_move { self.limit() } else { self.save_limit() };
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         if !uid && selected.has_bad_number(set) {
             return Answer::bad("No such message");
@@ -28,7 +30,11 @@ impl Session {
         if is_move && !selected.rights.has("te") {
             return super::acl::refusal(); // RFC 6851 4.1
         }
-        let uids = selected.uids(set, uid);
+        let mut uids = selected.uids(set, uid);
+        let left_out = limit.cut(&mut uids);
+        if let (false, Some(code)) = (is_move, &left_out) {
+            return Answer::no(code.clone(), TOO_MANY); // RFC 9738 3.1
+        }
         let mut target = match self.spaces.store(&place).mailbox(&place.folder, Mode::Target) {
             Ok(target) => target,
             Err(e) => return Answer::of_target(&e),
@@ -45,11 +51,11 @@ impl Session {
         let done = if is_move { "MOVE completed" } else { "COPY completed" };
         if copied.pairs.is_empty() {
             // RFC 4315 3: no COPYUID when nothing was copied
-            return if copied.gone.is_empty() {
-                Answer::ok(done)
-            } else {
-                Answer::no(Code::ExpungeIssued, "The messages have been expunged")
+            let answer = match copied.gone.is_empty() {
+                true => Answer::ok(done),
+                false => Answer::no(Code::ExpungeIssued, "The messages have been expunged"),
             };
+            return self.limited(answer, left_out);
         }
         let new: Vec<u32> = copied.pairs.iter().map(|p| p.1).collect();
         if place.is_own() && selected.place.is_own() {
@@ -65,10 +71,11 @@ impl Session {
         write::status(&mut self.conn.out, "*", "OK", Some(&copy_uid(&copied)), "Moved");
         let moved: Vec<u32> = copied.pairs.iter().map(|p| p.0).collect();
         selected.tell_expunged(&mut self.conn.out, &sorted(moved));
-        Answer::ok(done)
+        self.limited(Answer::ok(done), left_out)
     }
 
     pub(super) fn expunge(&mut self, set: Option<&SequenceSet>) -> Answer {
+        let limit = self.limit();
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         if selected.read_only {
             return Answer::no(Code::ReadOnly, "Mailbox is read-only");
@@ -76,11 +83,17 @@ impl Session {
         if !selected.rights.has("e") {
             return super::acl::refusal();
         }
-        let only = set.map(|s| selected.uids(s, true));
+        let mut only = set.map(|s| selected.uids(s, true));
+        let mut left_out = None;
+        if let Some(uids) = only.as_mut().filter(|uids| !limit.allows(uids.len() as u64)) {
+            // RFC 9738 3.1: those that go are counted
+            uids.retain(|&uid| selected.mailbox.get(uid).is_some_and(|m| m.flags.contains(Flags::DELETED)));
+            left_out = limit.cut(uids);
+        }
         match selected.mailbox.expunge(only.as_deref()) {
             Ok(gone) => {
                 selected.tell_expunged(&mut self.conn.out, &sorted(gone));
-                Answer::ok("EXPUNGE completed")
+                self.limited(Answer::ok("EXPUNGE completed"), left_out)
             }
             Err(e) => Answer::of(&e),
         }

@@ -1,6 +1,6 @@
 //! FETCH.
 //!
-//! Standards   RFC 3501 6.4.5, 7.4.2; RFC 7162 (CHANGEDSINCE, VANISHED, MODSEQ), 3516 (BINARY), 8474, 8514, 8970, 9394 (PARTIAL)
+//! Standards   RFC 3501 6.4.5, 7.4.2; RFC 7162 (CHANGEDSINCE, VANISHED, MODSEQ), 3516 (BINARY), 8474, 8514, 8970, 9394 (PARTIAL), 9738 (MESSAGELIMIT)
 //! Invariants  1. a message that has gone meanwhile never ends the session: the others are sent, and the answer says so
 //!             2. a file is opened only for items that need it, and only its header where that is enough
 use super::answer::Answer;
@@ -40,12 +40,17 @@ impl Session {
         if args.vanished && !self.enabled.qresync {
             return Ok(Answer::bad("ENABLE QRESYNC first"));
         }
+        let limit = self.limit();
         let Some(selected) = &mut self.selected else { return Ok(Answer::bad("Select a mailbox first")) };
         if !args.uid && selected.has_bad_number(&args.set) {
             return Ok(Answer::bad("No such message"));
         }
         let mut uids = selected.uids(&args.set, args.uid);
         if let Some(range) = args.partial {
+            // RFC 9738 3.1: the window as it was asked for counts
+            if !limit.allows(range.0.abs_diff(range.1) + 1) {
+                return Ok(limit.refusal());
+            }
             uids = cut(&uids, range);
         }
         if let Some(modseq) = args.changed_since {
@@ -54,10 +59,14 @@ impl Session {
             }
             uids.retain(|&uid| selected.mailbox.get(uid).is_some_and(|m| m.modseq > modseq));
         }
+        let left_out = limit.cut(&mut uids);
         let seen = match mark_seen(selected, args, &uids) {
             Ok(seen) => seen,
             Err(e) => return Ok(Answer::of(&e)),
         };
+        if left_out.is_some() {
+            uids.reverse();
+        }
         let items = wanted_items(args, selected.enabled.uidonly);
         let mut job = Job::new(&items, args.uid);
         let mut fault = None;
@@ -68,12 +77,13 @@ impl Session {
             }
             self.conn.flush_if_large().map_err(io)?;
         }
-        Ok(match fault {
+        let answer = match fault {
             None => Answer::ok("FETCH completed"),
             Some(Fault::Gone) => Answer::no(Code::ExpungeIssued, "Some messages have been expunged"),
             Some(Fault::UnknownCte) => Answer::no(Code::UnknownCte, "Unknown content transfer encoding"),
             Some(Fault::Store(e)) => Answer::of(&e),
-        })
+        };
+        Ok(self.limited(answer, left_out))
     }
 
     /// Tells items of messages that nobody has fetched (RFC 5465 5.1); `\Seen` stays as it is.

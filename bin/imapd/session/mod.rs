@@ -20,6 +20,7 @@ mod folders;
 mod fulltext;
 mod idle;
 mod learn;
+mod limit;
 mod list;
 mod loaded;
 mod mailboxes;

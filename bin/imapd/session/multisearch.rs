@@ -1,12 +1,12 @@
 //! ESEARCH: one search over several mailboxes; UIDBATCHES: the selected mailbox in pieces of equal size.
 //!
-//! Standards   RFC 7377 (MULTISEARCH), RFC 5465 6 (which mailboxes), RFC 10022 (UIDBATCHES)
+//! Standards   RFC 7377 (MULTISEARCH), RFC 5465 6 (which mailboxes), RFC 10022 (UIDBATCHES), RFC 9738 (MESSAGELIMIT)
 //! Invariants  1. a mailbox without hits is not mentioned (RFC 7377 2.1)   2. one that cannot be opened is passed over: a search
-//!             is no way to learn what exists
+//!             is no way to learn what exists   3. one lowest UID says nothing of several mailboxes: beyond the limit they are not searched
 use super::Session;
 use super::answer::Answer;
 use super::progress::Progress;
-use super::search::{esearch, find_in, highest_modseq, saved};
+use super::search::{Search, esearch, highest_modseq, saved};
 use super::selected::Selected;
 use super::spaces::Place;
 use super::uidonly::key_has_numbers;
@@ -14,6 +14,8 @@ use penny_imap::command::sources::Source;
 use penny_imap::command::{Key, SearchArgs, SearchReturn};
 use penny_imap::{Code, SequenceSet, write};
 use penny_maildir::Mode;
+
+const DONE: &str = "ESEARCH completed";
 
 impl Session {
     pub(super) fn multi_search(&mut self, tag: &str, sources: &[Source], args: &SearchArgs) -> Answer {
@@ -36,10 +38,20 @@ impl Session {
         if !only_selected && (ret.save || ret.update || key_has_numbers(&key) || names_saved(&key)) {
             return Answer::bad("Only possible in the selected mailbox");
         }
+        let limit = self.limit();
+        let (mut looked_at, mut left_out) = (0, None);
         for folder in folders {
-            self.search_one(tag, &folder, &key, &ret);
+            let Some((other, mut search)) = self.search_of(&folder, &key) else { continue };
+            if only_selected {
+                left_out = limit.cut(&mut search.uids);
+            }
+            looked_at += search.uids.len() as u64;
+            if !limit.allows(looked_at) {
+                return limit.refusal();
+            }
+            self.search_one(tag, &folder, &key, &ret, other, search);
         }
-        Answer::ok("ESEARCH completed")
+        self.limited(Answer::ok(DONE), left_out)
     }
 
     /// The folders that filters name, each once, in the order of names.
@@ -54,20 +66,31 @@ impl Session {
         Ok(listed.into_iter().filter(|f| f.selectable).map(|f| f.place).filter(named).collect())
     }
 
-    fn search_one(&mut self, tag: &str, place: &Place, key: &Key, ret: &SearchReturn) {
-        let is_selected = self.selected.as_ref().is_some_and(|s| s.place == *place);
-        let mut other = None;
-        if !is_selected {
-            if self.demand(place, "r").is_err() {
-                return;
-            }
-            let Ok(mailbox) = self.spaces.store(place).mailbox(&place.folder, Mode::ReadOnly) else { return };
-            other = Some(self.with_index(Selected::new(mailbox, place.clone(), true, self.enabled)));
+    /// What is to be looked at in a mailbox; and the mailbox itself, where it is not the selected one.
+    fn search_of(&self, place: &Place, key: &Key) -> Option<(Option<Selected>, Search)> {
+        if let Some(selected) = self.selected.as_ref().filter(|s| s.place == *place) {
+            return Some((None, Search::new(selected, key)));
         }
+        self.demand(place, "r").ok()?;
+        let mailbox = self.spaces.store(place).mailbox(&place.folder, Mode::ReadOnly).ok()?;
+        let selected = self.with_index(Selected::new(mailbox, place.clone(), true, self.enabled));
+        let search = Search::new(&selected, key);
+        Some((Some(selected), search))
+    }
+
+    fn search_one(
+        &mut self,
+        tag: &str,
+        place: &Place,
+        key: &Key,
+        ret: &SearchReturn,
+        mut other: Option<Selected>,
+        search: Search,
+    ) {
         let shown = self.shown(place);
         let Some(selected) = other.as_mut().or(self.selected.as_mut()) else { return };
-        let mut progress = Progress::new(tag, &self.config, u64::from(selected.seq.len()));
-        let found = find_in(selected, key, &mut || progress.step(&mut self.conn));
+        let mut progress = Progress::new(tag, &self.config, search.uids.len() as u64);
+        let found = search.run(selected, &mut || progress.step(&mut self.conn));
         if ret.save {
             selected.saved = saved(ret, &found);
         }

@@ -1,6 +1,6 @@
 //! SEARCH.
 //!
-//! Standards   RFC 3501 6.4.4, 7.2.5; RFC 4731 (ESEARCH), 5182 (SAVE), 7162 3.1.5 (MODSEQ), 9394 (PARTIAL)
+//! Standards   RFC 3501 6.4.4, 7.2.5; RFC 4731 (ESEARCH), 5182 (SAVE), 7162 3.1.5 (MODSEQ), 9394 (PARTIAL), 9738 (MESSAGELIMIT)
 use super::Session;
 use super::answer::Answer;
 use super::cache::{email_id, is_kept};
@@ -17,23 +17,31 @@ use penny_imap::{Code, NumberSet, SequenceSet};
 use penny_maildir::Message;
 use penny_maildir::mailbox::Mailbox;
 
+const DONE: &str = "SEARCH completed";
+
 impl Session {
     pub(super) fn search(&mut self, tag: &str, args: &SearchArgs) -> Answer {
         let key = match self.search_key(args) {
             Ok(key) => key,
             Err(no) => return no,
         };
-        let found = match self.find(tag, &key) {
-            Ok(found) => found,
-            Err(no) => return no,
-        };
+        let limit = self.limit();
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
+        let mut search = Search::new(selected, &key);
+        let left_out = limit.cut(&mut search.uids);
+        let mut progress = Progress::new(tag, &self.config, search.uids.len() as u64);
+        let found = search.run(selected, &mut || progress.step(&mut self.conn));
         let modseq = highest_modseq(selected, &key, &found);
         // RFC 9051 6.4.4: SEARCH is answered by ESEARCH
         let everything = SearchReturn { all: true, ..SearchReturn::default() };
-        let numbers = in_numbers(selected, &found, args.uid);
+        let mut numbers = in_numbers(selected, &found, args.uid);
         match args.ret.as_ref().or(selected.enabled.rev2.then_some(&everything)) {
-            None => plain(&mut self.conn.out, "SEARCH", &numbers, modseq),
+            None => {
+                if left_out.is_some() {
+                    numbers.reverse();
+                }
+                plain(&mut self.conn.out, "SEARCH", &numbers, modseq);
+            }
             Some(ret) => {
                 if ret.save {
                     selected.saved = saved(ret, &found);
@@ -44,11 +52,16 @@ impl Session {
                     esearch(&mut self.conn.out, &head, ret, &numbers, modseq, true);
                 }
                 if ret.update {
-                    return self.keep_context(Context::new(tag, args.uid, key, None, found), "SEARCH completed");
+                    // what is known in part cannot be kept up to date
+                    let answer = match left_out.is_none() {
+                        true => self.keep_context(Context::new(tag, args.uid, key, None, found), DONE),
+                        false => self.no_update(tag, DONE),
+                    };
+                    return self.limited(answer, left_out);
                 }
             }
         }
-        Answer::ok("SEARCH completed")
+        self.limited(Answer::ok(DONE), left_out)
     }
 
     /// The search itself, saved searches (RFC 5466) put in; or why it cannot be made.
@@ -60,34 +73,53 @@ impl Session {
             true => Err(Answer::no(Code::BadCharset, "Charset not known")),
             false => self.with_filters(&args.key),
         };
-        if let (true, Some(selected)) = (key.is_err() && args.ret.as_ref().is_some_and(|r| r.save), &mut self.selected)
-        {
-            // RFC 5182 2.1: a search that ends with NO leaves an empty result
-            selected.saved = NumberSet::default();
-        }
-        let key = key?;
+        let key = key.inspect_err(|_| self.forget_saved(args))?;
         if Program::uses_modseq(&key) {
             self.condstore();
         }
         Ok(key)
     }
 
-    /// The UIDs of the selected mailbox that fulfil a search, rising.
-    pub(super) fn find(&mut self, tag: &str, key: &Key) -> Result<Vec<u32>, Answer> {
+    /// RFC 5182 2.1: a search that ends with NO leaves an empty result.
+    fn forget_saved(&mut self, args: &SearchArgs) {
+        if let (true, Some(selected)) = (args.ret.as_ref().is_some_and(|r| r.save), &mut self.selected) {
+            selected.saved = NumberSet::default();
+        }
+    }
+
+    /// The UIDs of the selected mailbox that fulfil a search, rising; for what makes sense of all of them only.
+    pub(super) fn find(&mut self, tag: &str, key: &Key, args: &SearchArgs) -> Result<Vec<u32>, Answer> {
+        let limit = self.limit();
         let Some(selected) = &mut self.selected else { return Err(Answer::bad("Select a mailbox first")) };
-        let mut progress = Progress::new(tag, &self.config, u64::from(selected.seq.len()));
-        Ok(find_in(selected, key, &mut || progress.step(&mut self.conn)))
+        let search = Search::new(selected, key);
+        if !limit.allows(search.uids.len() as u64) {
+            self.forget_saved(args);
+            return Err(limit.refusal()); // RFC 9738 3.3
+        }
+        let mut progress = Progress::new(tag, &self.config, search.uids.len() as u64);
+        Ok(search.run(selected, &mut || progress.step(&mut self.conn)))
     }
 }
 
-/// The UIDs that fulfil a search, rising; `step` is called once a message.
-pub(super) fn find_in(selected: &mut Selected, key: &Key, step: &mut dyn FnMut()) -> Vec<u32> {
-    let program = ready(selected, key);
-    let uids: Vec<u32> = match program.candidates() {
-        Some(set) => selected.seq.iter().filter(|&u| set.contains(u)).collect(),
-        None => selected.seq.iter().collect(),
-    };
-    run(&program, selected, uids, step)
+/// A search of one mailbox.
+pub struct Search {
+    program: Program,
+    /// The messages to look at, rising.
+    pub uids: Vec<u32>,
+}
+
+impl Search {
+    pub fn new(selected: &Selected, key: &Key) -> Search {
+        let program = ready(selected, key);
+        let sets = program.candidates();
+        let uids = selected.seq.iter().filter(|&uid| sets.iter().all(|set| set.contains(uid))).collect();
+        Search { program, uids }
+    }
+
+    /// The UIDs that fulfil it, rising; `step` is called once a message.
+    pub fn run(self, selected: &mut Selected, step: &mut dyn FnMut()) -> Vec<u32> {
+        run(&self.program, selected, self.uids, step)
+    }
 }
 
 /// Which of some messages fulfil a search.

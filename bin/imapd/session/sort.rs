@@ -1,6 +1,6 @@
 //! SORT and THREAD.
 //!
-//! Standards   RFC 5256, RFC 5957, RFC 5267 3 (ESORT)
+//! Standards   RFC 5256, RFC 5957, RFC 5267 3 (ESORT), RFC 9738 3.3
 use super::Session;
 use super::answer::Answer;
 use super::cache::sent_date;
@@ -19,7 +19,7 @@ impl Session {
             Ok(key) => key,
             Err(no) => return no,
         };
-        let found = match self.find(tag, &key) {
+        let found = match self.find(tag, &key, &args.search) {
             Ok(found) => found,
             Err(no) => return no,
         };
@@ -47,7 +47,7 @@ impl Session {
     }
 
     pub(super) fn thread(&mut self, tag: &str, args: &ThreadArgs) -> Answer {
-        let found = match self.search_key(&args.search).and_then(|key| self.find(tag, &key)) {
+        let found = match self.search_key(&args.search).and_then(|key| self.find(tag, &key, &args.search)) {
             Ok(found) => found,
             Err(no) => return no,
         };

@@ -1,10 +1,11 @@
 //! STORE.
 //!
-//! Standards   RFC 3501 6.4.6, RFC 7162 3.1.3 (UNCHANGEDSINCE, MODIFIED)
+//! Standards   RFC 3501 6.4.6, RFC 7162 3.1.3 (UNCHANGEDSINCE, MODIFIED), RFC 9738 (MESSAGELIMIT)
 use super::Session;
 use super::acl::{permitted, refusal};
 use super::answer::Answer;
 use super::event::{self, Events, What};
+use super::selected::Selected;
 use penny_imap::command::{StoreArgs, StoreOp};
 use penny_imap::{Code, NumberSet};
 use penny_maildir::{FlagOp, FlagSet, Flags, Stored};
@@ -14,6 +15,7 @@ impl Session {
         if args.unchanged_since.is_some() {
             self.condstore();
         }
+        let limit = self.limit();
         let Some(selected) = &mut self.selected else { return Answer::bad("Select a mailbox first") };
         if selected.read_only {
             return Answer::no(Code::ReadOnly, "Mailbox is read-only");
@@ -21,7 +23,8 @@ impl Session {
         if !args.uid && selected.has_bad_number(&args.set) {
             return Answer::bad("No such message");
         }
-        let uids = selected.uids(&args.set, args.uid);
+        let mut uids = selected.uids(&args.set, args.uid);
+        let left_out = limit.cut(&mut uids);
         let op = match args.op {
             StoreOp::Set => FlagOp::Set,
             StoreOp::Add => FlagOp::Add,
@@ -40,15 +43,13 @@ impl Session {
         };
         selected.touched.extend(&stored.changed);
         selected.tell_new_keywords(&mut self.conn.out);
-        if !args.silent {
-            stored.done.iter().for_each(|&uid| selected.tell_flags(&mut self.conn.out, uid));
-        } else if selected.enabled.condstore {
-            for &uid in &stored.changed {
-                let Some(m) = selected.mailbox.get(uid) else { continue };
-                if selected.begin_fetch(&mut self.conn.out, uid) {
-                    self.conn.out.extend_from_slice(format!("MODSEQ ({}))\r\n", m.modseq).as_bytes());
-                }
-            }
+        let mut told = if args.silent { stored.changed.clone() } else { stored.done.clone() };
+        if left_out.is_some() {
+            told.reverse();
+        }
+        match args.silent {
+            false => told.iter().for_each(|&uid| selected.tell_flags(&mut self.conn.out, uid)),
+            true => tell_modseqs(selected, &mut self.conn.out, &told),
         }
         let events = Events { config: &self.config, spaces: &self.spaces };
         let touched = events.happened(
@@ -59,7 +60,18 @@ impl Session {
         );
         event::tell(selected, &mut self.conn.out, &touched);
         let number = |uid: u32| if args.uid { Some(uid) } else { selected.seq.seq(uid) };
-        answer(&stored, NumberSet::from_numbers(stored.modified.iter().filter_map(|&u| number(u))))
+        let modified = NumberSet::from_numbers(stored.modified.iter().filter_map(|&u| number(u)));
+        self.limited(answer(&stored, modified), left_out)
+    }
+}
+
+/// What .SILENT does not keep back (RFC 7162 3.1.3).
+fn tell_modseqs(selected: &Selected, out: &mut Vec<u8>, uids: &[u32]) {
+    for &uid in uids.iter().filter(|_| selected.enabled.condstore) {
+        let Some(m) = selected.mailbox.get(uid) else { continue };
+        if selected.begin_fetch(out, uid) {
+            out.extend_from_slice(format!("MODSEQ ({}))\r\n", m.modseq).as_bytes());
+        }
     }
 }
 

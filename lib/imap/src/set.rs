@@ -36,6 +36,12 @@ impl SequenceSet {
         Ok(SequenceSet::Ranges(ranges))
     }
 
+    /// The numbers from one to another; none where the first is the larger.
+    pub fn between(low: u32, high: u32) -> SequenceSet {
+        let bound = |n| SeqBound(Bound::Number(n));
+        SequenceSet::Ranges(if low > high { Vec::new() } else { vec![(bound(low), bound(high))] })
+    }
+
     /// Replaces `*` by `max` and sorts; `None` for `$`.
     pub fn resolve(&self, max: u32) -> Option<NumberSet> {
         let SequenceSet::Ranges(ranges) = self else { return None };

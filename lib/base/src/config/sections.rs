@@ -383,6 +383,10 @@ section! {
         hide: Vec<String> = Vec::new();
         /// Largest APPEND, octets.
         append_limit: Size = Size(100 << 20);
+        /// Messages one command may work on (RFC 9738: 1000 or more); 0 is no limit. Clients that do not know of it see the newest only.
+        message_limit: u32 = 0;
+        /// The same for COPY and APPEND alone, where message_limit is 0.
+        save_limit: u32 = 0;
         /// Sessions one user may hold.
         max_sessions: u32 = 60;
         /// Keep an index beside the mail that makes SEARCH BODY and TEXT fast; it takes about a third of the mail's size.

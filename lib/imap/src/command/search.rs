@@ -1,7 +1,7 @@
 //! SEARCH, SORT and THREAD.
 //!
 //! Standards   RFC 3501 6.4.4; RFC 4731 (ESEARCH), 5182 (SAVE), 5032 (WITHIN), 5256 (SORT, THREAD), 5957 (DISPLAY), 5267 (ESORT, CONTEXT),
-//!             5466 (FILTERS), 7162 3.1.5 (MODSEQ), 7377 (MULTISEARCH), 8474 (EMAILID, THREADID), 8514 (SAVEDATE), 9394 (PARTIAL), 10022 (UIDBATCHES)
+//!             5466 (FILTERS), 7162 3.1.5 (MODSEQ), 7377 (MULTISEARCH), 8474 (EMAILID, THREADID), 8514 (SAVEDATE), 9394 (PARTIAL), 9738 (UIDAFTER, UIDBEFORE), 10022 (UIDBATCHES)
 //! Invariants  keys nest to [`DEPTH_MAX`], at most [`KEYS_MAX`] in one search
 use super::append::parse_date;
 use super::{Command, fetch};
@@ -363,6 +363,12 @@ impl Keys {
                 Key::Or(Box::new(first), Box::new(self.key(c, depth + 1)?))
             }
             "UID" => Key::Uid(c.sequence_set()?),
+            // RFC 9738 3.2; unlike in `n:*` nothing is above the last UID
+            "UIDAFTER" => Key::Uid(match c.nz_number()? {
+                u32::MAX => SequenceSet::between(1, 0),
+                uid => SequenceSet::between(uid + 1, u32::MAX),
+            }),
+            "UIDBEFORE" => Key::Uid(SequenceSet::between(1, c.nz_number()? - 1)),
             "KEYWORD" => Key::Keyword(ascii(c.atom()?).to_owned()),
             "UNKEYWORD" => Key::Not(Box::new(Key::Keyword(ascii(c.atom()?).to_owned()))),
             "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => Key::Header(word.as_bytes().to_vec(), self.text(c)?),
@@ -481,6 +487,19 @@ mod tests {
         assert_eq!(key("MODSEQ \"/flags/\\\\draft\" all 620162338"), Key::ModSeq(620_162_338));
         for bad in ["", "FOO", "SINCE 40-Jan-2000", "OR SEEN", "NOT", "()", "LARGER x", "KEYWORD \\Seen", "ON 1-1-2000"]
         {
+            assert!(command(&format!("SEARCH {bad}")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn uids_on_one_side_of_another() {
+        let uids = |text: &str| match key(text) {
+            Key::Uid(set) => set.resolve(7).unwrap().to_string(),
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!((uids("UIDAFTER 7"), uids("uidbefore 7")), ("8:4294967295".into(), "1:6".into()));
+        assert_eq!(uids("UIDBEFORE 1") + &uids("UIDAFTER 4294967295"), "");
+        for bad in ["UIDAFTER", "UIDAFTER 0", "UIDBEFORE *", "UIDAFTER 1:2", "UIDBEFORE $"] {
             assert!(command(&format!("SEARCH {bad}")).is_err(), "{bad}");
         }
     }

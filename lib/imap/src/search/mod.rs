@@ -136,13 +136,18 @@ impl Program {
         within(&self.test)
     }
 
-    /// If the search names UIDs that every hit must be among, those.
-    pub fn candidates(&self) -> Option<&NumberSet> {
-        match &self.test {
-            Test::Uids(set) => Some(set),
-            Test::And(tests) => tests.iter().find_map(|t| if let Test::Uids(set) = t { Some(set) } else { None }),
-            _ => None,
+    /// The sets of UIDs that the search names and that each hit is in all of.
+    pub fn candidates(&self) -> Vec<&NumberSet> {
+        fn within<'a>(test: &'a Test, sets: &mut Vec<&'a NumberSet>) {
+            match test {
+                Test::Uids(set) => sets.push(set),
+                Test::And(tests) => tests.iter().for_each(|t| within(t, sets)),
+                _ => {}
+            }
         }
+        let mut sets = Vec::new();
+        within(&self.test, &mut sets);
+        sets
     }
 }
 
