@@ -113,6 +113,42 @@ fn one_session_at_a_time() {
     h.session().stdin("QUIT\r\n").run().expect_out("+OK 3 messages");
 }
 
+/// LOGIN-DELAY (RFC 2449 6.5): counted from the mtime of the lock file.
+#[test]
+fn a_login_that_comes_too_early_is_refused() {
+    let h = Home::new();
+    h.dir.write("p.toml", "[ids]\nlandlock = \"optional\"\n[pop3d]\nlogin_delay = \"1h\"\n");
+    let login = || h.session().stdin("CAPA\r\nSTAT\r\nQUIT\r\n").run().out();
+    let out = login();
+    assert!(out.contains("\r\nLOGIN-DELAY 3600\r\n") && out.contains("+OK 3 60\r\n"), "{out}");
+    for _ in 0..2 {
+        assert_eq!(login(), "-ERR [LOGIN-DELAY] too soon after the last login\r\n");
+    }
+    let lock = std::fs::File::open(h.maildir().join("pennypost.pop3lock")).unwrap();
+    lock.set_modified(std::time::SystemTime::now() - Duration::from_secs(3700)).unwrap();
+    assert!(login().contains("+OK 3 60\r\n"));
+    assert!(login().starts_with("-ERR [LOGIN-DELAY]"));
+    h.dir.write("p.toml", "[ids]\nlandlock = \"optional\"\n");
+    let out = login();
+    assert!(out.contains("+OK 3 60\r\n") && !out.contains("LOGIN-DELAY"), "{out}");
+}
+
+/// EXPIRE (RFC 2449 6.7) after the login: what the user's domain says of INBOX; before it nobody knows whose mail it is.
+#[test]
+fn how_long_mail_stays_is_told_after_the_login() {
+    for (options, told) in
+        [("", "EXPIRE NEVER"), (" retention=Trash:30,*:700", "EXPIRE 700"), (" retention=INBOX:14,*:700", "EXPIRE 14")]
+    {
+        let mut h = Home::new();
+        h.dir.write("tables/domains", format!("example.test local{options}\n"));
+        h._lookup = Some(login::start_lookup(&h.dir, "joe@example.test", ""));
+        let run = Run::new(program!("pop3d")).arg("-c").arg(h.dir.join("p.toml"));
+        let out = run.stdin("CAPA\r\nUSER joe@example.test\r\nPASS secret\r\nCAPA\r\nQUIT\r\n").run().out();
+        let (before, after) = out.split_once("+OK 3 messages").unwrap_or_else(|| panic!("{out}"));
+        assert!(!before.contains("EXPIRE") && after.contains(&format!("\r\n{told}\r\n")), "{out}");
+    }
+}
+
 #[test]
 fn pipelined_commands_are_answered_in_order() {
     let h = Home::new();

@@ -109,6 +109,7 @@ impl Knowledge {
             return match question {
                 ["user", name] => self.user(name, Some(uid)),
                 ["quota", name, kb, messages] => self.quota(name, kb, messages, Some(uid)),
+                ["retention", name, folder] => self.retention(name, folder, Some(uid)),
                 _ => temp("not for you"),
             };
         }
@@ -130,6 +131,7 @@ impl Knowledge {
             ["callout", address] => self.callout(address),
             ["callout", address, verdict, text] => self.called_out(address, verdict, text),
             ["quota", name, kb, messages] => self.quota(name, kb, messages, None),
+            ["retention", name, folder] => self.retention(name, folder, None),
             _ => temp("unknown question"),
         }
     }
@@ -139,6 +141,17 @@ impl Knowledge {
             Some(user) if only.is_none_or(|uid| uid == user.id.uid) => {
                 let fields = user.fields();
                 ok(&fields.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+            _ => no(&["5.1.1", "no such user"]),
+        }
+    }
+
+    /// How long messages stay in a folder of a user: what `pennypost expire` goes by.
+    fn retention(&self, name: &str, folder: &str, only: Option<u32>) -> Fields {
+        match mailbox_of(&self.tables, &self.config, name) {
+            Some(user) if only.is_none_or(|uid| uid == user.id.uid) => {
+                let domain = self.domain_of(&user.name);
+                ok(&[&self.tables.domains.policy(&domain).days(folder).to_string()])
             }
             _ => no(&["5.1.1", "no such user"]),
         }

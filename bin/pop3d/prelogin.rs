@@ -134,7 +134,8 @@ impl Prelogin {
             stls: self.door.offers_tls(),
             user: self.door.is_secure(),
             sasl: self.door.mechanisms(),
-            implementation: None,
+            login_delay: self.door.config.pop3d.login_delay.0,
+            ..Capabilities::default()
         };
         self.answer(&caps.answer())
     }

@@ -12,7 +12,7 @@ use penny_base::wire::{Got, Wire};
 use penny_base::{Config, Failure, Outcome, Owner, log};
 use penny_maildir::mailbox::{FlagOp, FlagSet, Mailbox, Mode};
 use penny_maildir::{Flags, FolderName, Limits, Quota, Store, StoreOptions};
-use penny_pop3::{Capabilities, Command, Input, LINE_MAX, Line, Maildrop, err, ok};
+use penny_pop3::{Capabilities, Command, Expire, Input, LINE_MAX, Line, Maildrop, err, ok};
 
 use crate::lang;
 use crate::lock;
@@ -33,6 +33,7 @@ pub struct Session {
     utf8: bool,
     lang: Option<String>,
     user: String,
+    config: Config,
     /// Something was removed: lookup has to be told.
     usage_changed: bool,
 }
@@ -53,17 +54,15 @@ pub fn serve(config: Config, owner: Owner, handed: Option<Handed>) -> Result<Out
     // by hand nothing is handed over: a fresh conversation of the caller's own mailbox
     let handed = handed.unwrap_or_default();
     let mut wire = Wire::open().map_err(io)?;
-    let refuse = |wire: &mut Wire, code: &str, text: &str| {
-        wire.send(&err(Some(code), text)).and_then(|()| wire.flush()).map(|()| Outcome::Done).map_err(io)
-    };
-    let opened = open(config, owner);
+    let opened = open(config, owner).unwrap_or_else(|failure| {
+        log::warning("mailbox", None, &[("user", &owner.user), ("why", &failure)]);
+        Err(("SYS/TEMP", "the mailbox is not available now"))
+    });
     let (mailbox, _lock) = match opened {
-        Ok(Some(both)) => both,
-        // RFC 2449 8.1.1
-        Ok(None) => return refuse(&mut wire, "IN-USE", "another POP3 session has the mailbox"),
-        Err(failure) => {
-            log::warning("mailbox", None, &[("user", &owner.user), ("why", &failure)]);
-            return refuse(&mut wire, "SYS/TEMP", "the mailbox is not available now");
+        Ok(both) => both,
+        Err((code, text)) => {
+            wire.send(&err(Some(code), text)).and_then(|()| wire.flush()).map_err(io)?;
+            return Ok(Outcome::Done);
         }
     };
     let mut session = begin(config, owner, wire, mailbox, &handed)?;
@@ -85,15 +84,26 @@ fn report_usage(config: &Config, user: &str, quota: &Quota) {
     }
 }
 
-fn open(config: &Config, owner: &Owner) -> Result<Option<(Mailbox, penny_sys::fs::Locked)>, Failure> {
+/// The mailbox and its lock; or the code and words of the answer to the login.
+type Opened = Result<(Mailbox, penny_sys::fs::Locked), (&'static str, &'static str)>;
+
+fn open(config: &Config, owner: &Owner) -> Result<Opened, Failure> {
     let (storage, messages) = owner.quota(config);
     let limits = Limits { storage, messages };
     let options = StoreOptions { limits: (!limits.is_unlimited()).then_some(limits), ..StoreOptions::default() };
     let tree = Store::open_or_create(&owner.maildir, options).map_err(store)?;
-    let Some(lock) = lock::take(&owner.maildir).map_err(|e| Failure::io("lock", &e))? else { return Ok(None) };
+    let delay = Duration::from_secs(config.pop3d.login_delay.0);
+    let failed = |e: std::io::Error| Failure::io("lock", &e);
+    let lock = match lock::take(&owner.maildir, delay).map_err(failed)? {
+        Ok(lock) => lock,
+        Err(refused) => return Ok(Err(refused.answer())),
+    };
     let mut mailbox = tree.mailbox(&FolderName::inbox(), Mode::ReadWrite).map_err(store)?;
     mailbox.complete_sizes().map_err(store)?;
-    Ok(Some((mailbox, lock)))
+    if !delay.is_zero() {
+        lock::note_login(&lock).map_err(failed)?;
+    }
+    Ok(Ok((mailbox, lock)))
 }
 
 /// Numbers the messages: by UID, those with a remembered POP3 order (Dovecot's O) first among themselves by it.
@@ -134,6 +144,7 @@ fn begin(
         utf8: handed.get("utf8").is_some(),
         lang: handed.get("lang").map(str::to_owned),
         user: owner.user.clone(),
+        config: config.clone(),
         usage_changed: false,
     })
 }
@@ -214,7 +225,7 @@ impl Session {
             }
             Command::Noop => self.answer(&ok("")),
             Command::Quit => self.quit(),
-            Command::Capa => self.answer(&capabilities().answer()),
+            Command::Capa => self.answer(&self.capabilities().answer()),
             Command::Lang(tag) => {
                 let text = lang::command(tag.as_deref(), &mut self.lang);
                 self.answer(&text)
@@ -247,6 +258,21 @@ impl Session {
     pub fn find(&self, number: u32) -> Option<(usize, u32)> {
         let at = self.maildrop.position(number).ok()?;
         Some((at, *self.uids.get(at)?))
+    }
+
+    /// How long the administrator lets mail stay in INBOX, if lookup can be asked.
+    fn expire(&self) -> Option<Expire> {
+        let days = lookup::retention(&self.config, &self.user, "INBOX").ok()?;
+        Some(days.map_or(Expire::Never, Expire::Days))
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            login_delay: self.config.pop3d.login_delay.0,
+            expire: self.expire(),
+            implementation: Some(format!("pennypost-{}", env!("CARGO_PKG_VERSION"))),
+            ..Capabilities::default()
+        }
     }
 
     pub fn mailbox(&mut self) -> &mut Mailbox {
@@ -284,14 +310,5 @@ impl Session {
             }
         }
         Ok(false)
-    }
-}
-
-fn capabilities() -> Capabilities {
-    Capabilities {
-        stls: false,
-        user: false,
-        sasl: Vec::new(),
-        implementation: Some(format!("pennypost-{}", env!("CARGO_PKG_VERSION"))),
     }
 }

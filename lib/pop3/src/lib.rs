@@ -14,7 +14,7 @@ pub use command::{Bad, Command};
 pub use input::{Input, Line};
 pub use maildrop::{Maildrop, Message, Refused};
 pub use multiline::{Multiline, wire_size};
-pub use reply::{Capabilities, err, listing, ok};
+pub use reply::{Capabilities, Expire, err, listing, ok};
 
 /// Octets of a command line with its CRLF, RFC 2449 section 4.
 pub const LINE_MAX: usize = 255;

@@ -50,8 +50,21 @@ pub struct Capabilities {
     pub user: bool,
     /// SASL mechanisms offered now, RFC 5034 3.
     pub sasl: Vec<String>,
+    /// Seconds between two logins, 0 for none, RFC 2449 6.5.
+    pub login_delay: u64,
+    /// How long messages stay, where it is known, RFC 2449 6.7.
+    pub expire: Option<Expire>,
     /// Name and version, or none, RFC 2449 6.9.
     pub implementation: Option<String>,
+}
+
+/// How long the server leaves messages alone, RFC 2449 6.7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expire {
+    /// Until the client removes them.
+    Never,
+    /// At least so many days.
+    Days(u32),
 }
 
 impl Capabilities {
@@ -69,8 +82,16 @@ impl Capabilities {
         if self.stls {
             lines.push("STLS".into());
         }
-        for fixed in ["PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "UTF8 USER", "LANG"] {
+        for fixed in ["PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "UTF8 USER", "LANG"] {
             lines.push(fixed.into());
+        }
+        match self.expire {
+            None => {}
+            Some(Expire::Never) => lines.push("EXPIRE NEVER".into()),
+            Some(Expire::Days(days)) => lines.push(format!("EXPIRE {days}")),
+        }
+        if self.login_delay > 0 {
+            lines.push(format!("LOGIN-DELAY {}", self.login_delay));
         }
         lines.extend(self.implementation.iter().map(|i| format!("IMPLEMENTATION {i}")));
         listing("capabilities follow", lines)
@@ -91,11 +112,15 @@ mod tests {
 
     #[test]
     fn capabilities_follow_the_state() {
-        let caps = Capabilities { stls: true, user: false, sasl: vec![], implementation: None };
+        let caps = Capabilities { stls: true, ..Capabilities::default() };
         let text = String::from_utf8(caps.answer()).unwrap_or_default();
         assert!(text.contains("\r\nSTLS\r\n") && !text.contains("USER\r\nSASL") && !text.contains("SASL"));
-        let caps = Capabilities { stls: false, user: true, sasl: vec!["PLAIN".into()], implementation: None };
+        let caps = Capabilities { user: true, sasl: vec!["PLAIN".into()], ..Capabilities::default() };
         let text = String::from_utf8(caps.answer()).unwrap_or_default();
         assert!(text.contains("\r\nUSER\r\nSASL PLAIN\r\n") && !text.contains("STLS"));
+        assert!(!text.contains("EXPIRE") && !text.contains("LOGIN-DELAY"));
+        let caps = Capabilities { login_delay: 600, expire: Some(Expire::Days(14)), ..Capabilities::default() };
+        let text = String::from_utf8(caps.answer()).unwrap_or_default();
+        assert!(text.contains("\r\nEXPIRE 14\r\nLOGIN-DELAY 600\r\n"), "{text}");
     }
 }

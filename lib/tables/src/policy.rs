@@ -70,6 +70,12 @@ impl Policy {
         Ok(policy)
     }
 
+    /// Days that messages stay in a folder; 0 is for ever.
+    pub fn days(&self, folder: &str) -> u32 {
+        let of = |name: &str| self.retention.iter().find(|(f, _)| f.eq_ignore_ascii_case(name)).map(|(_, days)| *days);
+        of(folder).or_else(|| of("*")).unwrap_or(0)
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "filters" => self.filters = Filters::parse(value)?,
@@ -177,6 +183,7 @@ mod tests {
         assert_eq!(policy.send_as, SendAs::Domain);
         let kept: Vec<_> = policy.retention.iter().map(|(f, d)| (f.as_str(), *d)).collect();
         assert_eq!(kept, [("Trash", 30), ("Deleted Items", 7), ("*", 700)]);
+        assert_eq!((policy.days("Trash"), policy.days("INBOX"), Policy::default().days("INBOX")), (30, 700, 0));
         let names: Vec<&str> = text.split_whitespace().map(|w| w.split('=').next().unwrap()).collect();
         assert_eq!(names, NAMES);
     }

@@ -424,8 +424,11 @@ section! {
         login_timeout: Seconds = Seconds(120);
         /// USER and PASS without TLS are allowed from loopback addresses.
         plain_auth_loopback: bool = true;
-        /// UIDL format: dovecot (its default, %08Xu%08Xv) or name (base file name).
+        /// Form of UIDL's ids: dovecot (its default, %08Xu%08Xv), name (%f), or a text of %u (UID), %v (UIDVALIDITY), %f or %g (base
+        /// file name) and %% with 0, a width and X (hexadecimal) before u and v: UID%u-%v is Courier's, %v.%u that of Cyrus.
         uidl: String = "dovecot".into();
+        /// Time between two logins of one user (LOGIN-DELAY of RFC 2449); 0 is none.
+        login_delay: Seconds = Seconds(0);
     }
 }
 

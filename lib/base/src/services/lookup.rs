@@ -84,6 +84,15 @@ pub fn report_usage(config: &Config, user: &str, octets: u64, messages: u64) {
     }
 }
 
+/// Days that mail stays in a folder of a user; `None` is for ever.
+pub fn retention(config: &Config, user: &str, folder: &str) -> Result<Option<u32>, Failure> {
+    let mut lookup = Lookup::connect(config, None).map_err(|e| Failure::io("lookup", &e))?;
+    match lookup.ask(&["retention", user, folder])? {
+        Answer::Ok(f) => Ok(f.first().and_then(|days| days.parse().ok()).filter(|days| *days > 0)),
+        other => Err(Failure::temporary("4.3.0", "retention lookup failed").with_detail(format!("{other:?}"))),
+    }
+}
+
 impl Lookup {
     /// Connects: an inherited descriptor (PENNYPOST_LOOKUP_FD), the socket, or a lookup of our own started by spawn.
     pub fn connect(config: &Config, spawn: Option<&mut super::Spawn>) -> io::Result<Lookup> {
