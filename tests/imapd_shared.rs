@@ -1,10 +1,15 @@
-//! imapd: folders of other users and public ones (RFC 2342, 4314), by two users of one uid, each confined to what is theirs.
+//! imapd: folders of other users and public ones (RFC 2342, 4314), by two users of one uid, each confined to what is theirs; by users
+//! of several uids through a group.
 
 #[path = "support/imap.rs"]
 mod imap;
 
-use imap::Home;
-use penny_testkit::{Run, program};
+use imap::{Home, Live};
+use penny_testkit::{Run, have, program, skip};
+use std::fs::Metadata;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// ann has mail and an account; bob is somebody else with a home of his own.
 fn two() -> Home {
@@ -310,4 +315,129 @@ fn an_administrator_sets_the_quota_of_others() {
     while !bob(&format!("a SETQUOTA {ann} (STORAGE 1)\r\n")).contains("a NO [NOPERM]") {
         assert!(std::time::Instant::now() < limit, "lookup does not read the table again");
     }
+}
+
+/// The uid and gid of a user of its own.
+const ANN: u32 = 54_331;
+const BOB: u32 = 54_332;
+const EVE: u32 = 54_333;
+/// The group of the public folders: ann's own, one of bob's, none of eve's.
+const NEWS: u32 = 54_340;
+
+/// A session of a user with a uid of its own, under a umask that gives the group nothing.
+fn of_uid(h: &Home, user: &str, uid: u32, gid: u32, groups: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}"));
+    command.arg(if groups.is_empty() { "--clear-groups".into() } else { format!("--groups={groups}") });
+    command.args(["sh", "-c", "umask 077; exec \"$@\"", "sh"]).arg(program!("imapd"));
+    command.env("USER", user).env("HOME", h.dir.join(user));
+    command
+}
+
+fn said(h: &Home, command: Command, text: &str) -> String {
+    let run = command.get_args().fold(Run::new("setpriv"), |run, arg| run.arg(arg));
+    let run = run.arg("-c").arg(h.dir.join("p.toml")).arg("--session");
+    let user = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    user.fold(run, |run, (name, value)| run.env(name, value)).stdin(text).run().out()
+}
+
+#[test]
+fn users_of_one_group_share_public_folders() {
+    if penny_sys::ids::own_uid() != 0 {
+        skip("users_of_one_group_share_public_folders", "needs root, for sessions of several uids");
+        return;
+    }
+    if !have("users_of_one_group_share_public_folders", "setpriv") {
+        return;
+    }
+    let h = Home::new();
+    let (d, public) = (h.dir.path().display(), h.dir.join("public"));
+    h.dir.write("p.toml", format!("{}public = [\"Public {d}/public\"]\n", imap::CONFIG));
+    h.dir.write("public/dovecot-acl", "authenticated lrswipkxte\n");
+    set_mode(&public, 0o2770, (0, NEWS));
+    for (user, uid, gid) in [("ann", ANN, NEWS), ("bob", BOB, BOB), ("eve", EVE, EVE)] {
+        h.dir.maildir(format!("{user}/Maildir"));
+        h.dir.write(format!("{user}/Maildir/new/1.a"), format!("Subject: of {user}\n\nhello\n"));
+        Run::new("chown").args(["-R", &format!("{uid}:{gid}")]).arg(h.dir.join(user)).run().expect_code(0);
+    }
+    Run::new("chmod").arg("a+rX").arg(h.dir.path()).arg(h.dir.join("p.toml")).run().expect_code(0);
+    Run::new("chmod").arg("a+r").arg(public.join("dovecot-acl")).run().expect_code(0);
+
+    let ann = of_uid(&h, "ann", ANN, NEWS, "");
+    let mut ann = Live::start_as(ann, &h.dir, "ann", "ann", "0");
+    has(&ann.ask("a", "CREATE Public/News"), &["a OK"]);
+    ann.say(append("b", "Public/News").strip_suffix("\r\n").unwrap());
+    ann.until("b OK [APPENDUID");
+    ann.ask("c", "SELECT Public/News");
+    has(&ann.ask("d", "STORE 1 +FLAGS (\\Deleted Work)"), &["d OK"]);
+
+    // what one has made, the other reads, changes and removes; and adds its own
+    let bob = || of_uid(&h, "bob", BOB, BOB, &NEWS.to_string());
+    let out = said(
+        &h,
+        bob(),
+        "a NAMESPACE\r\nb SELECT Public/News\r\nc FETCH 1 (FLAGS BODY[TEXT])\r\nd COPY 1 INBOX\r\ne EXPUNGE\r\nf SELECT INBOX\r\n\
+         g COPY 1:2 Public/News\r\nh CREATE Public/News/Old\r\ni SELECT Public/News\r\nj STORE 1:* +FLAGS (More)\r\nk SETACL Public/News user=eve lr\r\n",
+    );
+    has(
+        &out,
+        &[
+            "* NAMESPACE ((\"\" \"/\")) NIL ((\"Public/\" \"/\"))\r\n",
+            "b OK [READ-WRITE]",
+            "Work",
+            "hello",
+            "d OK [COPYUID",
+        ],
+    );
+    has(&out, &["* 1 EXPUNGE\r\ne OK", "g OK [COPYUID", "h OK", "j OK"]);
+    let out = ann.ask("e", "NOOP");
+    has(&out, &["* 1 EXPUNGE", "* 2 EXISTS"]);
+    has(&ann.ask("f", "FETCH 1:* (FLAGS BODY[HEADER.FIELDS (SUBJECT)])"), &["More", "of bob", "from bob"]);
+    has(&ann.ask("g", "STORE 1 +FLAGS (\\Deleted)"), &["g OK"]);
+    has(&ann.ask("h", "EXPUNGE"), &["* 1 EXPUNGE"]);
+    has(&ann.ask("i", "RENAME Public/News/Old Public/Older"), &["i OK"]);
+    has(&ann.ask("j", "DELETE Public/Older"), &["j OK"]);
+    drop(ann);
+
+    // the group has all of it, and nobody has anything of a user's own mail
+    for (path, meta) in below(&public) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let mode = if meta.is_dir() { 0o2770 } else { 0o660 };
+        let known = name == "dovecot-acl" || name.starts_with("dovecot-uidvalidity.");
+        assert!(known || (meta.mode() & 0o7777, meta.gid()) == (mode, NEWS), "{}: {:o}", path.display(), meta.mode());
+    }
+    let own = below(&h.dir.join("bob"));
+    assert!(own.iter().any(|(path, _)| path.ends_with("Maildir/dovecot-uidlist")), "{own:?}");
+    let copies = own.iter().filter(|(path, meta)| meta.is_file() && path.parent().unwrap().ends_with("cur"));
+    assert_eq!(copies.filter(|(_, meta)| meta.uid() == BOB && meta.nlink() == 1).count(), 2, "{own:?}");
+    let open = own.iter().find(|(path, meta)| !path.ends_with("new") && meta.is_file() && meta.mode() & 0o020 != 0);
+    assert_eq!(open.map(|(path, _)| path), None);
+
+    // not in the group: the folders are not there, and the name is free
+    let eve = of_uid(&h, "eve", EVE, EVE, "");
+    let out = said(
+        &h,
+        eve,
+        "a NAMESPACE\r\nb LIST \"\" *\r\nc SELECT Public/News\r\nd CREATE Public/News\r\ne SELECT Public/News\r\n",
+    );
+    has(&out, &["* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n", "c NO [NONEXISTENT]", "d OK", "* 0 EXISTS"]);
+    assert!(!out[..out.find("c NO").unwrap()].contains("Public"), "{out}");
+}
+
+fn set_mode(path: &Path, mode: u32, (uid, gid): (u32, u32)) {
+    std::os::unix::fs::chown(path, Some(uid), Some(gid)).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Everything below a directory.
+fn below(dir: &Path) -> Vec<(PathBuf, Metadata)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap().flatten() {
+        let meta = entry.path().symlink_metadata().unwrap();
+        if meta.is_dir() {
+            all.extend(below(&entry.path()));
+        }
+        all.push((entry.path(), meta));
+    }
+    all
 }

@@ -59,7 +59,9 @@ pub fn may_set_quota(config: &Config, owner: &Owner) -> bool {
 
 fn find(config: &Config, owner: &Owner) -> Vec<Share> {
     let separator = &config.imapd.separator;
-    let public = config.imapd.public.iter().filter_map(|entry| entry.split_once(' ')).map(|(name, dir)| Share {
+    let public = config.imapd.public.iter().filter_map(|entry| entry.split_once(' '));
+    // a uid of its own that is not in the group is not told
+    let public = public.filter(|(_, dir)| std::fs::read_dir(dir).is_ok()).map(|(name, dir)| Share {
         owner: None,
         prefix: format!("{}{separator}", name.trim_end_matches(separator.as_str())),
         root: PathBuf::from(dir),

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::dir::{FILE_MODE, Maildir};
+use crate::dir::{Maildir, file_mode};
 use crate::dotlock::{Dotlock, STALE_SHORT};
 use crate::error::{Error, Result, if_there};
 
@@ -275,7 +275,8 @@ impl Acl {
             }
             text.push('\n');
         }
-        penny_sys::fs::replace_file(&self.path, text.as_bytes(), FILE_MODE).map_err(Error::io("write", &self.path))
+        penny_sys::fs::replace_file(&self.path, text.as_bytes(), file_mode(&self.path))
+            .map_err(Error::io("write", &self.path))
     }
 }
 

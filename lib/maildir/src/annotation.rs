@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::dir::{FILE_MODE, Maildir};
+use crate::dir::{Maildir, file_mode};
 use crate::dotlock::{Dotlock, STALE_SHORT};
 use crate::error::{Error, Result, if_there};
 
@@ -89,7 +89,7 @@ impl Annotations {
             escape(value, &mut text);
             text.push(b'\n');
         }
-        penny_sys::fs::replace_file(&self.path, &text, FILE_MODE).map_err(Error::io("write", &self.path))
+        penny_sys::fs::replace_file(&self.path, &text, file_mode(&self.path)).map_err(Error::io("write", &self.path))
     }
 
     /// The file.

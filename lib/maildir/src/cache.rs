@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use penny_sys::files::{self, FileLock, Map, Stamp};
 
-use crate::dir::FILE_MODE;
+use crate::dir::create_file;
 use crate::index::{SumHasher, checksum};
 
 /// Name of the file in each folder's index directory.
@@ -354,7 +354,7 @@ fn append(path: &Path, bytes: &[u8], sound: Option<(Stamp, usize)>) -> Option<(S
     if bytes.is_empty() {
         return None;
     }
-    if let Ok(mut new) = files::create_new(path, FILE_MODE) {
+    if let Ok(mut new) = create_file(path) {
         new.write_all(&header_bytes(0)).ok()?;
     }
     let _lock = lock(path)?;
@@ -401,7 +401,7 @@ fn write_new(path: &Path, old: &Map, records: Places) -> Option<()> {
     out.push(".tmp");
     let tmp = PathBuf::from(out);
     let _ = std::fs::remove_file(&tmp);
-    let mut file = files::create_new(&tmp, FILE_MODE).ok()?;
+    let mut file = create_file(&tmp).ok()?;
     let mut slots = new_slots(by_place.len());
     let (mut body, mut used) = (Vec::new(), 0);
     for (at, key) in by_place {

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::dir::FILE_MODE;
+use crate::dir::create_file;
 use crate::error::{Error, Result};
 use crate::folder::{DiskEncoding, FolderName};
 use crate::keywords::KeywordTable;
@@ -64,7 +64,7 @@ pub fn give_uids(folder: &Path) -> Result<bool> {
 fn write_new(folder: &Path, file_name: &str, text: &[u8]) -> Result<()> {
     use std::io::Write;
     let tmp = folder.join("tmp").join(name::unique());
-    let mut file = penny_sys::files::create_new(&tmp, FILE_MODE).map_err(Error::io("create", &tmp))?;
+    let mut file = create_file(&tmp).map_err(Error::io("create", &tmp))?;
     let path = folder.join(file_name);
     let written = file.write_all(text).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&tmp, &path));
     written.map_err(Error::io("write", &path))?;

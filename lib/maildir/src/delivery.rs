@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 use penny_sys::files;
 
-use crate::dir::{FILE_MODE, Maildir};
+use crate::dir::{Maildir, create_file, may_link};
 use crate::error::{Error, Result};
 use crate::name::{self, Info};
 
@@ -78,7 +78,7 @@ impl Delivery {
     pub fn begin(dir: &Maildir) -> Result<Delivery> {
         let unique = name::unique();
         let path = dir.tmp_dir().join(&unique);
-        let file = files::create_new(&path, FILE_MODE).map_err(Error::io("create", &path))?;
+        let file = create_file(&path).map_err(Error::io("create", &path))?;
         let tmp = TmpFile { file, path, live: true };
         Ok(Delivery { dir: dir.clone(), unique, tmp, buffer: Vec::new(), size: 0, bare_lf: 0, last: 0, date: None })
     }
@@ -261,6 +261,9 @@ pub(crate) fn path_in(dir: &Maildir, base: &str, place: &Place) -> PathBuf {
 
 /// Makes `to` (in new/ or cur/ of `dir`) the same message as `from`: a hard link, or a synced copy where links cannot be.
 pub(crate) fn link_or_copy(from: &Path, dir: &Maildir, to: &Path) -> Result<()> {
+    if !may_link(from, to) {
+        return copy_into(from, dir, to);
+    }
     match std::fs::hard_link(from, to) {
         Ok(()) => Ok(()),
         Err(e) if must_copy(&e) => copy_into(from, dir, to),
@@ -278,7 +281,7 @@ fn copy_into(from: &Path, dir: &Maildir, to: &Path) -> Result<()> {
     let mut source = files::open_regular(from).map_err(Error::io("open", from))?;
     let meta = source.metadata().map_err(Error::io("stat", from))?;
     let path = dir.tmp_dir().join(name::unique());
-    let file = files::create_new(&path, FILE_MODE).map_err(Error::io("create", &path))?;
+    let file = create_file(&path).map_err(Error::io("create", &path))?;
     let mut tmp = TmpFile { file, path, live: true };
     io::copy(&mut source, &mut tmp.file).map_err(Error::io("copy to", &tmp.path))?;
     if let Ok(date) = meta.modified() {

@@ -1,6 +1,6 @@
 //! Dotlocks (`<file>.lock`) that Dovecot honours, and the folder lock that our own processes queue on.
 //!
-//! Format      content `<pid>:<host>` without newline, mode 0666 before umask as Dovecot has it; linked into place whole
+//! Format      content `<pid>:<host>` without newline, mode 0666 before umask as Dovecot has it (0660 where mail is a group's); linked into place whole
 //! Stale       same host and the process is dead: at once (but not in the lock's first 2 s); another host or unreadable
 //!             content: when neither lock nor protected file changed for the stale time
 //! Invariants  1. the folder lock (flock on the directory) is always taken before the dotlock, so of our processes at
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use penny_sys::files::{self, FileLock, Stamp};
 
+use crate::dir::create_file_as;
 use crate::error::{Error, Result};
 
 /// Longest wait for a lock.
@@ -117,7 +118,7 @@ fn create(path: &Path) -> std::io::Result<u64> {
 
 /// Makes a file with the content of a lock; its inode.
 fn create_in_place(path: &Path) -> std::io::Result<u64> {
-    let mut lock = files::create_new(path, 0o666)?;
+    let mut lock = create_file_as(path, 0o666)?;
     let content = format!("{}:{}", std::process::id(), host());
     let written = lock.write_all(content.as_bytes()).and_then(|()| lock.metadata());
     if written.is_err() {

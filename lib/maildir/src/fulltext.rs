@@ -13,9 +13,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use penny_sys::files::{self, FileLock, Map, Stamp};
+use penny_sys::files::{FileLock, Map, Stamp};
 
-use crate::dir::FILE_MODE;
+use crate::dir::create_file;
 use crate::index::checksum;
 use crate::name;
 
@@ -177,7 +177,7 @@ impl Fulltext {
     }
 
     fn append(&mut self, messages: &[(u32, Vec<u8>, Vec<u8>)]) -> Option<()> {
-        if let Ok(mut new) = files::create_new(&self.path, FILE_MODE) {
+        if let Ok(mut new) = create_file(&self.path) {
             new.write_all(&header(self.uidvalidity)).ok()?;
         }
         let file = OpenOptions::new().read(true).append(true).open(&self.path).ok()?;

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use penny_sys::files::{self, Stamp};
 
-use crate::dir::FILE_MODE;
+use crate::dir::create_file;
 use crate::dotlock::{Dotlock, STALE_UIDLIST};
 use crate::error::{Error, Result, if_there};
 use crate::mailbox::Keywords;
@@ -254,7 +254,7 @@ fn is_atom(name: &str) -> bool {
 fn replace(folder: &Path, name: &str, content: &[u8], mtime: Option<SystemTime>) -> Result<()> {
     let tmp = folder.join(format!("{name}.tmp"));
     let _ = std::fs::remove_file(&tmp);
-    let mut file = files::create_new(&tmp, FILE_MODE).map_err(Error::io("create", &tmp))?;
+    let mut file = create_file(&tmp).map_err(Error::io("create", &tmp))?;
     file.write_all(content).map_err(Error::io("write", &tmp))?;
     if let Some(mtime) = mtime {
         file.set_modified(mtime).map_err(Error::io("set time of", &tmp))?;

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use penny_sys::files;
 
-use crate::dir::{FILE_MODE, Maildir};
+use crate::dir::{Maildir, create_file};
 use crate::error::{Error, Result};
 use crate::name;
 
@@ -226,7 +226,7 @@ impl Quota {
 
     fn replace(&self, limits: Limits, usage: Usage) -> Result<()> {
         let tmp = self.root.tmp_dir().join(name::unique());
-        let mut file = files::create_new(&tmp, FILE_MODE).map_err(Error::io("create", &tmp))?;
+        let mut file = create_file(&tmp).map_err(Error::io("create", &tmp))?;
         let text = format!("{limits}\n{} {}\n", usage.storage, usage.messages);
         file.write_all(text.as_bytes()).map_err(Error::io("write", &tmp))?;
         let path = self.path();

@@ -12,7 +12,7 @@ use penny_sys::files;
 
 use crate::acl::Acl;
 use crate::annotation::Annotations;
-use crate::dir::{DIR_MODE, Maildir};
+use crate::dir::{Maildir, create_dir};
 use crate::dotlock::{FolderLock, Spare};
 use crate::error::{Error, Result};
 use crate::folder::{DiskEncoding, FolderName, NameStyle};
@@ -238,7 +238,7 @@ impl Store {
         let dir = self.maildir(name)?;
         let index_dir = self.index_dir(name);
         if self.options.index_dir.is_some() {
-            files::create_dir_durable(&index_dir, DIR_MODE).map_err(Error::io("make directory", &index_dir))?;
+            create_dir(&index_dir).map_err(Error::io("make directory", &index_dir))?;
         }
         let place = Place { name: name.clone(), root: self.root.clone(), dir, index_dir, quota: self.quota.clone() };
         Mailbox::open(place, mode)

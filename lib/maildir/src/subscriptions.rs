@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use penny_sys::files;
 
-use crate::dir::FILE_MODE;
+use crate::dir::create_file;
 use crate::dotlock::{Dotlock, STALE_SHORT};
 use crate::error::{Error, Result, if_there};
 use crate::folder::{DiskEncoding, FolderName};
@@ -112,7 +112,7 @@ impl<'a> Subscriptions<'a> {
             text.push('\n');
         }
         let tmp = self.root.join(format!("{FILE}.tmp.{}", crate::name::unique()));
-        let mut file = files::create_new(&tmp, FILE_MODE).map_err(Error::io("create", &tmp))?;
+        let mut file = create_file(&tmp).map_err(Error::io("create", &tmp))?;
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
         let path = self.path();
         if let Err(e) = written.and_then(|()| std::fs::rename(&tmp, &path)) {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use penny_sys::files::{self, Stamp};
 
-use crate::dir::FILE_MODE;
+use crate::dir::create_file;
 use crate::error::{Error, Result, if_there};
 use crate::mailbox::Guid;
 use crate::name::decimal;
@@ -281,7 +281,7 @@ pub fn replace(folder: &Path, content: &[u8]) -> Result<Stamp> {
     // Dovecot's own temporary name: the lock guards it, and a leftover of either server is simply overwritten.
     let tmp = folder.join("dovecot-uidlist.tmp");
     let _ = std::fs::remove_file(&tmp);
-    let mut file = files::create_new(&tmp, FILE_MODE).map_err(Error::io("create", &tmp))?;
+    let mut file = create_file(&tmp).map_err(Error::io("create", &tmp))?;
     file.write_all(content).map_err(Error::io("write", &tmp))?;
     file.sync_data().map_err(Error::io("sync", &tmp))?;
     std::fs::rename(&tmp, &path).map_err(Error::io("rename to", &path))?;

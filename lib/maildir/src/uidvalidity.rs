@@ -4,12 +4,13 @@
 //!             `dovecot-uidvalidity.<the same 8 digits>` whose rename to the next number is the lock
 //! Invariants  a number is given out once, also among processes and beside Dovecot
 
+use std::io::Write;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use penny_sys::files;
 
-use crate::dir::FILE_MODE;
+use crate::dir::{FILE_MODE, create_file};
 use crate::dotlock::{Dotlock, STALE_SHORT};
 use crate::error::{Error, Result};
 
@@ -29,7 +30,8 @@ pub fn next(root: &Path) -> Result<u32> {
     };
     // Replaced whole: a reader never sees half a number.
     let tmp = root.join(format!("{FILE}.tmp.{}", crate::name::unique()));
-    std::fs::write(&tmp, format!("{value:08x}")).map_err(Error::io("write", &tmp))?;
+    let written = create_file(&tmp).and_then(|mut file| file.write_all(format!("{value:08x}").as_bytes()));
+    written.map_err(Error::io("write", &tmp))?;
     std::fs::rename(&tmp, &path).map_err(Error::io("rename to", &path))?;
     Ok(value)
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::passing::Listed;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::signal::kill;
+use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
 /// Tries again at most so often after ESTALE.
@@ -96,6 +97,12 @@ pub fn raise_descriptor_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
+}
+
+/// Sets a file's times to now: who may write it can, where any other time is its owner's to set (utimensat(2)).
+pub fn touch(file: &File) -> io::Result<()> {
+    let now = TimeSpec::UTIME_NOW;
+    Ok(nix::sys::stat::futimens(file, &now, &now)?)
 }
 
 /// Puts a directory's names on stable storage (fsync(2): a new name needs its directory's own fsync).

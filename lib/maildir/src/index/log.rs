@@ -11,11 +11,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use penny_sys::files::{self, Stamp};
+use penny_sys::files::Stamp;
 
 use super::record::{Fixed, META, Meta, RECORD, Record, checksum};
 use super::snapshot::Gone;
-use crate::dir::FILE_MODE;
+use crate::dir::create_file;
 
 const MAGIC: &[u8; 8] = b"PPIXLOG1";
 const HEADER: usize = 32;
@@ -106,7 +106,7 @@ impl Log {
         tmp.push(".tmp");
         let tmp = PathBuf::from(tmp);
         let _ = std::fs::remove_file(&tmp);
-        let mut file = files::create_new(&tmp, FILE_MODE)?;
+        let mut file = create_file(&tmp)?;
         let mut header = [0u8; HEADER];
         header[..8].copy_from_slice(MAGIC);
         header[8..16].copy_from_slice(&generation.to_le_bytes());

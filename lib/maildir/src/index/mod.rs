@@ -307,7 +307,7 @@ impl<'a, I: Iterator<Item = (&'a u32, &'a Option<Record>)>> Merge<'a, I> {
 /// Makes the index doubt a uidlist that was found to be odd: its mtime changes, so that the next session reads it whole.
 pub(crate) fn touch_uidlist(path: &Path) -> Result<()> {
     let file = std::fs::OpenOptions::new().write(true).open(path).map_err(Error::io("open", path))?;
-    file.set_modified(std::time::SystemTime::now()).map_err(Error::io("set time of", path))
+    penny_sys::files::touch(&file).map_err(Error::io("set time of", path))
 }
 
 fn new_log(dir: &Path, generation: u64) -> Result<Log> {

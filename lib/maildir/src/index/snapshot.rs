@@ -14,7 +14,7 @@ use std::path::Path;
 use penny_sys::files::{self, Map};
 
 use super::record::{Fixed, META, Meta, RECORD, RecordRef, checksum};
-use crate::dir::FILE_MODE;
+use crate::dir::create_file;
 
 const MAGIC: &[u8; 8] = b"PPINDEX1";
 const HEADER: usize = 512;
@@ -227,7 +227,7 @@ where
     tmp.push(".tmp");
     let tmp = std::path::PathBuf::from(tmp);
     let _ = std::fs::remove_file(&tmp);
-    let file = files::create_new(&tmp, FILE_MODE)?;
+    let file = create_file(&tmp)?;
     let mut out = BufWriter::with_capacity(256 * 1024, &file);
     out.write_all(&[0; HEADER])?;
     let (layout, record_sums) = write_records(&mut out, records())?;
