@@ -82,17 +82,16 @@ fn idle_tells_a_delivery_at_once() {
     s.ask("a", "SELECT INBOX");
     s.say("b IDLE");
     s.until("+ idling");
-    let mut waits = Vec::new();
-    for n in 4..14 {
+    // the budget is 20 ms, which tests/bench measures; here one of many must beat the 2 s of looking without being told
+    let at_once = (4..44).any(|n| {
         std::thread::sleep(Duration::from_millis(40));
         h.dir.write(format!("home/Maildir/tmp/{n}.x"), "Subject: new\n\nx\n");
         let start = Instant::now();
         std::fs::rename(h.maildir().join(format!("tmp/{n}.x")), h.maildir().join(format!("new/{n}.x"))).unwrap();
         s.until(&format!("* {n} EXISTS"));
-        waits.push(start.elapsed());
-    }
-    // the budget is 20 ms, which tests/bench measures; here one of ten must beat the 2 s of looking without being told
-    assert!(waits.iter().any(|w| *w < Duration::from_secs(1)), "{waits:?}");
+        start.elapsed() < Duration::from_secs(1)
+    });
+    assert!(at_once);
     s.say("DONE");
     s.until("b OK");
 }
@@ -231,6 +230,8 @@ fn append_is_on_the_disk_before_it_is_told() {
     let mut s = Live::start(command, &h.dir);
     s.say("a APPEND INBOX {11+}\r\nA: b\r\n\r\nxyz");
     s.until("a OK [APPENDUID");
+    // what is answered after it, strace has seen after it
+    s.ask("b", "NOOP");
     drop(s);
     let text = std::fs::read_to_string(&trace).unwrap();
     let at = |what: &dyn Fn(&str) -> bool| text.lines().position(what).unwrap_or_else(|| panic!("{text}"));

@@ -5,7 +5,6 @@
 mod imap;
 
 use imap::{CONFIG, Home, Live};
-use std::time::{Duration, Instant};
 
 /// INBOX with three mails, Work with one, Work/Old with two.
 fn with_folders() -> Home {
@@ -222,17 +221,12 @@ fn the_full_text_index_changes_nothing_but_the_time() {
     let without = searches(&mut s);
     assert!(without.contains("* SEARCH 1\n") && without.contains("* SEARCH 2 3\n"), "{without}");
     // written while the client says nothing
-    let end = Instant::now() + Duration::from_secs(60);
-    let full = loop {
+    let full = penny_testkit::until("the index", || {
         let bytes = std::fs::read(&file).unwrap_or_default();
         let mut f = penny_maildir::fulltext::Fulltext::new(&h.maildir(), validity(&bytes));
         f.refresh();
-        if (1..=3).all(|uid| f.knows(uid)) {
-            break bytes;
-        }
-        assert!(Instant::now() < end, "no index");
-        std::thread::sleep(Duration::from_millis(10));
-    };
+        (1..=3).all(|uid| f.knows(uid)).then_some(bytes)
+    });
     assert_eq!(searches(&mut s), without);
     // what stands in the file now is not looked for where the index says that it cannot be there
     let mut files = std::fs::read_dir(h.maildir().join("cur")).unwrap().flatten().map(|e| e.path());

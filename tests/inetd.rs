@@ -9,7 +9,6 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// A log line on descriptor 2 would be read by the client, and inside TLS it breaks the connection.
 #[test]
@@ -26,7 +25,7 @@ fn no_log_line_reaches_the_client() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let mut client = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
-    client.set_read_timeout(Some(Duration::from_secs(60))).expect("a time limit");
+    client.set_read_timeout(Some(penny_testkit::PATIENCE)).expect("a time limit");
     let (socket, _) = listener.accept().expect("accepted");
     let stdio = || Stdio::from(OwnedFd::from(socket.try_clone().expect("a copy")));
     let mut command = Command::new(programs().join("smtpd"));

@@ -80,7 +80,7 @@ impl Way {
 
     fn talk(&self, marker: &str) -> std::io::Result<bool> {
         let mut s = TcpStream::connect(("127.0.0.1", self.i.port(self.service)))?;
-        s.set_read_timeout(Some(Duration::from_secs(60)))?;
+        s.set_read_timeout(Some(penny_testkit::PATIENCE))?;
         let greeting = if self.service == "LMTP" { "LHLO" } else { "EHLO" };
         let lines = [
             String::new(),
@@ -116,7 +116,8 @@ impl Way {
     /// Waits until nothing is left to do, without waiting for the back-off: the next kill must not meet this message.
     fn is_quiet(&self) {
         until("an empty queue", || {
-            let left: usize = ["new", "cur", "log"].iter().map(|d| files(&self.i.queue(d)).len()).sum();
+            // twice, as a report comes into new/ before what it is about has left cur/
+            let left: usize = ["new", "cur", "log", "new", "cur"].iter().map(|d| files(&self.i.queue(d)).len()).sum();
             if left > 0 {
                 let _ = Command::new(self.i.program("qctl")).arg("-c").arg(self.i.config()).arg("flush").output();
                 std::thread::sleep(Duration::from_millis(50));
@@ -243,14 +244,15 @@ fn send_while_traced(way: &Way, program: &str, inject: &str, marker: &str) -> (b
     let trace = Trace::attach(&way.i, &[pid], &calls, &options);
     let answered = way.send(marker);
     let start = Instant::now();
-    // the work goes on after the answer
-    while !gone(pid) && start.elapsed() < Duration::from_secs(20) && !(answered && way.copies(marker) > 0) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    // the work goes on after an answer; a refusal comes of the death, which may take a moment, or of something else
+    until("the delivery or the death", || {
+        gone(pid) || if answered { way.copies(marker) > 0 } else { start.elapsed() > Duration::from_secs(20) }
+    });
+    // and a little after the delivery
     std::thread::sleep(Duration::from_millis(200));
-    let died = gone(pid);
+    // nothing kills it once strace has gone, so what is seen then is what stays
     drop(trace);
-    (answered, died)
+    (answered, gone(pid))
 }
 
 /// What a job does from the network to its end, at each call.

@@ -6,7 +6,6 @@ use penny_testkit::{Client, program};
 use smtpfake::instance::Instance;
 use std::net::{Ipv6Addr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
 
 /// listen with one entry on a socket of this test; ended when dropped.
 struct Listen {
@@ -121,15 +120,8 @@ fn nobody_else_does() {
 }
 
 /// Tries until it gets in: a place comes back when the program of the client before has ended.
-fn until_in(listen: &Listen, header: &[u8]) -> bool {
-    let end = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < end {
-        if listen.seen(header).0.is_some() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    false
+fn until_in(listen: &Listen, header: &[u8]) {
+    penny_testkit::until("a place", || listen.seen(header).0.is_some());
 }
 
 #[test]
@@ -147,7 +139,7 @@ fn clients_behind_a_proxy_are_counted_one_by_one() {
     let (far, _kept) = listen.seen(&v1("2001:db8:0:1::1"));
     assert!(far.is_some());
     drop(kept);
-    assert!(until_in(&listen, &v1("192.0.2.9")));
+    until_in(&listen, &v1("192.0.2.9"));
 }
 
 #[test]
@@ -157,7 +149,7 @@ fn one_address_has_so_many_connections_at_once() {
     assert!(one.0.is_some() && two.0.is_some());
     assert_eq!(listen.seen(b"").0, None);
     drop(one);
-    assert!(until_in(&listen, b""));
+    until_in(&listen, b"");
 }
 
 #[test]

@@ -243,11 +243,8 @@ fn a_failing_dns_defers_and_never_rejects() {
     filter(&server, &format!("{ID}[mailauth]\ndefer = false\n"), &env, MAIL)
         .expect_code(0)
         .expect_out("dmarc=temperror");
-    let server = DnsServer::new("d.example TXT v=spf1 -all");
-    drop(server); // nobody answers there any more
-    let gone = DnsServer::new("");
-    let at = gone.at();
-    drop(gone);
+    // nobody answers there
+    let at = format!("127.0.0.1:{}", penny_testkit::free_port());
     let out = Run::new(program!("mailauth"))
         .args(["-c", "/dev/null", "--json", "--resolver", &at, "--ip", IP, "--from", "a@d.example"])
         .stdin(MAIL)
@@ -288,7 +285,10 @@ fn dns_time_is_bounded() {
     let begin = std::time::Instant::now();
     filter(&server, &format!("{ID}[mailauth]\ndns_time = \"1s\"\n"), &[("SENDER", "a@d.example")], MAIL)
         .expect_code(75);
-    assert!(begin.elapsed().as_secs() < 10);
+    // the first name takes it all, so no other is asked for
+    let asked = server.queries();
+    assert!(asked.iter().all(|query| query == "udp d.example TXT"), "{asked:?}");
+    assert!(begin.elapsed().as_secs() < 60);
 }
 
 // ---- interop -----------------------------------------------------------------------------------------------------

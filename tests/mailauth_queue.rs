@@ -17,12 +17,9 @@ use penny_verify::dkim::canon::Canon;
 use penny_verify::dkim::{self, Keys, Signer};
 use penny_verify::message::Message;
 use std::path::Path;
-use std::time::{Duration, Instant};
 use support::{Post, recipient, sender};
 
 const NOW: u64 = 1_700_000_000;
-/// Nothing new for so long means that nothing more comes.
-const STANDSTILL: Duration = Duration::from_secs(120);
 
 /// A sequence of numbers that is the same in every run.
 struct Dice(u64);
@@ -220,15 +217,8 @@ fn a_thousand_mails_arrive_with_their_signatures_whole() {
     let sent: Vec<Vec<u8>> = mails().iter().map(|m| site.signed(m)).collect();
     queue_all(&post, &sent);
 
-    let (mut seen, mut since) = (0, Instant::now());
-    let under_way = || ["new", "cur"].iter().any(|d| !post.files(d).is_empty());
-    while sink.count() < sent.len() || under_way() {
-        if sink.count() > seen {
-            (seen, since) = (sink.count(), Instant::now());
-        }
-        assert!(since.elapsed() < STANDSTILL, "{seen} of {} came", sent.len());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    sink.wait(sent.len());
+    post.wait_empty();
 
     let mut missing: std::collections::HashSet<Vec<u8>> = sent.iter().map(|m| wire(m)).collect();
     let distinct = missing.len();
@@ -271,12 +261,7 @@ fn reports_leave_through_the_queue() {
     let job = post.run(&program!("mailauth")).args(["--send-reports", "--resolver", &dns.at(), "--time", &tomorrow]);
     job.run().expect_code(0);
 
-    let since = Instant::now();
-    while sink.count() == 0 {
-        assert!(since.elapsed() < STANDSTILL, "no report came");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let mail = sink.mails().remove(0);
+    let mail = sink.wait(1).remove(0);
     assert_eq!(mail.rcpts, ["RCPT TO:<r@far.test>"]);
     assert!(mail.text().contains("Subject: Report Domain: d.example"), "{}", mail.text());
 }

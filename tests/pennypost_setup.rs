@@ -1,6 +1,8 @@
 //! pennypost setup and dns: from nothing to a server that runs, and the records it asks for.
 
 use penny_testkit::{Client, DnsServer, Output, Run, TempDir, Terminal, program, programs};
+use penny_testkit::{until, wait_for_port, wait_for_socket};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -274,8 +276,8 @@ fn inetd_lines_are_added_once() {
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), text);
 }
 
-/// The services as setup's own words start them; killed when dropped.
-struct Services(Vec<Child>);
+/// The services as setup's own words start them, with their log; killed when dropped.
+struct Services(Vec<Child>, PathBuf);
 
 impl Drop for Services {
     fn drop(&mut self) {
@@ -284,37 +286,28 @@ impl Drop for Services {
             let _ = nix::sys::signal::killpg(pid, nix::sys::signal::Signal::SIGTERM);
             let _ = child.wait();
         }
+        if std::thread::panicking() {
+            let _ = std::io::stderr().write_all(&std::fs::read(&self.1).unwrap_or_default());
+        }
     }
 }
 
 fn start(told: &str, root: &Path) -> Services {
     use std::os::unix::process::CommandExt;
-    let mut services = Services(Vec::new());
+    let mut services = Services(Vec::new(), root.join("../log"));
     let lines = told.lines().skip_while(|l| !l.starts_with("start these")).skip(1).take(5);
     for line in lines {
         let command = line.split("      (").next().unwrap_or(line);
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(root.join("../log")).expect("a log");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(&services.1).expect("a log");
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &format!("exec {command}")]).process_group(0).stdin(Stdio::null());
         services.0.push(shell.stdout(log.try_clone().expect("a log")).stderr(log).spawn().expect("a service"));
-        let name = command.rsplit('/').find(|w| w.contains(" -c ")).unwrap_or("");
         let socket = ["spawn", "lookup", "enqueue", "qrun"].iter().find(|s| command.contains(&format!("/{s} -c")));
         if let Some(socket) = socket {
-            let path = root.join("run").join(socket).join("socket");
-            wait(&format!("{name}: {}", path.display()), || path.exists(), root);
+            wait_for_socket(root.join("run").join(socket).join("socket"));
         }
     }
     services
-}
-
-fn wait(what: &str, mut done: impl FnMut() -> bool, root: &Path) {
-    for _ in 0..1200 {
-        if done() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    panic!("{what} did not happen: {}", std::fs::read_to_string(root.join("../log")).unwrap_or_default());
 }
 
 #[test]
@@ -324,7 +317,7 @@ fn what_setup_made_sends_and_receives() {
     let password = told.lines().find_map(|l| l.split_once("logs in with the password ")).expect("a password").1;
     let _services = start(&told, &place.root());
     let port = |p: u16| place.offset + p;
-    wait("smtp", || std::net::TcpStream::connect(("127.0.0.1", port(25))).is_ok(), &place.root());
+    wait_for_port(port(25));
     let mut smtp = Client::connect(("127.0.0.1", port(25)));
     smtp.read_line();
     for (command, reply) in [
@@ -337,7 +330,7 @@ fn what_setup_made_sends_and_receives() {
         smtp.ask(command, reply);
     }
     let new = place.root().join("mail/example.test/ann/Maildir/new");
-    wait("delivery", || new.read_dir().is_ok_and(|d| d.count() > 0), &place.root());
+    until("delivery", || new.read_dir().is_ok_and(|d| d.count() > 0));
     let mut imap = Client::connect(("127.0.0.1", port(143)));
     imap.read_line();
     imap.ask(&format!("a LOGIN ann@example.test {password}"), "a OK");

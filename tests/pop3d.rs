@@ -3,7 +3,7 @@
 #[path = "support/login.rs"]
 mod login;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,7 +97,9 @@ fn killed_in_the_middle_removes_nothing() {
     let mut started = h.session().spawn();
     let mut stdin = started.child.stdin.take().unwrap();
     stdin.write_all(b"DELE 1\r\nDELE 2\r\nDELE 3\r\nNOOP\r\n").unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    let replies = BufReader::new(started.child.stdout.take().unwrap()).lines();
+    // the greeting and four of them
+    assert!(replies.take(5).all(|line| line.unwrap().starts_with("+OK")));
     drop(started);
     assert_eq!(h.count(), 3);
 }
@@ -163,11 +165,12 @@ fn mail_that_comes_meanwhile_waits_for_the_next_session() {
     let h = Home::new();
     let mut started = h.session().spawn();
     let mut stdin = started.child.stdin.take().unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let mut stdout = BufReader::new(started.child.stdout.take().unwrap());
+    let mut text = String::new();
+    stdout.read_line(&mut text).unwrap();
     h.dir.write("home/Maildir/new/4.d", "Subject: late\n\n");
     stdin.write_all(b"STAT\r\nQUIT\r\n").unwrap();
-    let mut text = String::new();
-    std::io::Read::read_to_string(started.child.stdout.as_mut().unwrap(), &mut text).unwrap();
+    stdout.read_to_string(&mut text).unwrap();
     assert!(text.contains("+OK 3 60\r\n"), "{text}");
     h.session().stdin("QUIT\r\n").run().expect_out("+OK 4 messages");
 }

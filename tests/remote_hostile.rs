@@ -18,7 +18,7 @@ fn host(stage: &'static str, reply: String, extensions: &[&str]) -> Sink {
 }
 
 fn send(sink: &Sink) -> Output {
-    send_by(&plain(sink.port()), "20s", SMALL)
+    send_by(&plain(sink.port()), "100s", SMALL)
 }
 
 const SMALL: &[u8] = b"Subject: x\n\nbody\n";
@@ -133,7 +133,7 @@ fn starttls_that_goes_wrong() {
     {
         for wish in ["may", "must"] {
             let sink = host("STARTTLS", reply.to_owned(), &["STARTTLS"]);
-            let out = send_by(&format!("host 127.0.0.1 {} 0 {wish}", sink.port()), "20s", SMALL);
+            let out = send_by(&format!("host 127.0.0.1 {} 0 {wish}", sink.port()), "100s", SMALL);
             // after a refusal the conversation goes on in clear, else a new one begins
             let code = if wish == "may" { 0 } else { 75 };
             assert_eq!(out.code, Some(code), "{reply:?} {wish}: {}", out.describe());
@@ -148,7 +148,7 @@ fn authentication_that_goes_wrong() {
     for (reply, expected) in TROUBLE.into_iter().chain([refused, ("554 5.7.0 go away", "later <a@far.test> 4.7.0")]) {
         for mechanism in ["AUTH PLAIN", "AUTH LOGIN"] {
             let sink = host("AUTH", reply.to_owned(), &[mechanism]);
-            let out = send_by(&format!("host 127.0.0.1 {} 0 none user secret", sink.port()), "20s", SMALL);
+            let out = send_by(&format!("host 127.0.0.1 {} 0 none user secret", sink.port()), "100s", SMALL);
             assert!(out.out().starts_with(expected), "{reply:?} {mechanism}: {}", out.describe());
             assert_eq!((out.code, sink.lines().iter().any(|l| l.starts_with("MAIL"))), (Some(75), false), "{reply:?}");
         }
@@ -161,7 +161,7 @@ fn lmtp_at_every_stage() {
         for (reply, expected) in TROUBLE.into_iter().chain([("554 5.7.1 no", "fail <a@far.test> 5.7.1")]) {
             let is = move |line: &str| line.split([' ', ':']).next() == Some(stage);
             let sink = Sink::builder().lmtp().script(move |l| is(l).then(|| reply.to_owned())).start();
-            let out = send_by(&format!("lmtp 127.0.0.1:{} none", sink.port()), "20s", SMALL);
+            let out = send_by(&format!("lmtp 127.0.0.1:{} none", sink.port()), "100s", SMALL);
             // before MAIL nothing is said about the message
             let early = ["CONNECT", "LHLO"].contains(&stage) && reply.starts_with('5');
             let expected = if early { "later <a@far.test> 4.7.1" } else { expected };
@@ -177,7 +177,7 @@ fn chunks_that_go_wrong() {
         for (reply, expected) in TROUBLE.into_iter().chain([("552 5.3.4 too much", "fail <a@far.test> 5.3.4")]) {
             for extensions in [&["CHUNKING", "PIPELINING"][..], &["CHUNKING"]] {
                 let sink = host(stage, reply.to_owned(), extensions);
-                let out = send_by(&plain(sink.port()), "20s", message);
+                let out = send_by(&plain(sink.port()), "100s", message);
                 assert!(out.out().starts_with(expected), "{stage} {reply:?} {extensions:?}: {}", out.describe());
                 assert!(stage == "." || sink.mails().is_empty(), "{reply:?}: {:?}", sink.lines());
             }
@@ -273,7 +273,7 @@ fn cut_off_within_the_content() {
                 // not all of it, so that what is on its way is lost
                 let _ = std::io::copy(&mut stream.take(3 << 20), &mut std::io::sink());
             });
-            let out = send_by(&plain(port), "20s", &large);
+            let out = send_by(&plain(port), "100s", &large);
             assert!(out.code == Some(code) && out.out().starts_with(expected), "{stage} {said:?}: {}", out.describe());
         }
     }

@@ -4,13 +4,12 @@
 mod support;
 
 use penny_base::config::TlsServer;
-use penny_testkit::{DnsServer, Output, Run, Sink, TempDir, have, program};
+use penny_testkit::{DnsServer, Output, PATIENCE, Run, Sink, TempDir, have, program};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// Certificate, key and the digest of the public key, made by openssl(1).
 struct Cert {
@@ -102,7 +101,7 @@ fn converse(context: &penny_tls::Context, mut stream: TcpStream, sink: u16, mann
         reader.read_exact(&mut [0; 5])?; // before it, this would be an injection
         return stream.write_all(b"this is not TLS at all, whatever you may think of it\r\n");
     }
-    let session = penny_tls::accept(context, stream.into(), Duration::from_secs(5))?;
+    let session = penny_tls::accept(context, stream.into(), PATIENCE)?;
     let mut plain = TcpStream::connect(("127.0.0.1", sink))?;
     read_greeting(&mut plain)?;
     let (near, far) = UnixStream::pair()?;
@@ -143,7 +142,7 @@ fn send(dir: &TempDir, keys: &str, resolver: &str, args: &[&str]) -> Output {
     let head = format!("hostname = \"me.test\"\n[paths]\nstate = \"{state}\"");
     // one case must not remember the TLS of another
     let memory = if keys.contains("tls_memory") { "" } else { "tls_memory = 0" };
-    dir.write("p.toml", format!("{head}\n[remote]\ntimeout = \"5s\"\n{memory}\n{keys}\n"));
+    dir.write("p.toml", format!("{head}\n[remote]\n{memory}\n{keys}\n"));
     Run::new(program!("remote"))
         .arg("-c")
         .arg(dir.join("p.toml"))
@@ -167,7 +166,7 @@ fn tls_is_used_where_it_is_offered_and_demanded_where_it_is_demanded() {
         (Manner::Good, "may", "", "127.0.0.1", 0),
         (Manner::Broken, "may", "", "127.0.0.1", 0),
         (Manner::Cut, "may", "", "127.0.0.1", 0),
-        (Manner::Mute, "may", "", "127.0.0.1", 0),
+        (Manner::Mute, "may", "timeout = \"5s\"", "127.0.0.1", 0),
         (Manner::Plain, "may", "", "127.0.0.1", 0),
         (Manner::Good, "none", "", "127.0.0.1", 0),
         // demanded: the certificate is not trusted, then it is, then for another name
@@ -175,7 +174,7 @@ fn tls_is_used_where_it_is_offered_and_demanded_where_it_is_demanded() {
         (Manner::Good, "must", "ca_file = \"a.pem\"", "localhost", 0),
         (Manner::Broken, "must", "ca_file = \"a.pem\"", "localhost", 75),
         (Manner::Cut, "must", "ca_file = \"a.pem\"", "localhost", 75),
-        (Manner::Mute, "must", "ca_file = \"a.pem\"", "localhost", 75),
+        (Manner::Mute, "must", "ca_file = \"a.pem\"\ntimeout = \"5s\"", "localhost", 75),
         (Manner::Plain, "must", "ca_file = \"a.pem\"", "localhost", 75),
     ] {
         let port = tls_host(&cert, sink.port(), manner);
@@ -334,7 +333,7 @@ fn web_listener(cert: &Cert, answer: &str, asked: Arc<Mutex<Vec<Vec<u8>>>>) -> u
     let answer = answer.to_owned();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let Ok(session) = penny_tls::accept(&context, stream.into(), Duration::from_secs(5)) else { continue };
+            let Ok(session) = penny_tls::accept(&context, stream.into(), PATIENCE) else { continue };
             let (near, mut far) = UnixStream::pair().unwrap();
             let (answer, asked) = (answer.clone(), asked.clone());
             std::thread::spawn(move || {

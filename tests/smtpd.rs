@@ -177,18 +177,20 @@ fn filters_judge_before_the_commit() {
     );
     own(dir.path());
     let config = format!(
-        "[[filter]]\nname = \"check\"\ncommand = [\"{command}\"]\ntimeout = \"8s\"\nexcept = [\"bob@here.example\"]\n\
+        "[[filter]]\nname = \"check\"\ncommand = [\"{command}\"]\nexcept = [\"bob@here.example\"]\n\
          [[filter]]\nname = \"rewrite\"\ncommand = [\"{rewrite}\"]\nrewrite = true\nexcept = [\"@here.example\"]\nservices = [\"mx\"]\n"
     );
     let instance = Instance::usual(&config);
-    let send = |sender: &str, rcpt: &str| {
+    let send_to = |instance: &Instance, sender: &str, rcpt: &str| {
         let envelope = format!("MAIL FROM:<{sender}@far.example>\r\nRCPT TO:<{rcpt}>\r\n");
         let output = instance.stranger("mx").stdin(all(&[GREETING, &envelope, MESSAGE])).run();
         (codes(&output).split(' ').nth(5).unwrap_or_default().to_owned(), output)
     };
-    for (sender, code) in
-        [("bad", "554"), ("mute", "451"), ("odd", "451"), ("inject", "451"), ("slow", "451"), ("other", "451")]
-    {
+    let send = |sender: &str, rcpt: &str| send_to(&instance, sender, rcpt);
+    let impatient = Instance::usual(&config.replacen("except", "timeout = \"1s\"\nexcept", 1));
+    let (got, output) = send_to(&impatient, "slow", "ann@here.example");
+    assert_eq!((got.as_str(), impatient.queued().len()), ("451", 0), "{}", output.describe());
+    for (sender, code) in [("bad", "554"), ("mute", "451"), ("odd", "451"), ("inject", "451"), ("other", "451")] {
         let (got, output) = send(sender, "ann@here.example");
         assert_eq!(got, code, "{sender}: {}", output.describe());
     }

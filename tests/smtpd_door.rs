@@ -191,7 +191,7 @@ fn a_silent_resolver_lets_mail_in() {
     ));
     let start = std::time::Instant::now();
     assert_eq!(rcpt(&instance).0, "250");
-    assert!(start.elapsed() < std::time::Duration::from_secs(30));
+    assert!(start.elapsed() < std::time::Duration::from_secs(60));
 }
 
 #[test]
@@ -477,10 +477,12 @@ fn postgrey_is_understood() {
     let instance =
         Instance::usual(&format!("[smtpd]\npolicy = [\"inet:127.0.0.1:{port}\"]\nresolve_clients = false\n"));
     let first = rcpt(&instance);
-    std::thread::sleep(std::time::Duration::from_millis(2100));
-    let second = rcpt(&instance);
-    drop(daemon);
     assert_eq!(first.0, "450", "{}", first.1.describe());
     assert!(first.1.out().contains("reylisted"), "{}", first.1.out());
-    assert_eq!(second.0, "250", "{}", second.1.describe());
+    penny_testkit::until("a second look at the same triplet", || {
+        let (code, output) = rcpt(&instance);
+        assert!(["450", "250"].contains(&code.as_str()), "{}", output.describe());
+        code == "250"
+    });
+    drop(daemon);
 }

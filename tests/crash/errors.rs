@@ -53,7 +53,7 @@ fn failing(post: &Post, call: &str, error: &str, n: usize) -> bool {
     let trace = post.dir.join("trace");
     let run = post.run("/usr/bin/strace".as_ref()).args(["-qq", "-o"]).arg(&trace);
     let run = run.args(["-e", &format!("trace={call}"), "-e", &inject]).arg(program!("qrun")).arg("-1");
-    run.limit(Duration::from_secs(120)).run();
+    run.limit(super::LONG).run();
     std::fs::read_to_string(&trace).unwrap_or_default().contains("(INJECTED)")
 }
 

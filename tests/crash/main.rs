@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{Post, recipient, sender};
+use support::{Post, recipient, sender, until};
 
 /// System calls that change what a crash leaves behind, or tell somebody about it.
 const CALLS: [&str; 12] = [
@@ -33,11 +33,14 @@ const CALLS: [&str; 12] = [
     "openat",
 ];
 
+/// For a qrun that works through the queue, on a disk that takes its time.
+const LONG: Duration = Duration::from_secs(600);
+
 /// One kind of call is made less often than this in a run.
 const CALLS_MAX: usize = 200;
 
 fn qrun_once(post: &Post) -> Run {
-    post.run(&program!("qrun")).arg("-1").limit(Duration::from_secs(60))
+    post.run(&program!("qrun")).arg("-1").limit(LONG)
 }
 
 /// qrun that is killed when it enters its `n`th `call`; true when it came to its end before that.
@@ -48,7 +51,7 @@ fn killed_at(post: &Post, call: &str, n: usize) -> bool {
         .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject])
         .arg(program!("qrun"))
         .arg("-1")
-        .limit(Duration::from_secs(60))
+        .limit(LONG)
         .run();
     out.code == Some(0)
 }
@@ -165,15 +168,10 @@ fn counts(mails: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
 
 /// Lets qrun work until the queue is empty; what waits is due within seconds.
 fn finish(post: &Post) {
-    let patience = Instant::now() + Duration::from_secs(120);
-    loop {
+    until("an empty queue", || {
         qrun_once(post).run().expect_code(0);
-        if ["new", "cur"].iter().all(|d| post.files(d).is_empty()) {
-            return;
-        }
-        assert!(Instant::now() < patience, "left: {:?}", post.files("cur"));
-        std::thread::sleep(Duration::from_millis(500));
-    }
+        ["new", "cur"].iter().all(|d| post.files(d).is_empty())
+    });
 }
 
 #[test]

@@ -30,14 +30,14 @@ fn c28_slow_clients() {
         let begin = Instant::now();
         input.write_all(start.as_bytes()).unwrap();
         let dripping = std::thread::spawn(move || {
-            while begin.elapsed() < Duration::from_secs(15) && input.write_all(b"x").is_ok() {
+            while begin.elapsed() < Duration::from_secs(300) && input.write_all(b"x").is_ok() {
                 std::thread::sleep(Duration::from_millis(300));
             }
         });
         let mut text = String::new();
         output.read_to_string(&mut text).unwrap();
         assert!(text.ends_with("timed out\r\n") && text.contains("421 4.4.2"), "{start:?}: {text}");
-        assert!(begin.elapsed() < Duration::from_secs(8), "{start:?} took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(60), "{start:?} took {:?}", begin.elapsed());
         dripping.join().unwrap();
     }
 }

@@ -37,7 +37,7 @@ m.starttls(tls)
 m.login(user, password)
 assert m.select("INBOX")[0] == "OK"
 for tail in "abc":
-    for _ in range(100):
+    for _ in range(1200):
         m.noop()
         found = m.search(None, "SUBJECT", f"{stamp}-{tail}")[1][0].split()
         if found:

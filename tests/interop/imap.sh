@@ -30,7 +30,7 @@ aerc_() { local t; t=$(token aerc); place user6 "$t"; mkdir -p "$HOME/aerc/aerc"
   chmod 600 "$HOME/aerc/aerc/accounts.conf"
   SSL_CERT_FILE=$TLS_CA XDG_CONFIG_HOME=$HOME/aerc XDG_CACHE_HOME=$HOME/aerc XDG_DATA_HOME=$HOME/aerc \
     terminal "$t" ":flag -x Flagged\r" "+2" ":quit\r" -- aerc
-  within 30 flagged user6 "Subject: $t" || { echo "no flag"; return 1; }; }
+  within 60 flagged user6 "Subject: $t" || { echo "no flag"; return 1; }; }
 
 imapfilter_() { local t; t=$(token imapfilter); place user6 "$t"
   cat >"$HOME/imapfilter.lua" <<END

@@ -42,8 +42,8 @@ within() {
   until "$@"; do left=$((left-1)); [ "$left" -gt 0 ] || return 1; sleep 0.1; done
 }
 
-# opens ADDRESS PORT: within half a minute
-opens() { within 30 is_open "$1" "$2" || { echo "$1:$2 did not open"; return 1; }; }
+# opens ADDRESS PORT: within two minutes
+opens() { within 120 is_open "$1" "$2" || { echo "$1:$2 did not open"; return 1; }; }
 
 # instance: the private one, on the ports above BASE; what it is like stands in the environment
 instance() {

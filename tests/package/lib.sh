@@ -6,7 +6,9 @@ ok() { # WHAT COMMAND...
   else failed=1; echo "not ok $n - $what"; sed 's/^/# /' /tmp/out | tail -20; fi
 }
 done_testing() { echo "1..$n"; exit $failed; }
-until_() { i=0; until "$@" >/dev/null 2>&1; do i=$((i+1)); [ "$i" -lt 600 ] || return 1; sleep 0.1; done; }
+until_() { i=0; until "$@" >/dev/null 2>&1; do i=$((i+1)); [ "$i" -lt 1800 ] || return 1; sleep 0.1; done; }
+# its file is there some time before it listens
+listens() { grep -qE "^[^ ]+ [^ ]+ [^ ]+ 00010000 .* $1\$" /proc/net/unix; }
 open_() { bash -c "exec 3<>/dev/tcp/127.0.0.1/$1"; }
 
 # apt_ WHAT...: of a new Debian, from its own directory of packages
@@ -40,7 +42,7 @@ serve() {
   while read -r line; do
     setsid sh -c "exec ${4:-} $line" </dev/null >>"$3" 2>&1 & pids="$pids $!"
     s=$(echo "$line" | sed -n 's#.*/\(spawn\|lookup\|enqueue\|qrun\) -c.*#\1#p')
-    ok "$s starts" until_ test -S "$2/$s/socket"
+    ok "$s starts" until_ listens "$2/$s/socket"
   done </tmp/resident
 }
 # a unit whose programs are installed has nothing to be told about

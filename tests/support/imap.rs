@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use penny_testkit::run::Started;
-use penny_testkit::{Run, TempDir, program};
+use penny_testkit::{PATIENCE, Run, TempDir, program};
 
 #[path = "login.rs"]
 mod login;
@@ -114,7 +114,7 @@ impl Live {
 
     /// Lines up to the one that begins so.
     pub fn until(&self, prefix: &str) -> Vec<String> {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
         loop {
             match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {

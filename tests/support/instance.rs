@@ -1,6 +1,7 @@
 //! A private server started by `scripts/instance`, stopped when dropped. Shared by several test files.
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, unused_imports)] // each test file uses its part
 
+pub use penny_testkit::until;
 use penny_testkit::{Client, TempDir};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -172,17 +173,6 @@ pub fn converse(c: &mut Client, lines: &[(&str, &str)]) {
         let reply = say(c, line);
         assert!(reply.starts_with(code), "{line}: {reply}");
     }
-}
-
-/// Tries until something is there, for at most two minutes: a loaded machine is slow, not wrong.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..2400 {
-        if let Some(found) = look() {
-            return found;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    panic!("{what} did not happen");
 }
 
 /// Files below a directory.

@@ -4,12 +4,12 @@
 
 use penny_queue::{Address, Enqueue, Envelope, Line, Message, Name, Param, Recipient, Sender};
 use penny_testkit::run::Started;
-use penny_testkit::{Run, TempDir, program, tmp, wait_for_socket};
+pub use penny_testkit::until;
+use penny_testkit::{PATIENCE, Run, TempDir, program, tmp, wait_for_socket};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// Uid the services run as when the test is root.
 pub const UID: u32 = 54_321;
@@ -156,16 +156,24 @@ impl Post {
         names
     }
 
+    /// Waits until so many entries wait for another try: nothing of them is under way any more.
+    #[track_caller]
+    pub fn wait_waiting(&self, n: usize) {
+        let end = format!("OK\t{n}");
+        until(&format!("{n} that wait"), || self.control("list\tstate=waiting").last() == Some(&end));
+    }
+
     /// Waits until the queue holds nothing.
     #[track_caller]
     pub fn wait_empty(&self) {
-        until("an empty queue", || ["new", "cur", "log"].iter().all(|d| self.files(d).is_empty()));
+        // twice, as a report comes into new/ before what it is about has left cur/
+        until("an empty queue", || ["new", "cur", "log", "new", "cur"].iter().all(|d| self.files(d).is_empty()));
     }
 
     /// One request to qrun: the answer lines, the last one `OK...` or `ERR...`.
     pub fn control(&self, request: &str) -> Vec<String> {
         let mut stream = UnixStream::connect(self.dir.join("run/qrun/socket")).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(format!("{request}\n").as_bytes()).unwrap();
         let mut lines = Vec::new();
         for line in BufReader::new(stream).lines() {
@@ -202,16 +210,6 @@ pub fn sender(address: &str, words: &str) -> Sender {
 
 pub fn recipient(address: &str, words: &str) -> Recipient {
     Recipient { address: Address::new(address).unwrap(), params: params(words) }
-}
-
-/// Waits for something, two minutes at most.
-#[track_caller]
-pub fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(120);
-    while !done() {
-        assert!(Instant::now() < end, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Gives a file another owner, as root only.

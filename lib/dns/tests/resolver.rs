@@ -8,15 +8,19 @@ const ZONE: &str = "a.example A 192.0.2.1\nx.example TXT hello world\nalias.exam
     loop.example CNAME loop.example\nslow.example TIMEOUT\nbroken.example SERVFAIL\nno.example REFUSED\n\
     mx.example MX 10 a.example\n_25._tcp.a.example TLSA 3 1 1 00ff\n";
 
-fn quick(server: &DnsServer) -> Settings {
-    let mut settings = Settings::at(&server.at()).unwrap();
-    settings.timeout = Duration::from_millis(300);
-    settings
+/// No answer is late, whatever else the machine does.
+fn steady(server: &DnsServer) -> Settings {
+    Settings { timeout: Duration::from_secs(100), ..Settings::at(&server.at()).unwrap() }
+}
+
+/// For servers that say nothing: gives up soon, and comes again `attempts` times.
+fn quick(server: &DnsServer, attempts: u32) -> Settings {
+    Settings { timeout: Duration::from_millis(300), attempts, ..steady(server) }
 }
 
 fn start(quirks: Quirks) -> (DnsServer, Resolver) {
     let server = DnsServer::start(Zone::parse(ZONE), quirks);
-    let resolver = Resolver::new(quick(&server));
+    let resolver = Resolver::new(steady(&server));
     (server, resolver)
 }
 
@@ -26,7 +30,7 @@ fn a_record() -> Vec<Data> {
 
 #[test]
 fn answers_and_their_absence() {
-    let (_server, dns) = start(Quirks::default());
+    let (server, dns) = start(Quirks::default());
     assert_eq!(dns.lookup("A.Example.", Type::A).unwrap().records, a_record());
     assert_eq!(dns.lookup("x.example", Type::Txt).unwrap().records, [Data::Txt(b"hello world".to_vec())]);
     assert_eq!(dns.lookup("_25._tcp.a.example", Type::Tlsa).unwrap().records, [Data::Tlsa(3, 1, 1, vec![0, 255])]);
@@ -35,7 +39,8 @@ fn answers_and_their_absence() {
     assert!(!dns.lookup("none.example", Type::A).unwrap().exists);
     assert_eq!(dns.lookup("broken.example", Type::A), Err(Error::ServFail));
     assert_eq!(dns.lookup("no.example", Type::A), Err(Error::Rcode(5)));
-    assert_eq!(dns.lookup("slow.example", Type::A), Err(Error::Timeout));
+    let quick = Resolver::new(quick(&server, 2));
+    assert_eq!(quick.lookup("slow.example", Type::A), Err(Error::Timeout));
     assert_eq!(dns.lookup("a..example", Type::A), Err(Error::BadName));
 }
 
@@ -72,14 +77,14 @@ fn answers_larger_than_a_datagram() {
     let mut zone = Zone::new();
     zone.txt("big.example", &"x".repeat(5000));
     let server = DnsServer::start(zone, Quirks::default());
-    let dns = Resolver::new(quick(&server));
+    let dns = Resolver::new(steady(&server));
     assert_eq!(dns.lookup("big.example", Type::Txt).unwrap().records, [Data::Txt(vec![b'x'; 5000])]);
 }
 
 #[test]
 fn tcp_only_when_told() {
     let server = DnsServer::new(ZONE);
-    let dns = Resolver::new(Settings { use_tcp: true, ..quick(&server) });
+    let dns = Resolver::new(Settings { use_tcp: true, ..steady(&server) });
     assert_eq!(dns.lookup("a.example", Type::A).unwrap().records, a_record());
     assert_eq!(server.queries(), ["tcp a.example A"]);
 }
@@ -99,22 +104,24 @@ fn a_forged_answer_is_passed_over() {
 
 #[test]
 fn a_lost_datagram_is_sent_again() {
-    let (_server, dns) = start(Quirks { mute_first: 1, ..Quirks::default() });
+    let (server, _) = start(Quirks { mute_first: 1, ..Quirks::default() });
+    let dns = Resolver::new(quick(&server, 300));
     assert_eq!(dns.lookup("a.example", Type::A).unwrap().records, a_record());
 }
 
 #[test]
 fn time_limits_hold() {
-    let (server, dns) = start(Quirks::default());
+    let (server, _) = start(Quirks::default());
+    let dns = Resolver::new(quick(&server, 2));
     let begin = Instant::now();
     assert_eq!(dns.lookup("slow.example", Type::A), Err(Error::Timeout));
     assert!(begin.elapsed() >= Duration::from_millis(550), "two tries of 300 ms");
-    let fresh = Resolver::new(Settings { timeout: Duration::from_secs(20), ..quick(&server) });
+    let fresh = Resolver::new(steady(&server));
     let begin = Instant::now();
     let limited = fresh.within(Duration::from_millis(200));
     assert_eq!(limited.lookup("slow.example", Type::A), Err(Error::Timeout));
     assert_eq!(limited.lookup("a.example", Type::A), Err(Error::Timeout), "the budget is spent");
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(60));
     assert!(fresh.lookup("a.example", Type::A).is_ok(), "a spent budget leaves no trace in the cache");
 }
 
@@ -125,7 +132,7 @@ fn the_second_server_steps_in() {
     let silent = DnsServer::new("a.example TIMEOUT");
     let closed = format!("127.0.0.1:{}", penny_testkit::free_port());
     for first in [bad.at(), silent.at(), closed] {
-        let mut settings = quick(&good);
+        let mut settings = quick(&good, 300);
         settings.servers.insert(0, first.parse().unwrap());
         assert_eq!(Resolver::new(settings).lookup("a.example", Type::A).unwrap().records, a_record(), "{first}");
     }
@@ -154,8 +161,8 @@ fn validated_answers_count_only_from_trusted_servers() {
     zone.authentic = true;
     let server = DnsServer::start(zone, Quirks::default());
     // the server is on loopback, so its word counts without trust-ad
-    assert!(Resolver::new(quick(&server)).lookup("a.example", Type::A).unwrap().authentic);
+    assert!(Resolver::new(steady(&server)).lookup("a.example", Type::A).unwrap().authentic);
     let plain = DnsServer::new(ZONE);
-    let dns = Resolver::new(Settings { trust_ad: true, ..quick(&plain) });
+    let dns = Resolver::new(Settings { trust_ad: true, ..steady(&plain) });
     assert!(!dns.lookup("a.example", Type::A).unwrap().authentic);
 }

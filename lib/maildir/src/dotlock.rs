@@ -309,6 +309,8 @@ fn take_flock(dir: &Path) -> Result<FileLock> {
 mod tests {
     use super::*;
     use crate::testdir::TestDir;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn content_and_release() {
@@ -333,9 +335,9 @@ mod tests {
     fn dead_holder_on_this_host_is_overridden_after_two_seconds() {
         let t = TestDir::new();
         let file = t.path().join("f");
-        plant(&t.path().join("f.lock"), &format!("2147483000:{}", files::host_name()), 0);
         let start = Instant::now();
-        let _lock = Dotlock::take_within(&file, STALE_UIDLIST, Duration::from_secs(10)).unwrap();
+        plant(&t.path().join("f.lock"), &format!("2147483000:{}", files::host_name()), 0);
+        let _lock = Dotlock::take_within(&file, STALE_UIDLIST, Duration::from_secs(100)).unwrap();
         // ctime has whole seconds here: between one and three.
         assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
     }
@@ -357,14 +359,19 @@ mod tests {
         let t = TestDir::new();
         let dir = t.path().to_path_buf();
         let lock = FolderLock::take(&dir, &dir, &mut Spare::default()).unwrap();
+        let taken = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&taken);
         let other = std::thread::spawn(move || {
-            let start = Instant::now();
-            drop(FolderLock::take(&dir, &dir, &mut Spare::default()).unwrap());
-            start.elapsed()
+            let lock = FolderLock::take(&dir, &dir, &mut Spare::default()).unwrap();
+            flag.store(true, Ordering::SeqCst);
+            drop(lock);
         });
+        // time enough for one that does not wait
         std::thread::sleep(Duration::from_millis(100));
+        assert!(!taken.load(Ordering::SeqCst));
         drop(lock);
-        assert!(other.join().unwrap() >= Duration::from_millis(80));
+        other.join().unwrap();
+        assert!(taken.load(Ordering::SeqCst));
     }
 
     #[test]

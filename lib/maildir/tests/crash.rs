@@ -139,7 +139,7 @@ fn run_and_kill(root: &Path, seed: u64, after: Duration, told: &mut Told) {
     });
     // a busy machine may take its time to start the worker: the moment counts from its first promises
     let start = std::time::Instant::now();
-    while promises.load(Ordering::Relaxed) <= 3 && start.elapsed() < Duration::from_secs(30) {
+    while promises.load(Ordering::Relaxed) <= 3 && start.elapsed() < Duration::from_secs(180) {
         std::thread::sleep(Duration::from_millis(5));
     }
     std::thread::sleep(after);

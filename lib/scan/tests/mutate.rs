@@ -106,7 +106,7 @@ fn no_input_stops_the_walk() {
             walk::walk(&db, &options, &mut Scratch::default(), &data, &[]);
         }));
         assert!(result.is_ok(), "panic: sample {name}, SCAN_FUZZ_SEED={seed}");
-        assert!(start.elapsed() < Duration::from_secs(30), "{name}, seed {seed}: {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(60), "{name}, seed {seed}: {:?}", start.elapsed());
         runs += 1;
     }
     assert!(runs > 0);

@@ -315,7 +315,7 @@ mod tests {
         assert!(process_exists(pid));
         child.kill().unwrap();
         // not waited for: it stays in the process table
-        let gone = (0..200).any(|_| {
+        let gone = (0..12_000).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
             !process_exists(pid)
         });

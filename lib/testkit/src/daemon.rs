@@ -2,6 +2,7 @@
 //!
 //! Invariants  1. a daemon is a group of its own and ends with its value   2. each connection has a process of its own
 
+use crate::wait::until;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,10 +11,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-/// How long a daemon may take to answer, on a machine with much to do.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A daemon in a group of its own that ends with the test.
 #[derive(Debug)]
@@ -32,14 +29,13 @@ impl Daemon {
     /// Waits until a unix socket answers.
     ///
     /// # Panics
-    /// After three minutes, or when the daemon ends before.
+    /// When it does not in time, or the daemon ends before.
     pub fn answers(&mut self, socket: &Path) {
-        let start = Instant::now();
-        while UnixStream::connect(socket).is_err() {
+        until(&format!("a listener at {}", socket.display()), || {
             let ended = self.0.try_wait().unwrap_or_else(|e| panic!("wait: {e}"));
-            assert!(ended.is_none() && start.elapsed() < PATIENCE, "{}: {ended:?}", socket.display());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+            assert!(ended.is_none(), "{}: {ended:?}", socket.display());
+            UnixStream::connect(socket).is_ok()
+        });
     }
 }
 

@@ -12,9 +12,10 @@
 //!   `# ...`      a remark; empty lines count for nothing
 //! `${name}` in any text is replaced by the player's variable of that name.
 //!
-//! Invariants  a missing line fails after the limit (two minutes), with file, line number and all that was said before
+//! Invariants  a missing line fails after the limit, with file, line number and all that was said before
 
 use crate::run::{Run, Started};
+use crate::wait::PATIENCE;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -132,7 +133,7 @@ impl Player {
             panic!("no pipes")
         };
         self.play(Box::new(stdin), read_lines(stdout), None, dialog);
-        started.wait(Duration::from_secs(120))
+        started.wait(PATIENCE)
     }
 
     /// Plays over a TCP connection to 127.0.0.1.
@@ -211,7 +212,7 @@ impl Talk<'_> {
     }
 
     fn next(&mut self) -> Result<String, RecvTimeoutError> {
-        let line = self.lines.recv_timeout(Duration::from_secs(120))?;
+        let line = self.lines.recv_timeout(PATIENCE)?;
         self.said.push(format!("S: {line}"));
         Ok(line)
     }

@@ -3,6 +3,7 @@
 //! Invariants  dropped = stopped; a name marked TIMEOUT in the zone gets no answer at all
 //! Not here    recursion, DNSSEC: the AD bit is whatever the zone says
 
+use crate::wait::PATIENCE;
 use penny_dns::wire::{EDNS_SIZE, Message};
 use penny_dns::{Data, Error, Name, Record, Type, Zone};
 use std::io::{Read, Write};
@@ -142,7 +143,7 @@ fn serve_tcp(listener: &TcpListener, shared: &Shared) {
         if shared.stop.load(Ordering::Relaxed) {
             return;
         }
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
+        let _ = stream.set_read_timeout(Some(PATIENCE));
         let _ = one_tcp(&mut stream, shared);
     }
 }

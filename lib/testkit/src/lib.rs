@@ -15,6 +15,7 @@ pub mod sink;
 pub mod skip;
 pub mod terminal;
 pub mod tmp;
+pub mod wait;
 
 pub use daemon::{Daemon, one_process_each};
 pub use dialog::{Dialog, Player};
@@ -26,3 +27,4 @@ pub use sink::{Mail, Sink};
 pub use skip::{have, skip};
 pub use terminal::Terminal;
 pub use tmp::TempDir;
+pub use wait::{PATIENCE, until};

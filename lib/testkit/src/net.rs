@@ -1,31 +1,33 @@
 //! A line client with time limits, and ports nobody else has.
 
+use crate::wait::{PATIENCE, until};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-/// A port of 127.0.0.1 that was free a moment ago.
+/// A port of 127.0.0.1 that was free a moment ago, and is none of those the kernel chooses for others: whoever asks binds it
+/// some time later, or wants nobody to listen there.
 ///
 /// # Panics
-/// When the kernel gives none.
+/// When the kernel gives no port at all.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap_or_else(|e| panic!("no port: {e}"));
-    listener.local_addr().unwrap_or_else(|e| panic!("no port: {e}")).port()
+    free_base(&[0])
 }
 
-/// A base of ports: those at these offsets above it were free a moment ago, and no other block of this process has any of
-/// them, as whoever asks binds its ports some time later.
+/// A base of ports: those at these offsets above it were free a moment ago, the kernel gives none of them to who asks for any
+/// port, and no other block of this process has any of them, as whoever asks binds its ports some time later.
 ///
 /// # Panics
 /// When the kernel gives no port at all.
 pub fn free_base(offsets: &[u16]) -> u16 {
     static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let above = offsets.iter().max().map_or(0, |most| most + 1);
+    let bases = kernels_first_port().saturating_sub(LOWEST + above).max(5_000);
     loop {
-        let base = 2_000 + free_port() % 25_000;
+        let base = LOWEST + kernels_port() % bases;
         let ports: Vec<u16> = offsets.iter().map(|offset| base + offset).collect();
         let taken = |p: &u16| given.contains(p) || TcpListener::bind(("127.0.0.1", *p)).is_err();
         if !ports.iter().any(taken) {
@@ -35,33 +37,39 @@ pub fn free_base(offsets: &[u16]) -> u16 {
     }
 }
 
+/// The least port a block may have.
+const LOWEST: u16 = 2_000;
+
+/// A port as the kernel chooses it.
+fn kernels_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap_or_else(|e| panic!("no port: {e}"));
+    listener.local_addr().unwrap_or_else(|e| panic!("no port: {e}")).port()
+}
+
+/// Where the ports begin that it chooses from; 32768 unless somebody has changed that.
+fn kernels_first_port() -> u16 {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768)
+}
+
 /// Waits until something accepts connections there.
 ///
 /// # Panics
-/// After two minutes.
+/// When nothing does in time.
 #[track_caller]
 pub fn wait_for_port(port: u16) {
-    wait_for_listener(&format!("port {port}"), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    until(&format!("a listener on port {port}"), || TcpStream::connect(("127.0.0.1", port)).is_ok());
 }
 
 /// The same for a unix socket, of streams or of packets: its file appears before anything listens.
 ///
 /// # Panics
-/// After two minutes.
+/// When nothing does in time.
 #[track_caller]
 pub fn wait_for_socket(path: impl AsRef<Path>) {
     let path = path.as_ref();
     let listens = || UnixStream::connect(path).is_ok() || penny_sys::net::connect_packets(path).is_ok();
-    wait_for_listener(&path.display().to_string(), listens);
-}
-
-#[track_caller]
-fn wait_for_listener(place: &str, listens: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(120);
-    while !listens() {
-        assert!(Instant::now() < end, "nothing listens on {place}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(&format!("a listener at {}", path.display()), listens);
 }
 
 /// A TCP client that speaks in lines.
@@ -72,7 +80,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects; reads give up after a minute.
+    /// Connects; reads give up after [`PATIENCE`].
     ///
     /// # Panics
     /// When the connection is refused.
@@ -83,7 +91,7 @@ impl Client {
 
     /// Speaks over a socket that exists already.
     pub fn over(stream: TcpStream) -> Self {
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
+        let _ = stream.set_read_timeout(Some(PATIENCE));
         let _ = stream.set_nodelay(true);
         Self { stream, buffer: Vec::new() }
     }

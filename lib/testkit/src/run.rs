@@ -3,6 +3,7 @@
 //! Invariants  1. the environment is empty but for PATH and what the test sets: a developer's variables change nothing
 //!             2. at the limit the whole process group is killed
 
+use crate::wait::PATIENCE;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -84,7 +85,7 @@ impl Output {
 }
 
 impl Run {
-    /// A run of `program` (a path, or a name looked up in PATH) with no arguments, empty input and a limit of two minutes.
+    /// A run of `program` (a path, or a name looked up in PATH) with no arguments, empty input and a limit of [`PATIENCE`].
     pub fn new(program: impl AsRef<Path>) -> Self {
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
         Self {
@@ -93,7 +94,7 @@ impl Run {
             env: BTreeMap::from([("PATH".into(), path)]),
             dir: None,
             stdin: Vec::new(),
-            limit: Duration::from_secs(120),
+            limit: PATIENCE,
             uid: None,
         }
     }

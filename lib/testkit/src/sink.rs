@@ -4,6 +4,7 @@
 //! Invariants  1. it reads bytes strictly: only CRLF.CRLF ends data, and bare CR or LF stay visible in [`Mail::raw`]
 //!             2. dropped, it stops accepting
 
+use crate::wait::PATIENCE;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -109,18 +110,20 @@ impl Sink {
     /// Waits until `n` messages have come.
     ///
     /// # Panics
-    /// After two minutes.
+    /// When no more come: [`PATIENCE`] is for each.
     #[track_caller]
     pub fn wait(&self, n: usize) -> Vec<Mail> {
-        let end = Instant::now() + Duration::from_secs(120);
-        loop {
-            let mails = self.mails();
-            if mails.len() >= n {
-                return mails;
-            }
-            assert!(Instant::now() < end, "{} of {n} messages came; commands: {:?}", mails.len(), self.lines());
+        let (mut mails, mut since) = (self.mails(), Instant::now());
+        while mails.len() < n {
+            assert!(since.elapsed() < PATIENCE, "{} of {n} messages came; commands: {:?}", mails.len(), self.lines());
             std::thread::sleep(Duration::from_millis(5));
+            let now = self.mails();
+            if now.len() > mails.len() {
+                since = Instant::now();
+            }
+            mails = now;
         }
+        mails
     }
 }
 
@@ -216,7 +219,7 @@ impl From<std::io::Error> for End {
 
 fn converse(stream: TcpStream, number: usize, shared: &Shared) -> Result<(), End> {
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut session = Session {
         shared,
         reader: BufReader::new(stream.try_clone()?),

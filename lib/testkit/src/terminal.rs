@@ -2,16 +2,14 @@
 //!
 //! Invariants  every wait has a limit; dropped = the program is killed
 
+use crate::wait::PATIENCE;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// Longest wait for what is expected.
-const LIMIT: Duration = Duration::from_secs(120);
+use std::time::Instant;
 
 /// The other end of the terminal.
 #[derive(Debug)]
@@ -46,7 +44,7 @@ impl Terminal {
                 self.read += at + text.len();
                 return self;
             }
-            assert!(start.elapsed() < LIMIT && self.more(), "{text:?} is not shown; there is {}", self.shown);
+            assert!(start.elapsed() < PATIENCE && self.more(), "{text:?} is not shown; there is {}", self.shown);
         }
     }
 
@@ -80,15 +78,17 @@ impl Terminal {
                 while self.more() {}
                 return (status.code(), std::mem::take(&mut self.shown));
             }
-            assert!(start.elapsed() < LIMIT, "does not end; there is {}", self.shown);
+            assert!(start.elapsed() < PATIENCE, "does not end; there is {}", self.shown);
         }
     }
 
     /// Reads what comes within a moment; false at the end.
     fn more(&mut self) -> bool {
+        let ended = !self.child.try_wait().is_ok_and(|ended| ended.is_none());
         let mut wanted = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
         match poll(&mut wanted, PollTimeout::from(100u8)) {
-            Ok(0) => return self.child.try_wait().is_ok_and(|ended| ended.is_none()),
+            // had it not ended before, it may have written meanwhile
+            Ok(0) => return !ended,
             Err(_) => return false,
             Ok(_) => {}
         }

@@ -129,7 +129,7 @@ fn gaps_cannot_take_for_ever() {
     let start = std::time::Instant::now();
     db.scan(&Subject { data: &data, target: Target::ANY, layout: &Layout::default(), normalised: false }, &mut hits);
     assert!(hits.overrun || hits.found.is_empty());
-    assert!(start.elapsed().as_secs() < 20);
+    assert!(start.elapsed().as_secs() < 60);
 }
 
 #[test]
