@@ -218,6 +218,21 @@ fn every_example_is_asked() {
     }
 }
 
+/// The samples of the manual that say whose they are are read without a mistake.
+#[test]
+fn the_samples_of_the_manual_are_tables() {
+    let page = include_str!("../man/pennypost-tables.5");
+    let samples = page.split(".Bd -literal -offset indent\n# ").skip(1).filter_map(|b| b.split_once('\n'));
+    let mut read = Vec::new();
+    for (table, text) in samples {
+        let text = text.split("\n.Ed").next().unwrap_or_default().replace("\\e", "\\");
+        assert!(penny_tables::set::NAMES.contains(&table), "{table} is no table");
+        assert_eq!(penny_tables::Tables::mistakes(table, &text), [], "{table}: {text}");
+        read.push(table);
+    }
+    assert_eq!(read, ["aliases", "domains"]);
+}
+
 /// The SQL in the remarks of an example.
 fn sql_of(name: &str) -> String {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/tables").join(name)).unwrap();
