@@ -2,13 +2,14 @@
 //!
 //! Invariants  1. the index of a port never changes: connections know theirs by it   2. an address that is in the old and in
 //!             the new configuration keeps its socket and what waits in it   3. a closed port still counts the connections
-//!             that came through it
+//!             that came through it   4. no two ports have the same address
 
 use crate::address;
 use crate::limits::Limits;
 use penny_base::config::Listen;
 use penny_base::handover::Inheritance;
 use penny_base::log;
+use std::collections::HashSet;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -50,12 +51,19 @@ impl Ports {
         entries: &[Listen],
         mut open: impl FnMut(&Listen) -> io::Result<TcpListener>,
     ) -> io::Result<Opened> {
-        let missing = entries.iter().filter(|e| !self.0.iter().any(|p| p.is_at(e) && p.socket.is_some()));
-        let opened = missing.map(|entry| {
-            let socket = open(entry).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", entry.address)))?;
-            Ok((entry.address.clone(), socket))
-        });
-        opened.collect::<io::Result<_>>().map(Opened)
+        let mut seen = HashSet::new();
+        let mut opened = Vec::new();
+        for entry in entries {
+            let address = &entry.address;
+            let named = |e: io::Error| io::Error::new(e.kind(), format!("{address}: {e}"));
+            if !seen.insert(address) {
+                return Err(named(io::Error::other("two entries have it")));
+            }
+            if !self.0.iter().any(|p| p.is_at(entry) && p.socket.is_some()) {
+                opened.push((address.clone(), open(entry).map_err(named)?));
+            }
+        }
+        Ok(Opened(opened))
     }
 
     /// Goes by these entries from now on: with the sockets that were opened for them, without those that have none.
@@ -165,6 +173,8 @@ mod tests {
         let why = |e: Listen| ports.open_more(&[e]).err().unwrap().to_string();
         assert!(why(entry("b", &address)).starts_with(&format!("{address}: ")));
         assert!(why(entry("c", "fd:smtp")).starts_with("fd:smtp: "));
+        let twice = ["d", "e"].map(|name| entry(name, "127.0.0.2:0"));
+        assert_eq!(ports.open_more(&twice).err().unwrap().to_string(), "127.0.0.2:0: two entries have it");
         assert!(place(&ports, 0).is_some());
     }
 }
