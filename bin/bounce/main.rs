@@ -88,7 +88,7 @@ fn compose(
         envelope: active.envelope(),
         items,
         style: &style,
-        now: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        now: penny_sys::time::now().as_secs(),
         retry_until: Some(active.envelope().arrival.0.saturating_add(lifetime)),
     };
     let content = original.content(request.content())?;

@@ -234,7 +234,7 @@ fn hand_envelope(options: &Options, owner: &Owner, mail: &Mail) -> Result<Envelo
     let sender = if sender.eq_ignore_ascii_case("MAILER-DAEMON") { String::new() } else { sender };
     let mut envelope = Envelope { recipients: vec![Recipient::plain(recipient)], ..Envelope::default() };
     envelope.sender.address = Address::new(sender).unwrap_or_default();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = penny_sys::time::now();
     envelope.arrival = (now.as_secs(), now.subsec_micros());
     envelope.size = mail.size();
     Ok(envelope)

@@ -60,7 +60,7 @@ fn addressed(out: &Outgoing) -> Result<Envelope, Failure> {
         .map(|a| address(a).map(|address| Recipient { params: params(&out.rcpt_params), ..Recipient::plain(address) }))
         .collect::<Result<Vec<_>, _>>()?;
     let sender = Sender { address: address_or_null(&out.from)?, params: params(&out.mail_params) };
-    let arrival = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let arrival = penny_sys::time::now();
     let arrival = (arrival.as_secs(), arrival.subsec_micros());
     Ok(Envelope { arrival, sender, recipients, ..Envelope::default() })
 }

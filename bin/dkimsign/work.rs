@@ -11,7 +11,7 @@ use penny_verify::dkim::{Keys, Signer};
 use penny_verify::dmarc::author_domains;
 use penny_verify::message::{Field, Message};
 use std::io::{Read, Write};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Largest message read; the configured size limit is far lower.
 const MESSAGE_MAX: u64 = 1 << 30;
@@ -154,7 +154,7 @@ fn unsignable(why: &'static str) -> Failure {
 }
 
 fn now(options: &Options) -> u64 {
-    let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let clock = || penny_sys::time::now().as_secs();
     options.time.unwrap_or_else(clock)
 }
 

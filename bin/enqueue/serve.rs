@@ -18,7 +18,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Connections served at once; more wait in the kernel's backlog.
 const CONNECTIONS_MAX: usize = 512;
@@ -245,7 +245,7 @@ impl Connection<'_> {
     }
 
     fn fresh_name(&self) -> Name {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = penny_sys::time::now();
         let counter = self.service.counter.fetch_add(1, Ordering::Relaxed);
         Name::new(now.as_secs(), now.subsec_micros(), std::process::id(), counter, penny_sys::random::u64())
     }
@@ -264,7 +264,7 @@ impl Connection<'_> {
             envelope.protocol = penny_queue::Line::new("local");
         }
         if envelope.arrival.0 == 0 || !trusted {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = penny_sys::time::now();
             envelope.arrival = (now.as_secs(), now.subsec_micros());
         }
     }

@@ -6,7 +6,6 @@
 
 use crate::saved::Saved;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most keys kept.
 const KEYS_MAX: usize = 200_000;
@@ -24,7 +23,7 @@ struct Counter {
 pub struct Counters(Saved<Counter>);
 
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    penny_sys::time::now().as_secs()
 }
 
 impl Counter {

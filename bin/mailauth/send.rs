@@ -16,7 +16,6 @@ use penny_sys::fs::Locked;
 use penny_verify::dmarc::takes_reports;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::SystemTime;
 
 /// Failure reports about one domain in one run.
 const FAILURES_MAX: usize = 100;
@@ -60,7 +59,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    penny_sys::time::now().as_secs()
 }
 
 type Group = (Published, Vec<String>);

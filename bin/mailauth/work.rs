@@ -15,7 +15,7 @@ use penny_verify::spf;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Codes of the filter contract.
 const JUNK: u8 = 99;
@@ -64,7 +64,7 @@ fn suffixes(path: &Path) -> Result<Option<PublicSuffixes>, Failure> {
 }
 
 fn now(options: &Options) -> u64 {
-    let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let clock = || penny_sys::time::now().as_secs();
     options.time.unwrap_or_else(clock)
 }
 

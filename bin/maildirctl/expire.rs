@@ -1,7 +1,6 @@
 //! expire and purge.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use penny_maildir::delivery::{TMP_AGE, purge_tmp};
 use penny_maildir::{Flags, Mode, NameStyle};
@@ -12,7 +11,7 @@ use crate::output::record;
 /// Removes messages by age in the folder (SAVEDATE), keeping flagged ones unless told otherwise.
 pub fn run(args: &Args, options: &Expire) -> anyhow::Result<()> {
     let store = args.store(&options.dir)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+    let now = penny_sys::time::now().as_secs() as i64;
     let limit = now - i64::from(options.older) * 86_400;
     let except = options.except.iter().map(|f| folder(f)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut names = Vec::new();

@@ -98,7 +98,7 @@ fn connect(address: &str) -> std::io::Result<()> {
 pub fn waiting(config: &Config) -> Option<Waiting> {
     let dir = |name: &str| std::fs::read_dir(config.paths.queue.join(name)).ok();
     let mut w = Waiting::default();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let now = penny_sys::time::now().as_secs();
     for (name, files) in [("new", dir("new")?), ("cur", dir("cur")?), ("corrupt", dir("corrupt")?)] {
         for file in files.flatten() {
             let file = file.file_name().to_string_lossy().into_owned();
@@ -133,7 +133,7 @@ pub fn run(file: &Path, options: &Options) -> Result<Outcome, Failure> {
 
 /// Counts of the last hour; `None` where there is no log.
 pub fn last_hour(config: &Config, source: &Source) -> Option<Stats> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+    let now = penny_sys::time::now().as_secs_f64();
     let mut stats = Stats::new(now - 3600.0, now + 60.0);
     let done = source.clone().or_beside(config).each(&mut |line| stats.take(&line));
     done.ok().map(|()| stats)

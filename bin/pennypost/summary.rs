@@ -51,7 +51,7 @@ pub fn run(file: &Path, options: &Options) -> Result<Outcome, Failure> {
 }
 
 fn window(options: &Options) -> Result<(f64, f64), Failure> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+    let now = penny_sys::time::now().as_secs_f64();
     let Some(day) = &options.day else {
         // whole hours, so that the bars of the chart are whole too
         let to = (now / 3600.0).floor() * 3600.0 + 3600.0;

@@ -5,7 +5,6 @@ use penny_base::{Failure, Outcome};
 use penny_queue::control::Control;
 use penny_queue::json::Value;
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Prints the entries.
 pub fn list(control: &mut Control, which: &Which, json: bool) -> Result<Outcome, Failure> {
@@ -62,7 +61,7 @@ fn row(out: &mut impl Write, entry: &Value, now: u64) -> io::Result<()> {
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    penny_sys::time::now().as_secs()
 }
 
 /// A time span in its largest unit.

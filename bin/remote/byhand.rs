@@ -27,7 +27,7 @@ pub fn run(mut sender: Sender, options: &Options) -> Result<End, Failure> {
         recipients,
         size: message.len() as u64,
         wire_size: penny_smtp::client::wire_len(&message),
-        arrival: (std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs()), 0),
+        arrival: (penny_sys::time::now().as_secs(), 0),
         ..Envelope::default()
     };
     let letter =

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Hosts with which a transaction is begun for one job.
 const TRANSACTIONS_MAX: usize = 4;
@@ -109,7 +109,7 @@ impl Settings {
 
     /// Seconds since 1970.
     pub fn now(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+        penny_sys::time::now().as_secs()
     }
 }
 

@@ -10,7 +10,6 @@ use penny_queue::{Enqueue, Envelope, Recipient, Sender, Spool};
 use penny_sys::ids;
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Octets collected before they go into the spool.
 const PIECE: usize = 64 << 10;
@@ -41,7 +40,7 @@ pub fn run(config: &Config, args: &Args) -> Result<Outcome, Failure> {
     let mut letter = Submission::new(config)?;
     letter.head(&head)?;
     letter.body(&mut lines, first)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = penny_sys::time::now();
     let additions = Additions {
         host: &host,
         uid: ids::own_uid(),

@@ -12,7 +12,7 @@ const OUTPUT_MAX: usize = 1 << 20;
 
 /// Seconds since 1970.
 pub fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = penny_sys::time::now();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -13,7 +13,6 @@ use penny_addr::Body;
 use penny_base::{Failure, log};
 use penny_queue::client::Spool;
 use penny_smtp::server::{Content, Machine, Reply, Role, recode};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A message that is arriving.
 pub struct Incoming {
@@ -28,7 +27,7 @@ pub struct Incoming {
 
 /// Seconds since 1970.
 pub fn unix_now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
+    penny_sys::time::now().as_secs() as i64
 }
 
 impl Session {

@@ -7,12 +7,11 @@ use penny_base::Failure;
 use penny_queue::envelope::{Address, Param};
 use penny_queue::{Envelope, Line};
 use penny_smtp::server::{Role, with_keyword};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 impl Session {
     /// The envelope; sizes are set by who writes the entry.
     pub fn envelope(&self, mail: &Mail, eight_bit: bool, junk: Option<&str>) -> Result<Envelope, Failure> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = penny_sys::time::now();
         let protocol = with_keyword(
             self.role == Role::Lmtp,
             self.client.extended,

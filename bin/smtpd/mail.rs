@@ -64,7 +64,7 @@ impl Mail {
 
 /// Time, process and chance in base 36.
 fn transaction_id() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = penny_sys::time::now();
     let mut n = (now.as_secs() as u128) << 44 | u128::from(penny_sys::random::u64() >> 20);
     let mut out = Vec::new();
     while n > 0 {

@@ -14,7 +14,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 fn dir(o: &Options) -> Result<&Path> {
     o.quarantine.as_deref().context("--quarantine DIR is needed")
@@ -64,7 +63,7 @@ fn keeps(code: u8, filter: bool) -> bool {
 }
 
 fn keep(dir: &Path, input: &mut File, said: &[u8]) -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = penny_sys::time::now();
     let id = format!("{}.{:06}.{}", now.as_secs(), now.subsec_micros(), std::process::id());
     let mut message = Vec::new();
     input.read_to_end(&mut message)?;

@@ -119,7 +119,7 @@ impl Host for World<'_> {
 
 /// Seconds since 1970.
 pub fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = penny_sys::time::now();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -144,7 +144,7 @@ fn run(program: &Program, selected: &mut Selected, mut uids: Vec<u32>, step: &mu
 }
 
 fn ready(selected: &Selected, key: &Key) -> Program {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+    let now = penny_sys::time::now().as_secs() as i64;
     Program::new(key, &mut Names { selected }, now)
 }
 

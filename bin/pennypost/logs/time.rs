@@ -50,7 +50,7 @@ fn old(text: &str) -> Option<f64> {
     let month = month_number(words.next()?.as_bytes())?;
     let day: u8 = words.next()?.parse().ok()?;
     let seconds = day_seconds(words.next()?)?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs() as i64;
+    let now = penny_sys::time::now().as_secs() as i64;
     let zone = f64::from(penny_sys::time::zone_minutes(now)) * 60.0;
     let (year, ..) = civil_from_days(now / 86400);
     let at = |year: i32| days_from_civil(year, month, day) as f64 * 86400.0 + seconds - zone;

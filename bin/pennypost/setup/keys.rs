@@ -64,6 +64,6 @@ pub fn dkim(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), F
 
 /// `pp2026`: a selector of a year is easy to retire.
 fn selector() -> String {
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let seconds = penny_sys::time::now().as_secs();
     format!("pp{}", penny_mime::date::civil_from_days(i64::try_from(seconds / 86400).unwrap_or(0)).0)
 }

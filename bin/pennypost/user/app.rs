@@ -76,7 +76,7 @@ fn add(config: &Config, login: &str, label: &str) -> Result<Outcome, Failure> {
 }
 
 fn today() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+    let now = penny_sys::time::now().as_secs_f64();
     crate::logs::day(now)
 }
 

@@ -10,7 +10,7 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use penny_sys::files::{self, FileLock, Stamp};
 
@@ -205,7 +205,7 @@ fn is_stale(lock: &Path, file: &Path, stale: Duration) -> bool {
 
 fn age_of(stamp: Stamp) -> Duration {
     let changed = Duration::from_secs(stamp.mtime.max(stamp.ctime).max(0) as u64);
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(changed)
+    penny_sys::time::now().saturating_sub(changed)
 }
 
 /// Pid of the holder and whether it is on this host.

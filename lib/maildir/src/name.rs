@@ -12,7 +12,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering as Atomic};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The system flags of a message (RFC 9051 2.3.2) as a set of bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -213,7 +212,7 @@ pub fn arrival_order(a: &[u8], b: &[u8]) -> Ordering {
 pub fn unique() -> String {
     static LAST: Mutex<u128> = Mutex::new(0);
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let now = penny_sys::time::now().as_micros();
     // A clock that stands still or goes back must not give a time twice, so that names of one process also sort.
     let time = {
         let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -6,7 +6,6 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use penny_sys::files;
 
@@ -89,7 +88,7 @@ fn claim(root: &Path, from: u32) -> Result<u32> {
 }
 
 fn seconds() -> u32 {
-    let secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let secs = penny_sys::time::now().as_secs();
     u32::try_from(secs).unwrap_or(u32::MAX)
 }
 

@@ -70,7 +70,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    penny_sys::time::now().as_secs()
 }
 
 impl Writer {
@@ -97,7 +97,7 @@ impl Writer {
     /// Seals the table and puts it in the old one's place.
     pub fn commit(&mut self) -> io::Result<()> {
         self.remove_leftovers();
-        let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+        let stamp = penny_sys::time::now().as_nanos();
         let temp = beside(&self.path, &format!(".new-{}-{stamp}", std::process::id()));
         let mode = std::fs::metadata(&self.path).ok();
         let result = self.write(&temp, mode).and_then(|()| std::fs::rename(&temp, &self.path));

@@ -214,7 +214,7 @@ impl Stamp {
 
 /// Sleeps between `low` and `high` milliseconds; the spread comes from the clock and the pid, enough to part two waiters.
 pub fn sleep_between(low: u64, high: u64) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = crate::time::now();
     let mixed = u64::from(now.subsec_nanos()) ^ (u64::from(std::process::id()).wrapping_mul(2_654_435_761));
     let spread = high.saturating_sub(low).max(1);
     std::thread::sleep(Duration::from_millis(low + mixed % spread));

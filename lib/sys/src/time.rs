@@ -1,8 +1,8 @@
-//! The system's time zone, and how well its clock is kept.
+//! The time, the system's time zone, and how well its clock is kept.
 //!
 //! Standard    localtime_r(3), adjtimex(2)
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the kernel knows of its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,11 @@ pub fn clock() -> std::io::Result<Clock> {
     }
     let error = Duration::from_micros(u64::try_from(timex.maxerror).unwrap_or(0));
     Ok(Clock { kept: timex.status & libc::STA_UNSYNC == 0, error })
+}
+
+/// The time since 1970; zero on a clock that stands before it.
+pub fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Minutes east of UTC of local time at `moment` (seconds since 1970); 0 when the system cannot tell.

@@ -127,7 +127,7 @@ mod tests {
         b.set_issuer_name(issuer.map_or(&subject, |(i, _)| i.subject_name())).unwrap();
         b.set_pubkey(own).unwrap();
         let at = |secs: i64| Asn1Time::from_unix(secs).unwrap();
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+        let now = penny_sys::time::now().as_secs() as i64;
         b.set_not_before(&at(now - 1_000_000)).unwrap();
         b.set_not_after(&at(now + days * 86_400)).unwrap();
         if issuer.is_none() {

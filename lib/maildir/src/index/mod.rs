@@ -316,7 +316,7 @@ fn new_log(dir: &Path, generation: u64) -> Result<Log> {
 }
 
 fn now_micros() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = penny_sys::time::now();
     u64::try_from(now.as_micros()).unwrap_or(0)
 }
 

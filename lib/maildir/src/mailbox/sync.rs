@@ -7,7 +7,7 @@
 //!             within a clock tick of that mtime (`dirty`): then it is listed once more later
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use penny_sys::files::Stamp;
 
@@ -50,7 +50,7 @@ impl DirState {
 
     fn age(&self) -> Duration {
         let at = Duration::new(self.mtime.max(0) as u64, self.nsec.min(999_999_999));
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(at)
+        penny_sys::time::now().saturating_sub(at)
     }
 
     /// True when a later change is bound to show another mtime.
@@ -69,7 +69,7 @@ pub(super) fn same_file(a: &Stamp, b: &Stamp) -> bool {
 }
 
 pub(super) fn now_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    penny_sys::time::now().as_secs()
 }
 
 /// Identifies this boot of the machine; 0 if unknown.
