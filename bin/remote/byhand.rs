@@ -7,6 +7,7 @@ use penny_queue::envelope::{Address, Envelope, Param};
 use penny_queue::job::{Hop, Route};
 use penny_queue::journal::Verdict;
 use penny_queue::{Recipient, Sender as From};
+use penny_sys::fs::memory_file_of;
 use std::io::{self, Read, Write};
 
 const USAGE: &str = "usage: remote [-c file] [-f sender] [-r route] recipient ... < message";
@@ -30,8 +31,9 @@ pub fn run(mut sender: Sender, options: &Options) -> Result<End, Failure> {
         arrival: (penny_sys::time::now().as_secs(), 0),
         ..Envelope::default()
     };
-    let letter =
-        file_of(&message).and_then(|file| Letter::new(envelope, file)).map_err(|e| Failure::io("message", &e))?;
+    let letter = memory_file_of("message", &message)
+        .and_then(|file| Letter::new(envelope, file))
+        .map_err(|e| Failure::io("message", &e))?;
     let report = sender.send(&route(text("r").as_deref())?, &letter, &mut |_| ());
     sender.close();
     sender.record();
@@ -79,11 +81,4 @@ fn without_cr(message: &[u8]) -> Vec<u8> {
         }
     }
     out
-}
-
-fn file_of(message: &[u8]) -> io::Result<std::fs::File> {
-    let mut file = penny_sys::fs::memory_file("message")?;
-    file.write_all(message)?;
-    penny_sys::fs::rewind(&mut file)?;
-    Ok(file)
 }

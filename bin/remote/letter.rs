@@ -109,9 +109,7 @@ impl Letter {
 
     /// The same envelope with another content.
     pub fn with_content(&self, content: &[u8]) -> io::Result<Letter> {
-        let mut file = penny_sys::fs::memory_file("letter")?;
-        io::Write::write_all(&mut file, content)?;
-        penny_sys::fs::rewind(&mut file)?;
+        let file = penny_sys::fs::memory_file_of("letter", content)?;
         let (size, wire_size) = (content.len() as u64, wire_len(content));
         Letter::new(Envelope { size, wire_size, ..self.envelope.clone() }, file)
     }

@@ -2,13 +2,13 @@
 //!
 //! Invariants  programs come from the administrator's directory only, and only plain files that neither the user nor others can write
 
-use std::io::{Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use penny_base::log;
 use penny_sieve::{Host, ProgramKind, Ran};
+use penny_sys::fs::memory_file_of;
 use penny_sys::process::Ended;
 
 use super::remember::Memory;
@@ -188,17 +188,10 @@ pub fn run_program(
         output_max: OUTPUT_MAX,
         limit: Duration::from_secs(context.config.deliver.pipe_timeout.0),
     };
-    let file = input.map(memory).transpose().map_err(|e| e.to_string())?;
+    let file = input.map(|bytes| memory_file_of("input", bytes)).transpose().map_err(|e| e.to_string())?;
     let ran = program::run(context, &command, file.as_ref()).map_err(|f| f.to_string())?;
     let success = ran.ended == Some(Ended::Code(0));
     let how = format!("{:?}", ran.ended);
     log::info("sieve-program", context.id(), &[("kind", &kind.name()), ("program", &name), ("ended", &how)]);
     Ok(Ran { success, output: ran.output })
-}
-
-fn memory(bytes: &[u8]) -> std::io::Result<std::fs::File> {
-    let mut file = penny_sys::fs::memory_file("input")?;
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file)
 }
