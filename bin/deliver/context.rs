@@ -139,16 +139,8 @@ fn no_user(name: &str) -> Failure {
 
 /// Nobody: an alias runs as the mail id, from the root directory.
 fn alias_owner() -> Owner {
-    Owner {
-        user: variable("RECIPIENT").unwrap_or_default(),
-        home: "/".into(),
-        maildir: "/nonexistent".into(),
-        shell_ok: true,
-        quota_kb: 0,
-        quota_messages: 0,
-        shares: Vec::new(),
-        writable: Vec::new(),
-    }
+    let user = variable("RECIPIENT").unwrap_or_default();
+    Owner { shell_ok: true, ..Owner::new(user, "/".into(), "/nonexistent".into()) }
 }
 
 /// By hand: lookup knows virtual users; without it the system's accounts count.
@@ -161,16 +153,8 @@ fn find(config: &Config, name: &str) -> Result<Owner, Failure> {
     }
     let account = ids::account(name).map_err(|e| Failure::io("user database", &e))?.ok_or_else(|| no_user(name))?;
     become_owner(account.id, name)?;
-    Ok(Owner {
-        user: account.name,
-        maildir: account.home.join(&config.mail.maildir),
-        shell_ok: in_shells(&account.shell),
-        home: account.home,
-        quota_kb: 0,
-        quota_messages: 0,
-        shares: Vec::new(),
-        writable: Vec::new(),
-    })
+    let maildir = account.home.join(&config.mail.maildir);
+    Ok(Owner { shell_ok: in_shells(&account.shell), ..Owner::new(account.name, account.home, maildir) })
 }
 
 /// Root becomes the owner for good; anyone else must be the owner.

@@ -49,20 +49,23 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 impl Owner {
+    /// One with the default quota, who may run no programs.
+    pub fn new(user: String, home: PathBuf, maildir: PathBuf) -> Owner {
+        let (shares, writable) = (Vec::new(), Vec::new());
+        Owner { user, home, maildir, shell_ok: false, quota_kb: 0, quota_messages: 0, shares, writable }
+    }
+
     /// Takes the environment spawn made; by hand HOME and USER are enough.
     pub fn from_env(config: &Config) -> Result<Owner, Failure> {
         let need = |name: &str| variable(name).ok_or_else(|| Failure::temporary("4.3.5", format!("{name} is not set")));
         let number = |name: &str| variable(name).and_then(|v| v.parse().ok()).unwrap_or(0);
         let home = PathBuf::from(need("HOME")?);
+        let maildir = home.join(variable("MAILDIR").unwrap_or_else(|| config.mail.maildir.clone()));
         Ok(Owner {
-            user: need("USER")?,
-            maildir: home.join(variable("MAILDIR").unwrap_or_else(|| config.mail.maildir.clone())),
-            home,
             shell_ok: variable("PENNYPOST_SHELL_OK").is_some_and(|v| v == "1"),
             quota_kb: number("PENNYPOST_QUOTA_KB"),
             quota_messages: number("PENNYPOST_QUOTA_MESSAGES"),
-            shares: Vec::new(),
-            writable: Vec::new(),
+            ..Owner::new(need("USER")?, home, maildir)
         })
     }
 
@@ -115,8 +118,7 @@ impl Owner {
 impl From<User> for Owner {
     fn from(user: User) -> Owner {
         let User { name, home, maildir, shell_ok, quota_kb, quota_messages, .. } = user;
-        let (shares, writable) = (Vec::new(), Vec::new());
-        Owner { user: name, home, maildir, shell_ok, quota_kb, quota_messages, shares, writable }
+        Owner { shell_ok, quota_kb, quota_messages, ..Owner::new(name, home, maildir) }
     }
 }
 
