@@ -53,7 +53,7 @@ pub fn deliver(mut context: Context) -> Result<Outcome, Failure> {
             context.envelope.recipients = vec![recipient.clone()];
         }
     };
-    let mut shared = Shared { wanted: !context.config.deliver.delivered_to, written: false, file: None };
+    let mut shared = if context.config.deliver.delivered_to { Shared::Never } else { Shared::Wanted };
     let mut letters = Vec::with_capacity(mailboxes.len());
     for at in 0..mailboxes.len() {
         turn(&mut context, at);
@@ -81,12 +81,13 @@ pub fn deliver(mut context: Context) -> Result<Outcome, Failure> {
 }
 
 /// The file whose names all mailboxes get.
-struct Shared {
-    wanted: bool,
+enum Shared {
+    /// Each gets one of its own.
+    Never,
+    Wanted,
     /// A letter is writing it.
-    written: bool,
-    /// It is complete.
-    file: Option<Prepared>,
+    Written,
+    Complete(Prepared),
 }
 
 fn begin(context: &Context, shared: &mut Shared) -> Result<Letter, Not> {
@@ -99,13 +100,15 @@ fn begin(context: &Context, shared: &mut Shared) -> Result<Letter, Not> {
     let target = folder::target(context, &name, create)?;
     let filing = Filing::default();
     let quota = folder::admit(context, &target.root, &filing)?;
-    if shared.wanted && shared.written {
+    if matches!(shared, Shared::Written) {
         return Ok(Letter { target, quota, file: None });
     }
     let mut file = Delivery::begin(&target.dir).map_err(|e| folder::failure(context, &e))?;
     folder::write_message(context, &mut file, &filing)?;
     file.flush().map_err(|e| Failure::io("write message", &e))?;
-    shared.written = true;
+    if matches!(shared, Shared::Wanted) {
+        *shared = Shared::Written;
+    }
     Ok(Letter { target, quota, file: Some(file) })
 }
 
@@ -113,15 +116,15 @@ fn begin(context: &Context, shared: &mut Shared) -> Result<Letter, Not> {
 fn name(context: &Context, letter: Letter, shared: &mut Shared) -> Result<Named, Not> {
     let Letter { target, quota, file } = letter;
     let fail = |e: penny_maildir::Error| folder::failure(context, &e);
-    let prepared = file.map(Delivery::finish).transpose().map_err(fail)?;
-    let placed = match prepared {
-        Some(own) if !shared.wanted => own.place(&Place::New),
-        own => {
-            shared.file = own.or(shared.file.take());
-            let file =
-                shared.file.as_ref().ok_or_else(|| Failure::temporary("4.3.0", "the message was not written"))?;
-            file.place_copy(&target.dir, &Place::New)
+    let placed = match (file.map(Delivery::finish).transpose().map_err(fail)?, &mut *shared) {
+        (Some(own), Shared::Never) => own.place(&Place::New),
+        (Some(own), _) => {
+            let placed = own.place_copy(&target.dir, &Place::New);
+            *shared = Shared::Complete(own);
+            placed
         }
+        (None, Shared::Complete(file)) => file.place_copy(&target.dir, &Place::New),
+        (None, _) => return Err(Failure::temporary("4.3.0", "the message was not written").into()),
     };
     Ok(Named { folder: target.name, quota, placed: placed.map_err(fail)? })
 }
