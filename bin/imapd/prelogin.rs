@@ -195,7 +195,7 @@ impl Prelogin {
     }
 
     fn authenticate(&mut self, tag: String, mechanism: &str, initial: Option<Vec<u8>>) -> Flow {
-        if !self.door.mechanisms().iter().any(|m| m == mechanism) {
+        if !self.door.offers(mechanism) {
             let code = (!self.door.is_secure()).then_some(Code::PrivacyRequired);
             return self.answer(&tag, "NO", code, "Mechanism not offered");
         }

@@ -158,7 +158,7 @@ impl Prelogin {
 
     /// RFC 5034 4.
     fn auth(&mut self, mechanism: &str, initial: Option<&[u8]>) -> Flow {
-        if !self.door.mechanisms().iter().any(|m| m == mechanism) {
+        if !self.door.offers(mechanism) {
             return self.answer(&err(None, "mechanism not offered"));
         }
         let initial = initial.map(|i| String::from_utf8_lossy(i).into_owned());

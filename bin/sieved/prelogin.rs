@@ -145,7 +145,7 @@ impl Prelogin {
     }
 
     fn authenticate(&mut self, mechanism: &str, initial: Option<&str>) -> Flow {
-        if !self.door.mechanisms().iter().any(|m| m == mechanism) {
+        if !self.door.offers(mechanism) {
             let code: Option<&[u8]> = if self.door.is_secure() { None } else { Some(b"ENCRYPT-NEEDED") };
             return self.answer(&no(code, "mechanism not offered"));
         }

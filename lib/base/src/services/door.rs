@@ -137,6 +137,11 @@ impl Door {
         all
     }
 
+    /// Whether this one is among them.
+    pub fn offers(&mut self, mechanism: &str) -> bool {
+        self.mechanisms().iter().any(|m| m == mechanism)
+    }
+
     fn has_scram(&mut self) -> bool {
         let (login, spawn) = (&mut self.login, &mut self.spawn);
         *self.scram.get_or_insert_with(|| login.mechanisms(spawn).is_ok_and(|all| all.iter().any(|m| is_scram(m))))
