@@ -48,7 +48,8 @@ static LOCKED: Locked = Locked {
     busy: AtomicBool::new(false),
     state: UnsafeCell::new(State { maps: [FREE; LIST], open: [FREE; OPEN], next: 0 }),
 };
-static BEFORE: OnceLock<SigAction> = OnceLock::new();
+/// The handler before ours; `None` where ours could not be set.
+static BEFORE: OnceLock<Option<SigAction>> = OnceLock::new();
 
 fn with<T>(work: impl FnOnce(&mut State) -> T) -> T {
     while LOCKED.busy.swap(true, Ordering::Acquire) {
@@ -99,7 +100,9 @@ pub(crate) struct Listed(Range);
 impl Listed {
     /// Lists the mapping of `bytes`, which obeys invariant 1 and is unmapped after this value is dropped.
     pub(crate) fn new(bytes: &[u8]) -> io::Result<Option<Listed>> {
-        catch()?;
+        if !catch() {
+            return Ok(None);
+        }
         let range = (bytes.as_ptr() as usize, bytes.as_ptr() as usize + bytes.len());
         let listed = with(|s| {
             let place = s.maps.iter_mut().find(|m| **m == FREE)?;
@@ -123,20 +126,18 @@ impl Drop for Listed {
     }
 }
 
-/// Sets the handler once, in front of the one of the language for overflown stacks.
-fn catch() -> io::Result<()> {
-    let mut set = Ok(());
-    BEFORE.get_or_init(|| {
+/// Sets the handler once, in front of the one of the language for overflown stacks; tells whether it is set.
+fn catch() -> bool {
+    let before = BEFORE.get_or_init(|| {
+        let mut segv = SigSet::empty();
+        segv.add(Signal::SIGSEGV);
+        segv.thread_unblock().ok()?;
         let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
         let action = SigAction::new(SigHandler::SigAction(fault), flags, SigSet::empty());
         // SAFETY: `fault` keeps to invariant 3.
-        let before = unsafe { sigaction(Signal::SIGSEGV, &action) };
-        let mut segv = SigSet::empty();
-        segv.add(Signal::SIGSEGV);
-        set = before.and(segv.thread_unblock());
-        before.unwrap_or_else(|_| SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty()))
+        unsafe { sigaction(Signal::SIGSEGV, &action) }.ok()
     });
-    Ok(set?)
+    before.is_some()
 }
 
 extern "C" fn fault(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
@@ -144,7 +145,7 @@ extern "C" fn fault(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_
     let (at, errno) = unsafe { ((*info).si_addr() as usize, *libc::__errno_location()) };
     if !with(|s| s.touch(at)) {
         // SAFETY: back to the handler before; the fault comes again and is its business.
-        let _ = BEFORE.get().map(|before| unsafe { sigaction(Signal::SIGSEGV, before) });
+        let _ = BEFORE.get().and_then(Option::as_ref).map(|before| unsafe { sigaction(Signal::SIGSEGV, before) });
     }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
