@@ -115,6 +115,26 @@ fn rates_are_for_logins_and_networks() {
     assert_eq!(login("192.0.2.3"), "220 250 235 450 221");
 }
 
+/// A limit that only a login's domain could have is asked for once where there is none, and counted where there is one.
+#[test]
+fn a_login_without_a_limit_is_asked_for_once() {
+    let instance = with_tables("", &[("domains", "here.example local rate_recipients=3\n")]);
+    let asked = instance.overhear_lookup();
+    let auth = "AUTH PLAIN AGFubkBoZXJlLmV4YW1wbGUAc2VjcmV0\r\n";
+    let message = "MAIL FROM:<ann@here.example>\r\nRCPT TO:<bob@here.example>\r\nRCPT TO:<x@far.example>\r\nRSET\r\n";
+    let run = instance.stranger("submission").env("SSL_PROTOCOL", "TLSv1.3");
+    let output = run.stdin(format!("EHLO x\r\n{auth}{message}{message}QUIT\r\n")).run();
+    assert_eq!(codes(&output), "220 250 235 250 250 250 250 250 250 450 250 221", "{}", output.describe());
+    let rates: Vec<String> =
+        asked.lock().unwrap().iter().filter_map(|q| Some(q.strip_prefix("rate\t")?.into())).collect();
+    let count = |what: &str| rates.iter().filter(|q| q.starts_with(what)).count();
+    assert_eq!(
+        (count("messages/login/ann@here.example\t"), count("recipients/login/ann@here.example\t")),
+        (1, 4),
+        "{rates:?}"
+    );
+}
+
 /// From half of max_errors on, each error costs the client time.
 #[test]
 fn errors_cost_time() {

@@ -17,6 +17,7 @@ use crate::xclient::Forwarded;
 use penny_base::ucspi::StartTls;
 use penny_base::{Config, Failure, Outcome, Peer, log};
 use penny_smtp::server::{BarePolicy, Machine, Policy, Reply, Request, Role, Settings, Step};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Least octets a second of content, after the first time-out.
@@ -53,6 +54,8 @@ pub struct Session {
     pub background: Background,
     /// Whether the access table has rules, once that was asked.
     pub access_rules: Option<bool>,
+    /// The rates that lookup said have no limit, asked once a conversation.
+    pub unlimited: BTreeSet<String>,
     /// The address of the connection itself, whatever XCLIENT said.
     pub front_ip: String,
     /// What XFORWARD told about the next message.
@@ -71,6 +74,7 @@ impl Session {
         Ok(Session {
             background: Background::default(),
             access_rules: None,
+            unlimited: BTreeSet::new(),
             front_ip: peer.ip.clone(),
             forwarded: None,
             config,

@@ -70,6 +70,7 @@ impl Session {
         self.client = client;
         self.peer = peer;
         self.access_rules = None;
+        self.unlimited.clear();
         self.forget_mail();
         self.begin_background();
         match self.milters_start_over() {

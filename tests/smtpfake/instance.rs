@@ -3,7 +3,10 @@
 use super::Place;
 use penny_testkit::run::Started;
 use penny_testkit::{Output, Run, program, wait_for_socket};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 /// The ordinary user everything runs as when the tests are root.
 const UID: u32 = 64_990;
@@ -64,6 +67,32 @@ impl Instance {
     /// smtpd in a role, the client being a host of the network.
     pub fn stranger(&self, role: &str) -> Run {
         self.smtpd(role).env("TCPREMOTEIP", "192.0.2.7").env("TCPREMOTEPORT", "4242").env("PROTO", "TCP")
+    }
+
+    /// The questions that programs started from now on ask lookup; it still answers them.
+    pub fn overhear_lookup(&self) -> Arc<Mutex<Vec<String>>> {
+        let (socket, real) = (self.place.path("run/lookup/socket"), self.place.path("run/lookup/real"));
+        std::fs::rename(&socket, &real).unwrap();
+        let listener = UnixListener::bind(&socket).unwrap();
+        own(&socket);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (kept, real) = (Arc::clone(&kept), UnixStream::connect(&real).unwrap());
+                std::thread::spawn(move || {
+                    let (mut back, mut there) = (stream.try_clone().unwrap(), real.try_clone().unwrap());
+                    let mut answers = BufReader::new(real).lines();
+                    for question in BufReader::new(stream).lines().map_while(Result::ok) {
+                        let _ = there.write_all(format!("{question}\n").as_bytes());
+                        kept.lock().unwrap().push(question);
+                        let Some(Ok(answer)) = answers.next() else { break };
+                        let _ = back.write_all(format!("{answer}\n").as_bytes());
+                    }
+                });
+            }
+        });
+        asked
     }
 
     /// The entries committed so far.

@@ -29,8 +29,15 @@ impl Session {
             Some(login) => format!("login/{login}"),
             None => format!("client/{}", client_key(&self.peer.ip)),
         };
-        let answer = self.services.lookup.ask(&["rate", &format!("{what}/{who}"), &limit.to_string(), WINDOW, "1"]);
-        match answer {
+        let key = format!("{what}/{who}");
+        if self.unlimited.contains(&key) {
+            return Ok(());
+        }
+        match self.services.lookup.ask(&["rate", &key, &limit.to_string(), WINDOW, "1"]) {
+            Ok(Answer::Ok(count)) if count.first().is_some_and(|n| n == "0") => {
+                self.unlimited.insert(key);
+                Ok(())
+            }
             Ok(Answer::No(_)) => {
                 let rule = if what == "messages" { "rate-messages" } else { "rate-recipients" };
                 Err((rule, Reply::new(450, "4.7.1", format!("too many {what}, try again later"))))
