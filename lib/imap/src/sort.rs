@@ -76,7 +76,7 @@ fn mailbox(header: &[u8], name: &str) -> String {
         Some(Entry::GroupStart(g)) => String::from_utf8_lossy(&g).into_owned(),
         _ => String::new(),
     };
-    crate::search::fold(&text)
+    penny_mime::casemap::fold(&text)
 }
 
 /// RFC 5957 3: the display name, else the address.
@@ -86,7 +86,7 @@ fn display(header: &[u8], name: &str) -> String {
         Some(Entry::GroupStart(g)) => penny_mime::decode_header(&g),
         _ => String::new(),
     };
-    crate::search::fold(&text)
+    penny_mime::casemap::fold(&text)
 }
 
 fn first(header: &[u8], name: &str) -> Option<Entry> {

@@ -9,7 +9,7 @@ pub fn base_subject(value: &[u8]) -> (String, bool) {
     let mut text = decode_header(value);
     text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let (base, marked) = strip(&text);
-    (crate::search::fold(base), marked)
+    (penny_mime::casemap::fold(base), marked)
 }
 
 fn strip(text: &str) -> (&str, bool) {

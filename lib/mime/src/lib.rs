@@ -11,6 +11,7 @@
 pub mod address;
 pub mod base64;
 pub mod build;
+pub mod casemap;
 pub mod charset;
 pub mod content;
 pub mod date;

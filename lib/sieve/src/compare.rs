@@ -4,6 +4,8 @@
 //!             RFC 5231 (:value, :count), RFC 5229 3.2 (match variables), draft-murchison-sieve-regex
 //! Invariants  1. `:matches` is linear in text times pattern; `:regex` linear in text   2. wildcards catch as little as possible (RFC 5229 3.2)
 
+use penny_mime::casemap;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// How strings are compared.
@@ -65,27 +67,37 @@ impl Comparator {
         self != Self::AsciiNumeric
     }
 
-    fn fold(self, c: char) -> char {
+    /// The form in which a text is compared.
+    fn fold(self, text: &str) -> Cow<'_, str> {
         match self {
-            Self::Octet | Self::AsciiNumeric => c,
-            Self::AsciiCasemap => c.to_ascii_lowercase(),
-            // RFC 5051 2 maps to title case and decomposes; one-to-one case folding keeps positions for match variables
-            Self::UnicodeCasemap => {
-                let mut lower = c.to_lowercase();
-                match (lower.next(), lower.next()) {
-                    (Some(one), None) => one,
-                    _ => c,
-                }
-            }
+            Self::Octet | Self::AsciiNumeric => text.into(),
+            // RFC 4790 9.2.1: to upper case, which matters for the order of `_`
+            Self::AsciiCasemap => text.to_ascii_uppercase().into(),
+            Self::UnicodeCasemap => casemap::fold(text).into(),
+        }
+    }
+
+    /// Whether the compared form of a letter is this one.
+    fn is(self, letter: &str, folded: &str) -> bool {
+        match self {
+            Self::AsciiCasemap => letter.eq_ignore_ascii_case(folded),
+            _ => self.fold(letter) == folded,
+        }
+    }
+
+    /// What `?` stands for at the start of a text: a character, with its marks where those are compared with it.
+    fn letter(self, text: &str) -> &str {
+        match self {
+            Self::UnicodeCasemap => casemap::letter(text),
+            _ => text.split_inclusive(|_: char| true).next().unwrap_or_default(),
         }
     }
 
     /// Order of two strings.
     pub(crate) fn order(self, a: &str, b: &str) -> Ordering {
         match self {
-            Self::Octet => a.as_bytes().cmp(b.as_bytes()),
             Self::AsciiNumeric => numeric(a).cmp(&numeric(b)),
-            _ => a.chars().map(|c| self.fold(c)).cmp(b.chars().map(|c| self.fold(c))),
+            _ => self.fold(a).cmp(&self.fold(b)),
         }
     }
 
@@ -94,11 +106,7 @@ impl Comparator {
     }
 
     fn contains(self, text: &str, key: &str) -> bool {
-        if self == Self::Octet {
-            return text.contains(key);
-        }
-        let fold = |s: &str| s.chars().map(|c| self.fold(c)).collect::<String>();
-        fold(text).contains(&fold(key))
+        self.fold(text).contains(&*self.fold(key))
     }
 }
 
@@ -170,22 +178,28 @@ impl Matcher {
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Wild {
-    Char(char),
+#[derive(Clone, PartialEq)]
+enum Wild<'a> {
+    /// In its compared form.
+    Letter(Cow<'a, str>),
     One,
     Any,
 }
 
-fn wild_pattern(key: &str, comparator: Comparator) -> Vec<Wild> {
+fn wild_pattern(key: &str, comparator: Comparator) -> Vec<Wild<'_>> {
+    let mut rest = key;
+    let mut next = || {
+        let (first, after) = rest.split_at(comparator.letter(rest).len());
+        rest = after;
+        Some(first).filter(|f| !f.is_empty())
+    };
     let mut out = Vec::new();
-    let mut chars = key.chars();
-    while let Some(c) = chars.next() {
-        out.push(match c {
-            '*' => Wild::Any,
-            '?' => Wild::One,
-            '\\' => Wild::Char(comparator.fold(chars.next().unwrap_or('\\'))),
-            c => Wild::Char(comparator.fold(c)),
+    while let Some(letter) = next() {
+        out.push(match letter {
+            "*" => Wild::Any,
+            "?" => Wild::One,
+            "\\" => Wild::Letter(comparator.fold(next().unwrap_or(letter))),
+            _ => Wild::Letter(comparator.fold(letter)),
         });
     }
     out
@@ -194,44 +208,45 @@ fn wild_pattern(key: &str, comparator: Comparator) -> Vec<Wild> {
 /// `:matches`. On a mismatch only the last `*` grows: earlier ones never need to, and each stays as short as it can.
 fn wildcard(value: &str, key: &str, comparator: Comparator) -> Option<Caught> {
     let pattern = wild_pattern(key, comparator);
-    let text: Vec<char> = value.chars().collect();
+    let letter = |at: usize| comparator.letter(value.get(at..).unwrap_or_default());
     // where each wildcard's catch begins and ends
     let mut caught: Vec<(usize, usize)> = Vec::new();
     let (mut t, mut p) = (0, 0);
     // position in the pattern after the last `*`, how many catches were made up to it
     let mut back: Option<(usize, usize)> = None;
     loop {
-        let step = match (pattern.get(p), text.get(t)) {
-            (None, None) => break,
-            (Some(Wild::Any), _) => {
+        let here = letter(t);
+        let step = match pattern.get(p) {
+            None if here.is_empty() => break,
+            Some(Wild::Any) => {
                 caught.push((t, t));
                 back = Some((p + 1, caught.len()));
                 p += 1;
                 continue;
             }
-            (Some(Wild::One), Some(_)) => {
-                caught.push((t, t + 1));
+            Some(Wild::One) if !here.is_empty() => {
+                caught.push((t, t + here.len()));
                 true
             }
-            (Some(Wild::Char(c)), Some(&d)) => *c == comparator.fold(d),
+            Some(Wild::Letter(wanted)) => comparator.is(here, wanted),
             _ => false,
         };
         if step {
             p += 1;
-            t += 1;
+            t += here.len();
             continue;
         }
         let (after, catches) = back?;
         caught.truncate(catches);
         let last = caught.last_mut()?;
-        if last.1 >= text.len() {
+        if last.1 >= value.len() {
             return None;
         }
-        last.1 += 1;
+        last.1 += letter(last.1).len();
         t = last.1;
         p = after;
     }
-    let part = |(a, b): &(usize, usize)| text.get(*a..*b).unwrap_or_default().iter().collect::<String>();
+    let part = |(a, b): &(usize, usize)| value.get(*a..*b).unwrap_or_default().to_owned();
     Some(std::iter::once(value.to_owned()).chain(caught.iter().map(part)).collect())
 }
 
@@ -299,9 +314,10 @@ fn regex(value: &str, key: &str, comparator: Comparator) -> Option<Caught> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Comparator::AsciiCasemap;
 
     fn caught(value: &str, key: &str) -> Option<Vec<String>> {
-        wildcard(value, key, Comparator::AsciiCasemap)
+        wildcard(value, key, AsciiCasemap)
     }
 
     #[test]
@@ -323,6 +339,22 @@ mod tests {
     }
 
     #[test]
+    fn unicode_is_compared_whole() {
+        use Comparator::UnicodeCasemap as U;
+        assert!(U.equal("CAFE\u{301}", "café") && U.equal("\u{ff21}", "a") && !U.equal("e", "é"));
+        assert!(U.contains("in the CAFE\u{301}", "fé") && !AsciiCasemap.contains("CAFE\u{301}", "fé"));
+        let caught = |value, key| wildcard(value, key, U);
+        let strings = |list: &[&str]| Some(list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        // a letter and its marks are one, and what was caught is as it came
+        assert_eq!(
+            caught("Re: CAFE\u{301} ouvert", "re: caf? *"),
+            strings(&["Re: CAFE\u{301} ouvert", "E\u{301}", "ouvert"])
+        );
+        assert_eq!(caught("CAFE\u{301} x", "*é ?"), strings(&["CAFE\u{301} x", "CAF", "x"]));
+        assert_eq!(caught("cafe\u{301}", "cafe*"), None);
+    }
+
+    #[test]
     fn wildcards_take_bounded_time() {
         let text = "a".repeat(20_000);
         assert_eq!(caught(&text, &format!("{}b", "*a".repeat(50))), None);
@@ -341,6 +373,8 @@ mod tests {
         use Comparator::*;
         assert!(AsciiCasemap.equal("FrOp", "fRoP") && !Octet.equal("a", "A"));
         assert!(!AsciiCasemap.equal("É", "é") && UnicodeCasemap.equal("É", "é"));
+        // RFC 4790 9.2.1: upper case has the order
+        assert_eq!(AsciiCasemap.order("a", "_"), Ordering::Less);
         assert!(AsciiNumeric.equal("007x", "7") && AsciiNumeric.equal("x", "y"));
         assert_eq!(AsciiNumeric.order("x", "99999999999999999999999"), Ordering::Greater);
         assert_eq!(AsciiNumeric.order("10", "9"), Ordering::Greater);

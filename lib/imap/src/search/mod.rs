@@ -3,10 +3,8 @@
 //! Standards   RFC 3501 6.4.4, RFC 5255 and 5051 (comparison without case), RFC 5032, 7162, 8474, 8514
 //! Invariants  1. cheap tests run before those that read the message   2. a message is read at most once a search
 //! Not here    which messages there are (the session), ESEARCH answers (the session)
-mod casemap;
 mod text;
 
-pub use casemap::fold;
 pub use text::{Needle, texts};
 
 use crate::command::Key;

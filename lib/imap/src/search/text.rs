@@ -5,8 +5,8 @@
 //! # Notes
 //! ASCII needles against ASCII-compatible text are searched in an upper-case copy of the bytes; what is not found so and not
 //! all ASCII is converted to UTF-8 and folded, which costs about ten times more: `cafe` is a part of a decomposed `café`.
-use super::casemap::fold;
 use crate::render::View;
+use penny_mime::casemap::fold;
 use penny_mime::{Encoding, Fields, Part, address, charset, decode_header, header::unfold};
 use std::borrow::Cow;
 

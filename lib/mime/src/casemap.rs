@@ -1,11 +1,12 @@
 //! The comparator i;unicode-casemap: equal means the same but for case, composition and compatibility forms.
 //!
-//! Standards   RFC 5051 2.3; RFC 5255 3 (I18NLEVEL=1: SEARCH, SORT and THREAD compare by it)
+//! Standards   RFC 5051 2.3; RFC 5255 3 (I18NLEVEL=1: SEARCH, SORT and THREAD compare by it); RFC 5228 2.7.3 (Sieve can)
 //! Invariants  the mapped forms of equal strings are the same octets, and order is that of their octets
 //! # Notes
 //! Titlecase mappings are the simple ones, a character for a character, and made once: `ß` is no `SS`, `ﬁ` no `FI`. Combining marks are put in canonical
 //! order, which the RFC leaves as it stands, so that every way to write a letter is the same letter.
 use icu_normalizer::DecomposingNormalizerBorrowed;
+use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
 
 /// The form of a text by which it is compared.
 pub fn fold(text: &str) -> String {
@@ -14,6 +15,13 @@ pub fn fold(text: &str) -> String {
     }
     let titled: String = text.chars().map(title).collect();
     DecomposingNormalizerBorrowed::new_nfkd().normalize(&titled).into_owned()
+}
+
+/// The first character of a text with the marks that combine with it; empty only where the text is.
+pub fn letter(text: &str) -> &str {
+    let classes = CanonicalCombiningClassMapBorrowed::new();
+    let end = text.char_indices().skip(1).find(|(_, c)| classes.get_u8(*c) == 0).map(|(at, _)| at);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// The simple titlecase mapping of UnicodeData.txt.
@@ -67,6 +75,15 @@ mod tests {
         // simple mappings only (RFC 5051 2.3), and dotted capital I is no i
         for (a, b) in [("ß", "SS"), ("a", "á"), ("\u{10d0}", "\u{1c90}"), ("\u{fb01}", "FI")] {
             assert_ne!(fold(a), fold(b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_letter_has_its_marks() {
+        for (text, first) in
+            [("", ""), ("ab", "a"), ("e\u{301}\u{323}b", "e\u{301}\u{323}"), ("éb", "é"), ("\u{301}b", "\u{301}")]
+        {
+            assert_eq!(letter(text), first, "{text}");
         }
     }
 
