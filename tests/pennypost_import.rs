@@ -278,7 +278,29 @@ fn users_of_dovecot_log_in_with_their_passwords() {
     out.expect_code(1).expect_out("# users: ann@example.test").expect_out("NOT carried: old@example.test");
     assert_eq!(place.log_in("ann@example.test", "secret"), "OK user=ann@example.test\n");
     place.run("user list").expect_out("1G");
-    place.run(&format!("import-dovecot {}", file.display())).expect_out("is here already, kept");
+    for again in ["import-dovecot", "import-dovecot --dry-run"] {
+        place.run(&format!("{again} {}", file.display())).expect_out("# users: ann@example.test is here already, kept");
+    }
+}
+
+#[test]
+fn a_large_passwd_file_is_taken_over_in_one_pass() {
+    const USERS: usize = 30_000;
+    let place = Admin::new("", "");
+    let line = |n: usize| format!("user{n}@example.test:{{PLAIN}}p{n}::::::\n");
+    let file = place.dir.write("passwd", (0..USERS).map(line).collect::<String>());
+    // half of them are known without a password, as import-postfix leaves them
+    let known = |n: usize| format!("user{n}@example.test::5000:5000::/home/{n}::\n");
+    place.dir.write("etc/users", (0..USERS / 2).map(known).collect::<String>());
+    let out = place.run(&format!("import-dovecot {}", file.display()));
+    out.expect_code(0);
+    assert_eq!(out.out().lines().filter(|l| l.starts_with("# users: user")).count(), USERS);
+    let table = place.table("users");
+    assert_eq!(table.lines().count(), USERS);
+    assert_eq!(table.lines().next(), Some("user0@example.test:{PLAIN}p0:5000:5000::/home/0::"));
+    assert_eq!(table.lines().last(), Some(line(USERS - 1).trim_end()));
+    let again = place.run(&format!("import-dovecot --dry-run {}", file.display()));
+    assert_eq!(again.out().matches("is here already, kept").count(), USERS);
 }
 
 const DOVECOT_23: &str = "\

@@ -17,7 +17,8 @@ mod users;
 use crate::table::{self, say};
 use penny_base::config::value::quote;
 use penny_base::{Config, Failure, Outcome};
-use penny_tables::{Tables, edit};
+use penny_tables::Tables;
+use penny_tables::edit::{self, Edit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -36,9 +37,12 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 /// An address as it stands before a port.
-fn bracketed(address: &str) -> String {
+pub fn bracketed(address: &str) -> String {
     if address.contains(':') && !address.starts_with('[') { format!("[{address}]") } else { address.to_string() }
 }
+
+/// The keys of a table's entries, and their texts.
+type Entries = Vec<(String, String)>;
 
 /// What is being taken over.
 pub struct Import<'a> {
@@ -120,19 +124,20 @@ impl Import<'_> {
         Ok(if self.lost.is_empty() { Outcome::Done } else { Outcome::Code(1) })
     }
 
+    /// The keys and texts of what a table has, and the change that is made to it unless this is a dry run.
+    fn open(&self, name: &str) -> Result<(Entries, Option<Edit>), Failure> {
+        let change = if self.dry { None } else { Some(table::open(self.config, name)?) };
+        let entries = match &change {
+            Some(change) => change.entries(),
+            None => table::entries(self.config, name)?,
+        };
+        Ok((entries.into_iter().map(|e| (edit::key(name, &e.text), e.text)).collect(), change))
+    }
+
     /// All lines of one table, in one change.
     fn table(&mut self, name: &'static str, lines: Vec<(String, String)>) -> Result<(), Failure> {
-        let mut there: BTreeSet<String> = BTreeSet::new();
-        let mut change = None;
-        if self.dry {
-            let text = table::text(self.config, name)?;
-            let old = penny_tables::lines::logical(&text);
-            there.extend(old.iter().map(|l| edit::key(name, &l.text).to_lowercase()));
-        } else {
-            let open = table::open(self.config, name)?;
-            there.extend(open.keys().map(|key| key.to_lowercase()));
-            change = Some(open);
-        }
+        let (entries, mut change) = self.open(name)?;
+        let mut there: BTreeSet<String> = entries.into_iter().map(|(key, _)| key.to_lowercase()).collect();
         let secret = |line: &str| line.split(" auth=").next().unwrap_or("").to_string();
         for (key, line) in lines {
             if let Some(wrong) = Tables::mistakes(name, &format!("{line}\n")).first() {

@@ -1,7 +1,7 @@
 //! What the commands share: opening and saving tables, and output.
 
 use penny_base::{Config, Failure, Kind, Outcome};
-use penny_tables::edit::Edit;
+use penny_tables::edit::{Edit, Entry};
 use std::io::{ErrorKind, Write};
 
 /// Opens a table for a change, waiting for other changes.
@@ -19,6 +19,11 @@ pub fn text(config: &Config, name: &str) -> Result<String, Failure> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(String::new()),
         other => other.map_err(|e| refused(config, name, &e)),
     }
+}
+
+/// The entries of a table, as it stands: nobody's change is waited for, and who may only read may read.
+pub fn entries(config: &Config, name: &str) -> Result<Vec<Entry>, Failure> {
+    Ok(penny_tables::edit::entries(name, text(config, name)?.lines()))
 }
 
 /// Saves a table; a new one gets the owner and mode etc/hier gives it.

@@ -13,7 +13,10 @@ type Entries = BTreeMap<String, String>;
 /// Takes the users of a file, whose bare hashes are of this scheme; a userdb file may know more about them. The hash of
 /// a user that has none here yet (see import-postfix) is filled in.
 pub fn take(import: &mut Import<'_>, text: &str, scheme: &str, more: &Entries) -> Result<(), Failure> {
-    let mut edit = if import.dry { None } else { Some(table::open(import.config, "users")?) };
+    let (entries, change) = import.open("users")?;
+    // a line of the file may name a user that another one named
+    let mut there: Entries = entries.into_iter().collect();
+    let mut new = Vec::new();
     for (_, line) in penny_tables::lines::single(text) {
         let mut fields = line.splitn(3, ':');
         let (login, hash) = (fields.next().unwrap_or(""), fields.next().unwrap_or(""));
@@ -25,26 +28,25 @@ pub fn take(import: &mut Import<'_>, text: &str, scheme: &str, more: &Entries) -
         }
         let rest = fields.next().filter(|r| !r.trim_matches(':').is_empty());
         let rest = rest.or(more.get(login).map(String::as_str)).unwrap_or(":::::");
-        let old = edit.as_ref().and_then(|e| e.find(login)).map(|e| e.text);
-        let line = match old.as_deref().map(|old| old.splitn(3, ':').collect::<Vec<_>>()) {
-            Some(old) if old.get(1).is_some_and(|hash| !hash.is_empty()) => {
-                say(&format!("# users: {login} is here already, kept"))?;
-                continue;
-            }
-            Some(old) => format!("{login}:{hash}:{}", old.get(2).copied().unwrap_or(rest)),
-            None => format!("{login}:{hash}:{rest}"),
-        };
+        let old: Option<Vec<&str>> = there.get(login).map(|old| old.splitn(3, ':').collect());
+        if old.as_ref().and_then(|o| o.get(1)).is_some_and(|hash| !hash.is_empty()) {
+            say(&format!("# users: {login} is here already, kept"))?;
+            continue;
+        }
+        let rest = old.and_then(|o| o.get(2).copied()).unwrap_or(rest);
+        let line = format!("{login}:{hash}:{rest}");
         if let Some(wrong) = penny_tables::Tables::mistakes("users", &line).first() {
             import.lost(format!("users: {login}: {}", wrong.text));
             continue;
         }
         // the hash is nobody's business on a screen
         say(&format!("# users: {login}"))?;
-        if let Some(edit) = &mut edit {
-            edit.put(login, &line);
-        }
+        there.insert(login.to_string(), line.clone());
+        new.push((login.to_string(), line));
     }
-    edit.map_or(Ok(()), |edit| table::save(import.config, edit, "users"))
+    let Some(mut change) = change else { return Ok(()) };
+    change.put_all(&new);
+    table::save(import.config, change, "users")
 }
 
 /// What a userdb file knows of each login: all behind the password.

@@ -11,6 +11,7 @@ use crate::put::{Look, put};
 use crate::set::Tables;
 use penny_sys::files::Stamp;
 use penny_sys::fs::Locked;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -62,32 +63,12 @@ impl Edit {
 
     /// Every entry in the order of the file.
     pub fn entries(&self) -> Vec<Entry> {
-        let continued = !self.is_single();
-        let mut out: Vec<Entry> = Vec::new();
-        for (i, raw) in self.lines.iter().enumerate() {
-            let text = raw.trim();
-            if text.is_empty() || text.starts_with('#') {
-                continue;
-            }
-            match out.last_mut() {
-                Some(last) if continued && raw.starts_with([' ', '\t']) => {
-                    last.text = format!("{} {text}", last.text);
-                    last.lines.end = i + 1;
-                }
-                _ => out.push(Entry { lines: i..i + 1, text: text.to_string() }),
-            }
-        }
-        out
+        entries(&self.name, self.lines.iter().map(String::as_str))
     }
 
     /// The entry with this key.
     pub fn find(&self, key: &str) -> Option<Entry> {
         self.entries().into_iter().rev().find(|e| self.key(&e.text) == self.fold(key))
-    }
-
-    /// The keys of all entries, folded as keys are compared.
-    pub fn keys(&self) -> impl Iterator<Item = String> {
-        self.entries().into_iter().map(|e| self.key(&e.text))
     }
 
     /// Adds a line at the end, whatever its key.
@@ -97,36 +78,56 @@ impl Edit {
 
     /// Replaces the entries with this key by one line, or appends it; true when there was one.
     pub fn put(&mut self, key: &str, line: &str) -> bool {
-        let old = self.take(key);
-        let at = old.unwrap_or(self.lines.len());
-        self.lines.insert(at, line.to_string());
-        old.is_some()
+        self.put_all(&[(key.to_string(), line.to_string())]) > 0
+    }
+
+    /// The same for many keys with a line each, in one pass over the table; tells how many were there.
+    pub fn put_all(&mut self, lines: &[(String, String)]) -> usize {
+        let new: HashMap<String, Option<&str>> = lines.iter().map(|(k, l)| (self.fold(k), Some(l.as_str()))).collect();
+        let mut done = self.rewrite(&new);
+        let there = done.len();
+        for (key, _) in lines {
+            let key = self.fold(key);
+            if let Some(Some(line)) = new.get(&key)
+                && done.insert(key)
+            {
+                self.append(line);
+            }
+        }
+        there
     }
 
     /// Removes the entries with this key; true when there was one.
     pub fn remove(&mut self, key: &str) -> bool {
-        self.take(key).is_some()
+        !self.rewrite(&HashMap::from([(self.fold(key), None)])).is_empty()
     }
 
-    /// Takes entries out and tells where the first one stood; comments between their lines stay.
-    fn take(&mut self, key: &str) -> Option<usize> {
-        let mine = |e: &Entry| self.key(&e.text) == self.fold(key);
-        let found: Vec<Entry> = self.entries().into_iter().filter(mine).collect();
-        for entry in found.iter().rev() {
-            let (start, end) = (entry.lines.start, entry.lines.end);
-            let kept: Vec<String> =
-                self.lines.drain(start..end).filter(|l| l.trim().is_empty() || l.trim().starts_with('#')).collect();
-            self.lines.splice(start..start, kept);
+    /// The first entry with each of these keys becomes the key's line, or goes like all further ones; comments between
+    /// their lines stay. Tells the keys that were found.
+    fn rewrite(&mut self, new: &HashMap<String, Option<&str>>) -> HashSet<String> {
+        let entries = self.entries();
+        let mut old = std::mem::take(&mut self.lines).into_iter();
+        let mut lines = Vec::with_capacity(old.len());
+        let mut found = HashSet::new();
+        let mut at = 0;
+        for Entry { lines: own, text } in entries {
+            let key = self.key(&text);
+            let Some(line) = new.get(&key) else { continue };
+            lines.extend(old.by_ref().take(own.start - at));
+            if found.insert(key) {
+                lines.extend(line.map(str::to_string));
+            }
+            let noted = |l: &String| l.trim().is_empty() || l.trim().starts_with('#');
+            lines.extend(old.by_ref().take(own.len()).filter(noted));
+            at = own.end;
         }
-        found.first().map(|e| e.lines.start.min(self.lines.len()))
+        lines.extend(old);
+        self.lines = lines;
+        found
     }
 
     fn fold(&self, key: &str) -> String {
         fold(&self.name, key)
-    }
-
-    fn is_single(&self) -> bool {
-        is_single(&self.name)
     }
 
     fn key(&self, text: &str) -> String {
@@ -153,6 +154,27 @@ impl Edit {
         compile::again_locked(&self.directory, &self.name)
             .map_err(|e| io::Error::new(e.kind(), format!("changed, but {}.cdb was not made again: {e}", self.name)))
     }
+}
+
+/// The entries among the physical lines of a table.
+pub fn entries<'a>(table: &str, lines: impl Iterator<Item = &'a str>) -> Vec<Entry> {
+    let continued = !is_single(table);
+    let mut out: Vec<Entry> = Vec::new();
+    for (i, raw) in lines.enumerate() {
+        let text = raw.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        match out.last_mut() {
+            Some(last) if continued && raw.starts_with([' ', '\t']) => {
+                last.text.push(' ');
+                last.text.push_str(text);
+                last.lines.end = i + 1;
+            }
+            _ => out.push(Entry { lines: i..i + 1, text: text.to_string() }),
+        }
+    }
+    out
 }
 
 /// The key of a logical line of a table, folded as keys are compared.
@@ -203,9 +225,11 @@ mod tests {
         assert!(edit.put("x", "x: w"));
         assert!(!edit.put("new", "new: n"));
         assert!(edit.remove("z") && !edit.remove("none"));
+        let pairs = [("m", "m: 1"), ("a", "A: e"), ("m", "m: 2"), ("k", "k: 3")];
+        assert_eq!(edit.put_all(&pairs.map(|(k, l)| (k.into(), l.into()))), 1);
         edit.save(NEW).unwrap();
         let text = std::fs::read_to_string(dir.join("aliases")).unwrap();
-        assert_eq!(text, "# top\na: d\n # inside\n\n# of x\nx: w\nnew: n\n");
+        assert_eq!(text, "# top\nA: e\n # inside\n\n# of x\nx: w\nnew: n\nm: 2\nk: 3\n");
         std::fs::remove_dir_all(dir).unwrap();
     }
 
