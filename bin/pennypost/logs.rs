@@ -13,9 +13,10 @@ pub use time::{clock, day, hour};
 use clap::Args;
 use penny_base::{Config, Failure};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::UNIX_EPOCH;
 
 /// Where the log is.
 #[derive(Debug, Clone, Args)]
@@ -27,6 +28,9 @@ pub struct Source {
     /// How far back the journal is read: -1d, yesterday, 2026-11-24.
     #[arg(long, default_value = "-7d", allow_hyphen_values = true)]
     since: String,
+    /// Lines before that time are not asked for, and may be passed over.
+    #[arg(skip)]
+    from: Option<f64>,
 }
 
 /// Longest line taken.
@@ -60,7 +64,7 @@ impl Source {
                 read(std::io::stdin().lock(), take).map_err(|e| Failure::io("standard input", &e))?;
                 continue;
             }
-            file(&path, take)?;
+            self.file(&path, take)?;
         }
         Ok(())
     }
@@ -73,9 +77,9 @@ impl Source {
             if Path::new(usual).exists() {
                 let old = PathBuf::from(format!("{usual}.1"));
                 if old.exists() {
-                    file(&old, take)?;
+                    self.file(&old, take)?;
                 }
-                return file(Path::new(usual), take);
+                return self.file(Path::new(usual), take);
             }
         }
         Err(Failure::usage("no log was found: name it with --log PATH"))
@@ -96,6 +100,10 @@ impl Source {
         Ok(child.wait().is_ok_and(|s| s.success()) && any)
     }
 
+    fn file(&self, path: &Path, take: &mut dyn FnMut(Line)) -> Result<(), Failure> {
+        file(path, self.from.unwrap_or(0.0), take).map_err(|e| Failure::io(path.display(), &e))
+    }
+
     /// All lines at once, for several passes over what can be read only once.
     pub fn all(&self) -> Result<Vec<Line>, Failure> {
         let mut out = Vec::new();
@@ -105,6 +113,11 @@ impl Source {
 }
 
 impl Source {
+    /// The same as far as it tells of a time and after.
+    pub fn after(self, from: f64) -> Source {
+        Source { since: format!("@{}", from.floor()), from: Some(from), ..self }
+    }
+
     /// Where an instance keeps its logs beside its configuration, when nothing else was said.
     pub fn or_beside(mut self, config: &Config) -> Source {
         let beside = config.file.parent().and_then(Path::parent).map(|p| p.join("log"));
@@ -115,11 +128,44 @@ impl Source {
     }
 }
 
-fn file(path: &Path, take: &mut dyn FnMut(Line)) -> Result<(), Failure> {
-    let io = |e: std::io::Error| Failure::io(path.display(), &e);
-    let mut file = BufReader::new(File::open(path).map_err(io)?);
-    let packed = file.fill_buf().map_err(io)?.starts_with(&[0x1f, 0x8b]);
-    if packed { read(flate2::read::MultiGzDecoder::new(file), take) } else { read(file, take) }.map_err(io)
+/// Reads a log file, packed or not, from a time on.
+fn file(path: &Path, from: f64, take: &mut dyn FnMut(Line)) -> std::io::Result<()> {
+    let file = File::open(path)?;
+    let facts = file.metadata()?;
+    let written = facts.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    if facts.is_file() && written.as_secs_f64() < from {
+        return Ok(());
+    }
+    let mut file = BufReader::new(file);
+    if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        return read(flate2::read::MultiGzDecoder::new(file), take);
+    }
+    if facts.is_file() {
+        pass_over(&mut file, from)?;
+    }
+    read(file, take)
+}
+
+/// Octets before the end that are looked at first.
+const TAIL: u64 = 1 << 20;
+
+/// Goes to where the lines of a time begin, or before it: a log is in the order of time. One without times is read whole.
+fn pass_over(file: &mut (impl BufRead + Seek), from: f64) -> std::io::Result<()> {
+    let size = file.seek(SeekFrom::End(0))?;
+    let mut back = TAIL;
+    while from > 0.0 && back < size {
+        file.seek(SeekFrom::Start(size - back))?;
+        file.skip_until(b'\n')?; // that line may be cut
+        let start = file.stream_position()?;
+        let mut first = None;
+        read(file.by_ref().take(TAIL), &mut |line| first = first.or(line.time))?;
+        if first.is_some_and(|time| time < from) {
+            file.seek(SeekFrom::Start(start))?;
+            return Ok(());
+        }
+        back *= 4;
+    }
+    file.rewind()
 }
 
 fn read(from: impl Read, take: &mut dyn FnMut(Line)) -> std::io::Result<()> {
@@ -133,5 +179,39 @@ fn read(from: impl Read, take: &mut dyn FnMut(Line)) -> std::io::Result<()> {
         if let Some(line) = std::str::from_utf8(&bytes).ok().and_then(|t| Line::parse(t.trim_end())) {
             take(line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_hour_of_a_long_log_is_read_without_the_rest() {
+        const LINES: u64 = 100_000;
+        let dir = penny_testkit::TempDir::new();
+        let now = penny_sys::time::now().as_secs();
+        let count = |head: &dyn Fn(u64) -> String, from: u64| {
+            let line = |n| format!("{}qrun[2]: q=- ev=ready waiting={n}\n", head(n));
+            let path = dir.write("mail.log", (0..LINES).map(line).collect::<String>());
+            let mut seen = Vec::new();
+            file(&path, from as f64, &mut |l| seen.push(l.text("waiting").parse::<u64>().unwrap())).unwrap();
+            seen
+        };
+        // a line a second, up to now
+        let stamped = |n: u64| format!("{}.5 mx ", now - LINES + n);
+        let seen = count(&stamped, now - 3600);
+        assert!(
+            seen.len() < LINES as usize / 2 && seen.is_sorted() && seen.contains(&(LINES - 3600)),
+            "{}",
+            seen.len()
+        );
+        assert_eq!(seen.last(), Some(&(LINES - 1)));
+        assert_eq!(count(&stamped, 0).len(), LINES as usize);
+        // no times, or a time before the first line: all of it
+        assert_eq!(count(&|_| String::new(), now - 3600).len(), LINES as usize);
+        assert_eq!(count(&stamped, now - 2 * LINES).len(), LINES as usize);
+        // written before that time
+        assert!(count(&stamped, now + 3600).is_empty());
     }
 }

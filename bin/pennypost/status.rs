@@ -10,7 +10,7 @@ use std::io::Write;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// What to show.
 #[derive(Debug, Args)]
@@ -135,7 +135,7 @@ pub fn run(file: &Path, options: &Options) -> Result<Outcome, Failure> {
 pub fn last_hour(config: &Config, source: &Source) -> Option<Stats> {
     let now = penny_sys::time::now().as_secs_f64();
     let mut stats = Stats::new(now - 3600.0, now + 60.0);
-    let done = source.clone().or_beside(config).each(&mut |line| stats.take(&line));
+    let done = source.clone().or_beside(config).after(now - 3600.0).each(&mut |line| stats.take(&line));
     done.ok().map(|()| stats)
 }
 
@@ -202,19 +202,27 @@ fn object(services: &[Service], waiting: Option<&Waiting>, stats: Option<&Stats>
     o.finish()
 }
 
+/// How long an answer of the services is believed.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
 /// Shows status again and again, with the destinations that wait.
 pub fn top(file: &Path, options: &Top) -> Result<Outcome, Failure> {
     let config = Config::load(Some(file))?;
     let mut round = 0;
+    let mut asked = (Instant::now(), services(&config));
     loop {
-        let (services, waiting) = (services(&config), waiting(&config));
+        // each question is a connection, and a line in the log of who is asked
+        if asked.0.elapsed() > ASK_AGAIN {
+            asked = (Instant::now(), services(&config));
+        }
+        let waiting = waiting(&config);
         let stats = last_hour(&config, &options.source);
         let mut out = std::io::stdout().lock();
         // home, and clear below: no flicker
         let clear = if options.count == 1 { "" } else { "\x1b[H\x1b[J" };
         write!(out, "{clear}").map_err(|e| Failure::io("standard output", &e))?;
         drop(out);
-        for line in lines(&config, &services, waiting.as_ref(), stats.as_ref()) {
+        for line in lines(&config, &asked.1, waiting.as_ref(), stats.as_ref()) {
             say(&line)?;
         }
         if let Some(stats) = &stats {

@@ -37,7 +37,7 @@ pub fn run(file: &Path, options: &Options) -> Result<Outcome, Failure> {
     let config = Config::load(Some(file))?;
     let (from, to) = window(options)?;
     let mut stats = Stats::new(from, to);
-    options.source.clone().or_beside(&config).each(&mut |line| stats.take(&line))?;
+    options.source.clone().or_beside(&config).after(from).each(&mut |line| stats.take(&line))?;
     let Some(page) = &options.html else {
         text::show(&stats, &config.hostname(), options.top)?;
         return Ok(Outcome::Done);
