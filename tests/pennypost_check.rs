@@ -43,11 +43,13 @@ fn a_live_server_and_its_faults() {
     std::fs::write(server.queue("corrupt").join("odd"), "x").expect("written");
     std::fs::remove_file(server.top().join("run/enqueue/socket")).expect("removed");
     std::fs::write(server.top().join("etc/aliases"), "nonsense\n").expect("written");
+    std::fs::write(server.top().join("etc/app-passwords"), "user1@example.test:phone\n").expect("written");
     let out = pennypost(&server, "check --all --no-dns", "");
     out.expect_code(2).expect_out("etc/users: has mode 0644, expected 0640");
     out.expect_out("warning  queue        1 entries in corrupt/")
         .expect_out("error    services     enqueue does not answer");
     out.expect_out("error    config").expect_out("aliases:1: expected name: target");
+    out.expect_out("app-passwords:1: expected login:label:{SCHEME}hash:date");
     pennypost(&server, "check", "").expect_code(78);
 }
 

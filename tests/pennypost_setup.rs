@@ -68,6 +68,29 @@ fn a_filter_that_is_not_there_is_told_before_anything_is_made() {
     assert!(!place.root().exists());
 }
 
+/// A configuration with a mistake would be kept by the next run.
+#[test]
+fn a_mistake_on_the_command_line_is_told_before_anything_is_made() {
+    let place = Place::new();
+    let other = place.dir.path().join("other.pem");
+    std::fs::write(&other, "no certificate").expect("written");
+    let here = other.display();
+    for (domain, more, code, why) in [
+        ("ann@example.test", String::new(), 64, "is no domain"),
+        ("../etc", String::new(), 64, "is no domain"),
+        ("example.test", "--hostname mx..example".into(), 64, "is no domain"),
+        ("example.test", "--postmaster a:b".into(), 64, "is no login"),
+        ("example.test", "--smarthost relay.test".into(), 64, "HOST:PORT"),
+        ("example.test", "--certificate /nowhere.pem --key /nowhere.key".into(), 78, "/nowhere.pem: No such file"),
+        ("example.test", format!("--certificate {here} --key {here}"), 78, "no certificate in it"),
+    ] {
+        let run = Run::new(program!("pennypost")).args(["setup", domain, "--start", "none", "--ids", "64301"]);
+        let run = run.arg("--root").arg(place.root()).args(more.split_whitespace());
+        run.run().expect_code(code).expect_err(why);
+        assert!(!place.root().exists(), "{domain} {more}");
+    }
+}
+
 /// `pennypost setup` at a terminal, everything below a directory.
 fn at_a_terminal(place: &Place, more: &[&str]) -> Terminal {
     let mut command = Command::new(program!("pennypost"));

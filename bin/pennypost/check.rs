@@ -70,7 +70,7 @@ fn domains(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
 
 fn tables(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
     let mut wrong = 0;
-    for name in NAMES {
+    for name in NAMES.into_iter().chain(["app-passwords"]) {
         let path = config.paths.tables.join(name);
         match Tables::check(name, &path) {
             Ok(mistakes) => {

@@ -1,7 +1,7 @@
 //! Questions of `pennypost setup`: each with its default, a wrong answer is asked again, the end of input gives up.
 //!
 //! Invariants  1. nothing is asked unless standard input is a terminal and no domain was given   2. what a flag says is not
-//!             asked   3. nothing is made before the last question
+//!             asked, and as good as an answer   3. nothing is made before the last question
 
 use super::config::{Place, usual_hostname};
 use super::{Given, Options};
@@ -11,15 +11,26 @@ use std::path::{Path, PathBuf};
 
 /// The options with everything that was not given; nothing when the admin gave up.
 pub fn complete(given: &Given, place: &Place) -> Result<Option<Options>, Failure> {
-    let mut options = given.options.clone();
+    let mut options = flags(given.options.clone())?;
     let filters = given.filters.clone().unwrap_or_else(|| place.filters());
     options.filters = filters.into_iter().filter(|f| !f.is_empty() && f != "none").collect();
     match &given.domain {
-        Some(domain) => options.domain.clone_from(domain),
+        Some(domain) => options.domain = crate::domain::name(domain)?,
         None if std::io::stdin().is_terminal() => return interview(given, place, options),
         None => return Err(Failure::usage("the domain of the mail addresses is missing: pennypost setup DOMAIN")),
     }
     Ok(Some(options))
+}
+
+/// What the flags say, once it is known to be right: a configuration that was written with a mistake would be kept.
+fn flags(mut options: Options) -> Result<Options, Failure> {
+    options.hostname = options.hostname.as_deref().map(crate::domain::name).transpose()?;
+    options.postmaster = options.postmaster.as_deref().map(login).transpose()?;
+    options.smarthost = options.smarthost.as_deref().map(smarthost).transpose()?.flatten();
+    if let (Some(chain), Some(key)) = (&options.certificate, &options.key) {
+        super::keys::pair(chain, key)?;
+    }
+    Ok(options)
 }
 
 fn interview(given: &Given, place: &Place, mut options: Options) -> Result<Option<Options>, Failure> {

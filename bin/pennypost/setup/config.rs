@@ -200,7 +200,7 @@ fn services(out: &mut String, options: &Options) -> Result<(), Failure> {
         let port = port.checked_add(options.port_offset).ok_or_else(|| Failure::usage("--port-offset is too large"))?;
         let args = if role.is_empty() { String::new() } else { format!("args = [\"-r\", \"{role}\"]\n") };
         let tls = if implicit { "tls = \"implicit\"\n" } else { "" };
-        let address = quote(&format!("{}:{port}", options.listen));
+        let address = quote(&format!("{}:{port}", crate::import::bracketed(&options.listen)));
         let _ =
             write!(out, "\n[[listen]]\nname = \"{name}\"\naddress = {address}\nprogram = \"{program}\"\n{args}{tls}");
     }

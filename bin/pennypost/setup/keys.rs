@@ -5,6 +5,7 @@ use super::plan::{Plan, put};
 use crate::table::say;
 use penny_base::{Config, Failure};
 use penny_tls::certificate;
+use std::path::Path;
 
 /// Life of a certificate that vouches for itself.
 const DAYS: u32 = 825;
@@ -13,14 +14,11 @@ const DAYS: u32 = 825;
 pub fn tls(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), Failure> {
     let (chain, key) = (&config.tls.certificate, &config.tls.key);
     if chain.exists() || key.exists() {
-        let wrong = |why: String| Failure::config(why);
-        let facts = certificate::facts(chain).map_err(wrong)?;
-        if !certificate::fits(chain, key).map_err(wrong)? {
-            return Err(Failure::config(format!("{} is not the key of {}", key.display(), chain.display())));
-        }
+        let facts = pair(chain, key)?;
         return plan.step(&format!("{} (for {})", chain.display(), facts.names.join(", ")), false, || Ok(()));
     }
     if options.certificate.is_some() {
+        // a configuration of the admin's own names another one
         return Err(Failure::usage(format!("there is no {}", chain.display())));
     }
     let host = config.hostname();
@@ -30,6 +28,15 @@ pub fn tls(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), Fa
         put(key, &private, 0o600)?;
         put(chain, &pem, 0o644)
     })
+}
+
+/// A certificate and the key that belongs to it.
+pub fn pair(chain: &Path, key: &Path) -> Result<certificate::Facts, Failure> {
+    let facts = certificate::facts(chain).map_err(Failure::config)?;
+    match certificate::fits(chain, key).map_err(Failure::config)? {
+        true => Ok(facts),
+        false => Err(Failure::config(format!("{} is not the key of {}", key.display(), chain.display()))),
+    }
 }
 
 /// An RSA key that every receiver understands and an Ed25519 one (RFC 8463).
