@@ -104,9 +104,12 @@ fn a_quota_reaches_lookup_and_the_list() {
     place.run("user list --json").expect_out("\"quota\":\"10M\",\"apps\":0,\"used\":2098176");
     place.run("user quota bob@example.test none").expect_code(0);
     assert!(place.table("users").contains("bob@example.test:{PLAIN}bob::::::#"), "{}", place.table("users"));
-    place.run("user quota bob@example.test lots").expect_code(64);
+    let table = place.table("users");
+    let wrong = place.run("user quota bob@example.test lots");
+    wrong.expect_code(64).expect_err("lots is no limit");
+    assert_eq!((wrong.out(), place.table("users")), (String::new(), table));
     place.run("user list @example.test").expect_out("bob@");
-    place.run("user list eve@example.test").expect_code(67);
+    place.run("user list eve@example.test").expect_code(67).expect_err("no user eve@example.test");
 }
 
 #[test]
@@ -130,6 +133,9 @@ fn aliases_grow_and_shrink() {
     place.run("alias del team out@far.test").expect_code(0);
     place.run("alias del team out@far.test").expect_code(67);
     place.run("alias list").expect_out("team -> bob@example.test, \"|/bin/ticket");
+    place.dir.write("etc/aliases", "# names\n\"odd name\": bob@example.test\nteam: bob@example.test\n");
+    place.run("alias list").expect_out("odd name -> bob@example.test\nteam -> bob");
+    place.dir.write("etc/aliases", "# names\nteam: bob@example.test\n");
     place.run("alias add @example.test bob@example.test").expect_code(0);
     place.run("route whoever@example.test").expect_out("ends in: local bob@example.test");
     place.run("alias del @example.test").expect_code(0);
@@ -146,7 +152,9 @@ fn domains_and_who_sends_as_whom() {
     place.run("domain add backup.test --relay").expect_code(0);
     place.run("route bob@example.net").expect_out("ends in: local bob@example.test");
     place.run("domain list").expect_out("example.net   alias example.test    0").expect_out("local (by its users)  1");
-    place.run("domain del example.test").expect_code(65);
+    place.run("domain set example.test quota=2G").expect_code(0);
+    place.run("domain del example.test").expect_code(65).expect_err("still has 1 users");
+    place.run("domain list").expect_out("quota=2G");
     place.run("domain del example.org").expect_code(0);
     place.run("domain del example.org").expect_code(68);
     place.run("domain add not/a.domain").expect_code(64);

@@ -71,7 +71,7 @@ fn the_way_of_a_message_is_told() {
     pennypost(&server, "trace unknown@example.test")
         .expect_out("never taken:")
         .expect_out("refused by unknown-recipient");
-    pennypost(&server, "trace nothing@x.test").expect_code(67);
+    pennypost(&server, "trace nothing@x.test").expect_code(67).expect_err("the log tells nothing of nothing@x.test");
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn change(
 ) -> Result<Outcome, Failure> {
     let table = place(name);
     let mut edit = table::open(config, table)?;
-    let old = edit.find(name).map(|e| targets(table, &e.text)).unwrap_or_default();
+    let old = edit.find(name).map(|e| halves(table, &e.text).1).unwrap_or_default();
     let new = with(old)?;
     if new.is_empty() {
         edit.remove(name);
@@ -100,19 +100,21 @@ fn change(
     say(&if new.is_empty() { format!("{name}: removed") } else { format!("{name} -> {}", new.join(", ")) })
 }
 
-fn targets(table: &str, text: &str) -> Vec<String> {
-    let right = match table {
+/// The name of an entry, and its targets.
+fn halves<'a>(table: &str, text: &'a str) -> (&'a str, Vec<String>) {
+    let found = match table {
         "aliases" => text.strip_prefix('"').and_then(|t| t.split_once("\":")).or_else(|| text.split_once(':')),
         _ => text.split_once(char::is_whitespace),
     };
-    right.map(|(_, r)| penny_tables::lines::items(r)).unwrap_or_default()
+    let (name, right) = found.unwrap_or((text, ""));
+    (name.trim(), penny_tables::lines::items(right))
 }
 
 fn list(config: &Config) -> Result<Outcome, Failure> {
     for table in ["aliases", "virtual"] {
-        for entry in table::open(config, table)?.entries() {
-            let name = entry.text.split([':', ' ', '\t']).next().unwrap_or("").to_string();
-            say(&format!("{name} -> {}", targets(table, &entry.text).join(", ")))?;
+        for entry in table::entries(config, table)? {
+            let (name, targets) = halves(table, &entry.text);
+            say(&format!("{name} -> {}", targets.join(", ")))?;
         }
     }
     Ok(Outcome::Done)

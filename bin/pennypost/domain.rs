@@ -132,17 +132,15 @@ fn unknown(domain: &str) -> Failure {
 
 fn del(config: &Config, domain: &str) -> Result<Outcome, Failure> {
     let domain = name(domain)?;
-    let users = logins(config)?.remove(&domain).unwrap_or(0);
-    let mut edit = table::open(config, "domains")?;
-    let there = edit.remove(&domain);
-    table::save(config, edit, "domains")?;
-    if users > 0 {
+    if let Some(users) = logins(config)?.get(&domain) {
         // a login's domain is local without a line
         return Err(Failure::permanent(Kind::Data, "5.1.2", format!("{domain} still has {users} users")));
     }
-    if !there {
+    let mut edit = table::open(config, "domains")?;
+    if !edit.remove(&domain) {
         return Err(unknown(&domain));
     }
+    table::save(config, edit, "domains")?;
     say(&format!("{domain}: removed"))
 }
 
@@ -169,7 +167,7 @@ pub fn local(config: &Config) -> Vec<String> {
 fn list(config: &Config, json: bool) -> Result<Outcome, Failure> {
     let mut users = logins(config)?;
     let mut rows = Vec::new();
-    for entry in table::open(config, "domains")?.entries() {
+    for entry in table::entries(config, "domains")? {
         let domain = entry.text.split_whitespace().next().unwrap_or("").to_string();
         let (kind, options) = halves(&entry.text);
         let count = users.remove(&domain.to_lowercase()).unwrap_or(0);

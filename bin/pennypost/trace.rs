@@ -8,7 +8,7 @@ mod show;
 
 use crate::logs::{Line, Source};
 use clap::Args;
-use penny_base::{Config, Failure, Outcome};
+use penny_base::{Config, Failure, Kind, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -52,7 +52,8 @@ pub fn run(file: &Path, options: &Options) -> Result<Outcome, Failure> {
     let lines = options.source.clone().or_beside(&config).all()?;
     let found = search(&lines, &options.what);
     if found.messages.is_empty() && found.refused.is_empty() {
-        return Ok(Outcome::Code(67));
+        let text = format!("the log tells nothing of {}", options.what.join(", "));
+        return Err(Failure::permanent(Kind::NoUser, "5.1.0", text));
     }
     if options.json {
         show::json(&found, options.limit)?

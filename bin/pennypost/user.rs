@@ -124,12 +124,21 @@ pub fn run(file: &Path, action: &Action) -> Result<Outcome, Failure> {
         Action::Del { login } => del(&config, login),
         Action::Passwd { login, secret } => {
             let field = secret.field(login)?;
-            change(&config, login, "password set", |e| e.password = field)
+            change(&config, login, "password set", |e| {
+                e.password = field;
+                Ok(())
+            })
         }
         Action::List { which, json } => list::run(&config, which, *json),
         Action::Quota { login, storage, messages } => quota(&config, login, storage.as_deref(), messages.as_deref()),
-        Action::Suspend { login } => change(&config, login, "suspended", Entry::suspend),
-        Action::Resume { login } => change(&config, login, "may log in again", Entry::resume),
+        Action::Suspend { login } => change(&config, login, "suspended", |e| {
+            e.suspend();
+            Ok(())
+        }),
+        Action::Resume { login } => change(&config, login, "may log in again", |e| {
+            e.resume();
+            Ok(())
+        }),
         Action::App { action } => app::run(&config, action),
     }
 }
@@ -191,16 +200,19 @@ fn quota(config: &Config, login: &str, storage: Option<&str>, messages: Option<&
     if storage.is_none() && messages.is_none() {
         return list::run(config, &[login.to_string()], false);
     }
-    let mut wrong = None;
-    let done = change(config, login, "quota set", |e| wrong = e.set_quota(storage, messages).err());
-    wrong.map_or(done, Err)
+    change(config, login, "quota set", |e| e.set_quota(storage, messages))
 }
 
 /// Changes one entry of the table.
-fn change(config: &Config, login: &str, done: &str, with: impl FnOnce(&mut Entry)) -> Result<Outcome, Failure> {
+fn change(
+    config: &Config,
+    login: &str,
+    done: &str,
+    with: impl FnOnce(&mut Entry) -> Result<(), Failure>,
+) -> Result<Outcome, Failure> {
     let mut edit = open(config)?;
     let mut entry = find(&edit, login).ok_or_else(|| unknown(login))?;
-    with(&mut entry);
+    with(&mut entry)?;
     edit.put(login, &entry.line());
     table::save(config, edit, "users")?;
     say(&format!("{login}: {done}"))

@@ -15,9 +15,7 @@ struct Row {
 
 /// Shows users; exit 67 when one that was named is not there.
 pub fn run(config: &Config, which: &[String], json: bool) -> Result<Outcome, Failure> {
-    let edit = super::open(config)?;
-    let entries: Vec<Entry> = edit.entries().iter().map(|e| Entry::parse(&e.text)).collect();
-    drop(edit);
+    let entries: Vec<Entry> = table::entries(config, "users")?.iter().map(|e| Entry::parse(&e.text)).collect();
     let wanted = |e: &Entry| which.is_empty() || which.iter().any(|w| e.login == *w || domain(w, &e.login));
     let mut lookup = crate::route::connect(config).ok();
     let apps = super::app::all(config).ok();
@@ -37,8 +35,8 @@ pub fn run(config: &Config, which: &[String], json: bool) -> Result<Outcome, Fai
     } else {
         show(&rows)?
     }
-    let missing = which.iter().any(|w| !w.starts_with('@') && !rows.iter().any(|r| r.entry.login == *w));
-    Ok(if missing { Outcome::Code(67) } else { Outcome::Done })
+    let missing = which.iter().find(|w| !w.starts_with('@') && !rows.iter().any(|r| r.entry.login == **w));
+    missing.map_or(Ok(Outcome::Done), |login| Err(super::unknown(login)))
 }
 
 fn domain(wanted: &str, login: &str) -> bool {
