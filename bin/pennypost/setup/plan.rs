@@ -49,7 +49,7 @@ impl Plan {
 
 /// Writes a file with this mode, whatever the caller's umask.
 pub fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    penny_sys::fs::replace_file(path, bytes, mode).map_err(|e| Failure::io(path.display(), &e))
+    penny_sys::fs::replace_file_exactly(path, bytes, mode).map_err(|e| Failure::io(path.display(), &e))
 }
 
 /// Whether a place exists with its owner and mode.

@@ -275,7 +275,7 @@ impl Acl {
             }
             text.push('\n');
         }
-        penny_sys::fs::replace_file(&self.path, text.as_bytes(), file_mode(&self.path))
+        penny_sys::fs::replace_file_exactly(&self.path, text.as_bytes(), file_mode(&self.path))
             .map_err(Error::io("write", &self.path))
     }
 }

@@ -89,7 +89,8 @@ impl Annotations {
             escape(value, &mut text);
             text.push(b'\n');
         }
-        penny_sys::fs::replace_file(&self.path, &text, file_mode(&self.path)).map_err(Error::io("write", &self.path))
+        penny_sys::fs::replace_file_exactly(&self.path, &text, file_mode(&self.path))
+            .map_err(Error::io("write", &self.path))
     }
 
     /// The file.

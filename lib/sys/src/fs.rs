@@ -39,9 +39,17 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces `path` with `bytes`: temporary file beside it, fsync, rename, fsync of the directory. Its mode is this one, whatever
-/// the umask.
+/// Replaces `path` with `bytes`: temporary file beside it, fsync, rename, fsync of the directory.
 pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace(path, bytes, mode, |_| Ok(()))
+}
+
+/// The same with this mode whatever the umask.
+pub fn replace_file_exactly(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace(path, bytes, mode, |file| file.set_permissions(std::fs::Permissions::from_mode(mode)))
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32, ready: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -49,7 +57,7 @@ pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let temporary = dir.join(name);
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        ready(&file)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;
