@@ -1,8 +1,7 @@
 //! What is kept of messages so that list views, SORT and THREAD need not read the files again.
 //!
 //! Format      field 1: the header fields of [`FIELDS`] as they stand, with a closing empty line; 2: BODYSTRUCTURE; 3: BODY;
-//!             4: PREVIEW; 5: ENVELOPE; 6: EMAILID, each as this program would send it;
-//!             7: the sent date in Unix seconds, 8 octets, none where the Date field tells none (pennypost-maildir(5) lists the numbers)
+//!             4: PREVIEW; 5: ENVELOPE; 6: EMAILID, each as this program would send it (pennypost-maildir(5) lists the numbers)
 //! Invariants  a value is exactly what reading the message would give: messages never change
 use super::loaded::{Part, read_part};
 use penny_imap::command::Item;
@@ -13,8 +12,6 @@ use penny_mime::Fields;
 
 /// Cache field of the list header.
 const LIST: u16 = 1;
-/// Cache field of the sent date: SORT and THREAD by date need a header no more.
-const SENT: u16 = 7;
 
 /// Header fields that clients show in lists or sort and thread by.
 pub const FIELDS: [&str; 22] = [
@@ -75,8 +72,7 @@ pub fn list_header(mailbox: &mut Mailbox, uid: u32, bytes: &mut Vec<u8>) -> Resu
         }
     }
     kept.push(b'\n');
-    let sent = penny_imap::sort::date_field(&kept).map(i64::to_le_bytes);
-    mailbox.cache(uid, SENT, sent.as_ref().map_or(&[], |sent| sent));
+    mailbox.learned_sent(uid, penny_imap::sort::date_field(&kept));
     mailbox.cache(uid, LIST, &kept);
     *bytes = kept;
     Ok(())
@@ -84,12 +80,13 @@ pub fn list_header(mailbox: &mut Mailbox, uid: u32, bytes: &mut Vec<u8>) -> Resu
 
 /// RFC 5256 2.2: the sent date, INTERNALDATE where the message tells none. `buffer` may be used again.
 pub fn sent_date(mailbox: &mut Mailbox, uid: u32, buffer: &mut Vec<u8>) -> Result<i64, Error> {
-    let kept = mailbox.cached(uid, SENT).map(|bytes| bytes.try_into().ok().map(i64::from_le_bytes));
-    let told = match kept {
+    let told = match mailbox.sent(uid) {
         Some(told) => told,
         None => {
             list_header(mailbox, uid, buffer)?;
-            penny_imap::sort::date_field(buffer)
+            let told = penny_imap::sort::date_field(buffer);
+            mailbox.learned_sent(uid, told);
+            told
         }
     };
     told.map_or_else(|| mailbox.internal_date(uid), Ok)

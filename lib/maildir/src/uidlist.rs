@@ -125,7 +125,8 @@ impl<'a> Entry<'a> {
 
     /// Writes the line with LF.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.uid.to_string().as_bytes());
+        // writing to a vector cannot fail
+        let _ = write!(out, "{}", self.uid);
         if !self.extensions.is_empty() {
             out.push(b' ');
             out.extend_from_slice(self.extensions);

@@ -56,6 +56,19 @@ pub fn open_at(dir: &File, name: &OsStr) -> io::Result<File> {
     Ok(nix::fcntl::openat(dir, name, flags, nix::sys::stat::Mode::empty())?.into())
 }
 
+/// Gives each name of a directory but `.` and `..`, without a copy of it on the heap.
+pub fn each_name(dir: &Path, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut dir = nix::dir::Dir::open(dir, flags, nix::sys::stat::Mode::empty())?;
+    for entry in dir.iter() {
+        match entry?.file_name().to_bytes() {
+            b"." | b".." => {}
+            name => each(name),
+        }
+    }
+    Ok(())
+}
+
 /// Reads what is left of a file that should have `size` octets: one read(2) where that is true. `read_to_end` asks
 /// for size and position first and for the end last, which is half of what a small file costs.
 pub fn read_known(mut file: &File, size: u64, out: &mut Vec<u8>) -> io::Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! Standards   RFC 3501 6.4.5 (sections, part numbers), RFC 3516 (BINARY)
 //! Failures    a part that does not exist is NIL; an encoding we cannot undo is [`BinaryError::UnknownCte`]
-use super::{crlf, crlf_len, crlf_slice};
+use super::{crlf, crlf_slice};
 use crate::command::{Section, SectionText};
 use penny_mime::{Encoding, Fields, Limits, Structure, body_offset};
 use std::cell::OnceCell;
@@ -156,12 +156,16 @@ impl<'a> View<'a> {
 /// A literal of the CRLF form of `bytes`, or of a piece of it.
 fn literal_crlf(out: &mut Vec<u8>, bytes: &[u8], partial: Option<(u32, u32)>) {
     let Some((from, count)) = partial else {
-        let length = crlf_len(bytes);
-        out.reserve(length + 32);
-        out.extend_from_slice(format!("{{{length}}}\r\n").as_bytes());
+        // the length stands first, but to count the line ends would be a pass of its own
         let start = out.len();
+        let room = format!("{{{}}}\r\n", bytes.len());
+        out.extend_from_slice(room.as_bytes());
+        let body = out.len();
         crlf(out, bytes);
-        return no_nul(&mut out[start..]);
+        no_nul(&mut out[body..]);
+        let head = format!("{{{}}}\r\n", out.len() - body);
+        out.splice(start..body, head.bytes());
+        return;
     };
     let mut piece = Vec::new();
     crlf_slice(&mut piece, bytes, from as usize, count as usize);
@@ -210,6 +214,9 @@ mod tests {
         assert_eq!(fetch(MIXED, "[TEXT]<0.4>"), "{4}\r\npre\r");
         assert_eq!(fetch(MIXED, "[TEXT]<100000.4>"), "{0}\r\n");
         assert_eq!(fetch(b"no header end", "[TEXT]"), "{0}\r\n");
+        // the length has more digits than that of the file
+        let lines = "\n".repeat(60);
+        assert_eq!(fetch(lines.as_bytes(), "[]"), format!("{{120}}\r\n{}", "\r\n".repeat(60)));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) mod state {
     pub(crate) const DATE: u8 = 8;
     /// `virtual_size` was counted from the bytes and beats the name's W=.
     pub(crate) const COUNTED: u8 = 16;
+    /// `sent` is known.
+    pub(crate) const SENT: u8 = 32;
 }
 
 /// The part of a record that has a fixed size.
@@ -41,7 +43,12 @@ pub(crate) struct Fixed {
     pub(crate) date: i64,
     pub(crate) modseq: u64,
     pub(crate) saved: u32,
+    /// Unix seconds of the Date field, `UNDATED` where it tells none; 48 bits on disk.
+    pub(crate) sent: i64,
 }
+
+/// `sent` of a message whose Date field tells none.
+pub(crate) const UNDATED: i64 = -1 << 47;
 
 impl Fixed {
     pub(crate) fn is(&self, bit: u8) -> bool {
@@ -66,6 +73,7 @@ impl Fixed {
         w.u32(self.saved);
         w.u32(name_off);
         w.u16(info_len);
+        w.put(&self.sent.to_le_bytes()[..6]);
         w.bytes
     }
 
@@ -84,7 +92,10 @@ impl Fixed {
         let saved = r.u32();
         let name_off = r.u32();
         let info_len = r.u16();
-        (Fixed { uid, flags, state, keywords, size, virtual_size, date, modseq, saved }, (name_off, name_len, info_len))
+        // the upper bits are those of the sign
+        let sent = (i64::from(r.u16()) << 16 | i64::from(r.u32()) << 32) >> 16;
+        let fixed = Fixed { uid, flags, state, keywords, size, virtual_size, date, modseq, saved, sent };
+        (fixed, (name_off, name_len, info_len))
     }
 }
 
@@ -430,8 +441,12 @@ mod tests {
             date: -7,
             modseq: u64::MAX - 8,
             saved: u32::MAX - 9,
+            sent: 0,
         };
-        assert_eq!(Fixed::decode(&fixed.encode(10, 11, 12)), (fixed, (10, 11, 12)));
+        for sent in [0, -1, UNDATED, 253_402_300_799, -62_167_219_200] {
+            let fixed = Fixed { sent, ..fixed };
+            assert_eq!(Fixed::decode(&fixed.encode(10, 11, 12)), (fixed, (10, 11, 12)));
+        }
         let stamp = |n: u64| Stamp { ino: n, size: n + 1, mtime: -5, mtime_nsec: 999_999_999, ..Stamp::default() };
         let meta = Meta {
             uidvalidity: u32::MAX,

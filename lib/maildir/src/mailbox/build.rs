@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
-use super::plan::Plan;
+use super::plan::{Fresh, Plan};
 use super::scan::Listing;
 use super::sync::{FLOOR_STEP, boot_id, now_secs};
 use super::uids::{Uids, extensions, uidlist_text};
@@ -44,13 +44,10 @@ pub(super) fn build(place: &Place, lock: &mut FolderLock) -> Result<Index> {
     let (entries, _) = contents.as_ref().filter(|_| base.usable).map(Contents::entries).unwrap_or_default();
     let uids = Uids { lines: entries.iter().map(|e| (e.uid, e.base.into())).collect(), ..Uids::default() };
     let by_name = uids.by_name();
-    let table = listing.by_base();
-    let unique = table.len() == listing.len();
-    let mut plan = Plan::default();
-    for i in 0..listing.len() {
-        if let Some(f) = listing.get(i).filter(|f| unique || table.get(f.base) == Some(&i)) {
-            plan.fresh.push((by_name.get(f.base).copied(), f.base.into(), f.info.into(), f.in_new));
-        }
+    let mut plan = Plan { fresh: Vec::with_capacity(listing.len()), ..Plan::default() };
+    for f in (0..listing.len()).filter_map(|i| listing.get(i)) {
+        let known = by_name.get(f.base).copied();
+        plan.fresh.push(Fresh { known, base: f.base, info: f.info.into(), in_new: f.in_new });
     }
     let (numbered, uidnext) = plan.number(base.next, base.modseq)?;
     let mut records: Vec<Record> = numbered.into_iter().map(|(r, _)| r).collect();

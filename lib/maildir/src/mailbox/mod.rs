@@ -88,9 +88,9 @@ impl Mailbox {
     pub(crate) fn open(place: Place, mode: Mode) -> Result<Mailbox> {
         let keywords = KeywordTable::read(place.dir.path())?;
         let found = Index::open(&place.index_dir);
-        let (index, fresh) = match found {
-            Some(index) => (index, false),
-            None => (build::rebuild(&place)?, true),
+        let index = match found {
+            Some(index) => index,
+            None => build::rebuild(&place)?,
         };
         let mut mailbox = Mailbox {
             place,
@@ -108,7 +108,7 @@ impl Mailbox {
             holding: false,
         };
         mailbox.check_boot()?;
-        if mode == Mode::ReadWrite && (fresh || mailbox.index.meta().in_new > 0) {
+        if mode == Mode::ReadWrite && mailbox.index.meta().in_new > 0 {
             mailbox.locked(|m, lock| m.sync(lock, sync::Scan::New))?;
         }
         mailbox.update()?;

@@ -3,6 +3,8 @@
 //! Invariants  1. the uidlist decides which UID a file has   2. a file counts as gone when two listings lack it
 //!             3. files get UIDs in arrival order
 
+use std::borrow::Cow;
+
 use super::Mailbox;
 use super::scan::{Found, Listing};
 use super::sync::{Scan, now_secs};
@@ -14,7 +16,7 @@ use crate::uidlist;
 
 impl Mailbox {
     /// Finds what differs between the index and a listing.
-    pub(super) fn compare(&self, listing: &Listing, scan: Scan, uids: &Uids) -> Plan {
+    pub(super) fn compare<'a>(&self, listing: &'a Listing, scan: Scan, uids: &Uids) -> Plan<'a> {
         let mut plan = Plan::default();
         let table = listing.by_base();
         let mut used = vec![false; listing.len()];
@@ -46,12 +48,12 @@ impl Mailbox {
                 continue;
             }
             let known = by_name.get(found.base).copied().filter(|uid| !self.has_other(*uid, &plan));
-            plan.fresh.push((known, found.base.into(), found.info.into(), found.in_new));
+            plan.fresh.push(Fresh { known, base: found.base, info: found.info.into(), in_new: found.in_new });
         }
         plan
     }
 
-    fn has_other(&self, uid: u32, plan: &Plan) -> bool {
+    fn has_other(&self, uid: u32, plan: &Plan<'_>) -> bool {
         self.index.fixed(uid).is_some() && !plan.gone.contains(&uid)
     }
 
@@ -113,19 +115,25 @@ fn changed(record: RecordRef<'_>, found: Found<'_>) -> Option<Change> {
     Some(Change { record: now, visible })
 }
 
-/// A file without a record: UID from the uidlist if it has one, base, info, in new/.
-pub(super) type Fresh = (Option<u32>, Box<[u8]>, Box<[u8]>, bool);
+/// A file without a record.
+pub(super) struct Fresh<'a> {
+    /// Its UID in the uidlist.
+    pub(super) known: Option<u32>,
+    pub(super) base: &'a [u8],
+    pub(super) info: Cow<'a, [u8]>,
+    pub(super) in_new: bool,
+}
 
 /// What a scan found out.
 #[derive(Default)]
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
     pub(super) changes: Vec<Change>,
     pub(super) missing: Vec<Record>,
     pub(super) gone: Vec<u32>,
-    pub(super) fresh: Vec<Fresh>,
+    pub(super) fresh: Vec<Fresh<'a>>,
 }
 
-impl Plan {
+impl Plan<'_> {
     pub(super) fn is_visible(&self) -> bool {
         !(self.gone.is_empty() && self.fresh.is_empty()) || self.changes.iter().any(|c| c.visible)
     }
@@ -144,13 +152,21 @@ impl Plan {
     /// Gives UIDs to files that have none, in arrival order; returns the records by UID, each with whether the
     /// uidlist has it already, and the next UID.
     pub(super) fn number(&mut self, mut next: u32, modseq: u64) -> Result<(Vec<(Record, bool)>, u32)> {
-        let mut fresh: Vec<((u64, u64), Fresh)> =
-            std::mem::take(&mut self.fresh).into_iter().map(|f| (name::arrival_key(&f.1), f)).collect();
-        fresh.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.1.cmp(&b.1.1)));
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut order: Vec<((u64, u64), &Fresh<'_>)> = fresh.iter().map(|f| (name::arrival_key(f.base), f)).collect();
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.base.cmp(b.1.base)));
+        // Two files with one base name are one message: the one in cur/.
+        order.dedup_by(|next, kept| {
+            let same = next.1.base == kept.1.base;
+            if same && !next.1.in_new {
+                kept.1 = next.1;
+            }
+            same
+        });
         let mut out = Vec::with_capacity(fresh.len());
         let mut seen = std::collections::HashSet::new();
-        for (_, (known, base, info, in_new)) in fresh {
-            let known = known.filter(|uid| seen.insert(*uid));
+        for (_, file) in order {
+            let known = file.known.filter(|uid| seen.insert(*uid));
             let uid = match known {
                 Some(uid) => uid,
                 None => {
@@ -161,14 +177,16 @@ impl Plan {
             if uid == 0 || uid > uidlist::UID_MAX {
                 return Err(Error::Limit("UIDs in this mailbox"));
             }
-            let mut record = Record::found(uid, base, &info, in_new);
+            let mut record = Record::found(uid, file.base, &file.info, file.in_new);
             record.fixed.modseq = modseq;
             if record.fixed.saved == 0 {
                 record.fixed.saved = now_secs() as u32;
             }
             out.push((record, known.is_some()));
         }
-        out.sort_by_key(|(r, _)| r.fixed.uid);
+        if !out.is_sorted_by_key(|(r, _)| r.fixed.uid) {
+            out.sort_by_key(|(r, _)| r.fixed.uid);
+        }
         let next = out.last().map_or(next, |(r, _)| next.max(r.fixed.uid + 1));
         Ok((out, next))
     }

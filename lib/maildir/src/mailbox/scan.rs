@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use penny_sys::files;
 
 use crate::error::{Error, Result};
 use crate::index::SumHasher;
@@ -39,20 +40,22 @@ pub(crate) struct Found<'a> {
 impl Listing {
     /// Reads a directory into the listing; a missing one is an error.
     pub(crate) fn add_dir(&mut self, dir: &Path, in_new: bool) -> Result<()> {
-        for entry in std::fs::read_dir(dir).map_err(Error::io("list", dir))? {
-            let entry = entry.map_err(Error::io("list", dir))?;
-            let file_name = entry.file_name();
-            let bytes = file_name.as_bytes();
-            let base = name::split(bytes).0;
-            let (Ok(base_len), Ok(len)) = (u16::try_from(base.len()), u16::try_from(bytes.len())) else { continue };
-            if bytes.first() == Some(&b'.') || base.is_empty() {
-                continue;
-            }
-            let at = u32::try_from(self.names.len()).map_err(|_| Error::Limit("files in a folder"))?;
-            self.names.extend_from_slice(bytes);
-            self.files.push(File { at, base: base_len, len, in_new });
+        let mut fits = true;
+        files::each_name(dir, |name| fits &= self.add(name, in_new)).map_err(Error::io("list", dir))?;
+        if fits { Ok(()) } else { Err(Error::Limit("files in a folder")) }
+    }
+
+    /// False when there is no more room.
+    fn add(&mut self, bytes: &[u8], in_new: bool) -> bool {
+        let base = name::split(bytes).0;
+        let (Ok(base_len), Ok(len)) = (u16::try_from(base.len()), u16::try_from(bytes.len())) else { return true };
+        if bytes.first() == Some(&b'.') || base.is_empty() {
+            return true;
         }
-        Ok(())
+        let Ok(at) = u32::try_from(self.names.len()) else { return false };
+        self.names.extend_from_slice(bytes);
+        self.files.push(File { at, base: base_len, len, in_new });
+        true
     }
 
     pub(crate) fn len(&self) -> usize {

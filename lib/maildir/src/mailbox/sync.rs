@@ -263,7 +263,7 @@ impl Mailbox {
     /// Moves files, gives UIDs, writes uidlist and index.
     fn carry_out(
         &mut self,
-        mut plan: Plan,
+        mut plan: Plan<'_>,
         uids: Uids,
         scan: Scan,
         before: (DirState, DirState),
@@ -325,7 +325,7 @@ impl Mailbox {
 
     /// Moves all messages of new/ to cur/ (a session that writes owns them now). Files that are gone already stay
     /// listed as they are; the next scan finds them.
-    fn empty_new(&mut self, plan: &mut Plan) -> Result<bool> {
+    fn empty_new(&mut self, plan: &mut Plan<'_>) -> Result<bool> {
         let mut moved = false;
         let changed: std::collections::HashSet<u32> = plan.changes.iter().map(|c| c.record.fixed.uid).collect();
         let old: Vec<Record> = match self.index.meta().in_new > 0 {
@@ -351,11 +351,11 @@ impl Mailbox {
                 change.record.take_info(&info, false);
             }
         }
-        for (_, base, info, in_new) in plan.fresh.iter_mut().filter(|f| f.3) {
-            if self.move_to_cur(base, info)? {
+        for file in plan.fresh.iter_mut().filter(|file| file.in_new) {
+            if self.move_to_cur(file.base, &file.info)? {
                 moved = true;
-                *info = cur_info(info).into();
-                *in_new = false;
+                file.info = cur_info(&file.info).into();
+                file.in_new = false;
             }
         }
         Ok(moved)

@@ -73,6 +73,32 @@ fn settle() {
 }
 
 #[test]
+fn of_two_files_with_one_base_name_the_one_in_cur_is_the_message() {
+    let w = world();
+    for file in ["new/5.M1.x", "cur/5.M1.x:2,S", "cur/6.M1.x:2,F", "new/6.M1.x:2,"] {
+        std::fs::write(w.file(file), "a: b\n\n").unwrap();
+    }
+    let m = w.open();
+    let found: Vec<(u32, Flags)> = m.messages().map(|m| (m.uid, m.flags)).collect();
+    assert_eq!(found, [(1, Flags::SEEN), (2, Flags::FLAGGED)]);
+}
+
+#[test]
+fn the_sent_date_is_kept() {
+    let w = world();
+    w.deliver(3);
+    let mut m = w.open();
+    assert_eq!(m.sent(1), None);
+    m.learned_sent(1, Some(-1));
+    m.learned_sent(2, None);
+    assert_eq!((m.sent(1), m.sent(2), m.sent(3)), (Some(Some(-1)), Some(None), None));
+    drop(m);
+    let mut m = w.open();
+    m.store(&[1], FlagOp::Add, &set(Flags::SEEN, &[]), None).unwrap();
+    assert_eq!((m.sent(1), m.sent(2), m.sent(3)), (Some(Some(-1)), Some(None), None));
+}
+
+#[test]
 fn deliveries_get_uids_in_order_and_the_uidlist_is_dovecots() {
     let w = world();
     let bases = w.deliver(3);

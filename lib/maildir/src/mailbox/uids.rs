@@ -156,7 +156,7 @@ pub(super) fn uidlist_text<'a>(
     extensions: &Extensions,
     records: impl Iterator<Item = RecordRef<'a>>,
 ) -> Vec<u8> {
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(256 + 64 * records.size_hint().0);
     header.write(&mut text);
     for r in records {
         let kept = extensions.get(&r.fixed.uid).filter(|(base, _)| **base == *r.base);
