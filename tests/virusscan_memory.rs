@@ -3,7 +3,7 @@
 //! One test in a process of its own: the kernel tells the peak over all children that have ended.
 
 use nix::sys::resource::{UsageWho, getrusage};
-use penny_testkit::{Run, TempDir, program};
+use penny_testkit::{Run, TempDir, have, program};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Of each large input, and what scanning it may take above what scanning a line takes.
 const INPUT: usize = 24 << 20;
-const ABOVE: i64 = 16 << 20;
+const ABOVE: i64 = 10 << 20;
 
 fn scan(file: &Path) -> i64 {
     let run = Run::new(program!("virusscan")).limit(Duration::from_secs(300)).arg("--no-policy").arg(file).run();
@@ -35,6 +35,14 @@ fn lines(out: &mut dyn Write) {
     }
 }
 
+/// Runs a command that is no child of this process and so does not count: its parent does not wait for it. What says that
+/// it is done is its output.
+fn pack(dir: &TempDir, command: &str) {
+    let line = format!("(exec 2>&1; {command} >/dev/null && echo packed) &");
+    let run = Run::new("sh").dir(dir.path()).args(["-c", &line]).limit(Duration::from_secs(300));
+    run.run().expect_out("packed");
+}
+
 #[test]
 fn large_inputs_take_little_memory() {
     let dir = TempDir::new();
@@ -50,7 +58,17 @@ fn large_inputs_take_little_memory() {
     let mut packed = flate2::write::GzEncoder::new(file("packed.gz"), flate2::Compression::fast());
     lines(&mut packed);
     packed.finish().unwrap().flush().unwrap();
-    for name in ["plain.txt", "attached.eml", "packed.gz"] {
+    let mut names = vec!["plain.txt", "attached.eml", "packed.gz"];
+    // 2 MiB of window; 4 MiB of dictionary, filled twice
+    let zstd = ("zstd", "zstd -q plain.txt -o packed.zst", "packed.zst");
+    let sevenz = ("7zz", "head -c 8388608 plain.txt | 7zz a -si -mx=1 -md=4m packed.7z", "packed.7z");
+    for (program, command, name) in [zstd, sevenz] {
+        if have("large_inputs_take_little_memory", program) {
+            pack(&dir, command);
+            names.push(name);
+        }
+    }
+    for name in names {
         let above = scan(&dir.join(name)) - before;
         assert!(above < ABOVE, "{name}: {} KiB above {} KiB", above >> 10, before >> 10);
     }

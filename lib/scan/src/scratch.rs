@@ -12,6 +12,8 @@ use std::os::unix::fs::FileExt;
 
 /// Octets of one object kept in memory.
 const IN_MEMORY: usize = 1 << 20;
+/// What an object larger than that gathers before it is written on.
+const PIECE: usize = 128 << 10;
 /// Alignment of a mapping.
 const PAGE: u64 = 65536;
 
@@ -75,7 +77,8 @@ impl Filling<'_> {
     /// Appends octets.
     pub fn add(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.memory.extend_from_slice(bytes);
-        if self.memory.len() > IN_MEMORY && self.scratch.file.is_some() {
+        let most = if self.len == 0 { IN_MEMORY } else { PIECE };
+        if self.memory.len() > most && self.scratch.file.is_some() {
             self.flush()?;
         }
         Ok(())
@@ -86,6 +89,7 @@ impl Filling<'_> {
             file.write_all_at(&self.memory, self.start + self.len)?;
             self.len += self.memory.len() as u64;
             self.memory.clear();
+            self.memory.shrink_to(PIECE * 2);
             self.scratch.used = (self.start + self.len).next_multiple_of(PAGE);
         }
         Ok(())

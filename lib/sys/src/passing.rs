@@ -20,7 +20,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 /// Mappings listed at once.
 const LIST: usize = 64;
 /// Octets of a window, and how many are open.
-const WINDOW: usize = 512 << 10;
+const WINDOW: usize = 256 << 10;
 const OPEN: usize = 8;
 
 /// Addresses from and to; equal ones are a free place.

@@ -336,16 +336,21 @@ fn one_folder(
             return Err(bad);
         }
     };
-    for (meta, size) in metas.iter().zip(sizes) {
+    for (n, (meta, size)) in metas.iter().zip(&sizes).enumerate() {
         if sink.done() {
             return Ok(());
         }
-        let decoded = sink.decode(&Meta { packed: Some(packed), ..meta.clone() }, &mut reader.by_ref().take(size));
-        if decoded.failed || decoded.bytes == 0 && size > 0 {
+        let mut member = reader.by_ref().take(*size);
+        let meta = Meta { packed: Some(packed), ..meta.clone() };
+        // the folder ends with its last member: the reader sees its own end, and gives its memory back
+        let last = n + 1 == sizes.len();
+        let decoded = if last { sink.decode(&meta, &mut reader) } else { sink.decode(&meta, &mut member) };
+        if decoded.failed || decoded.bytes == 0 && *size > 0 {
             return Err(Bad::Damaged);
         }
-        if decoded.bytes < size {
-            return Ok(()); // a limit, which the sink has told of
+        if decoded.bytes < *size {
+            // more is there: a limit, which the sink has told of
+            return if sink.done() || matches!(reader.read(&mut [0]), Ok(1)) { Ok(()) } else { Err(Bad::Damaged) };
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 //! Limits      dictionaries and PPMd models up to 64 MiB; eight coders in a row
 
 use super::sevenz::{Bad, Coder, Folder};
-use super::stream::{DICTIONARY_MAX, Zstd};
+use super::stream::{DICTIONARY_MAX, Spent, Zstd};
 use lzma_rust2::filter::{bcj::BcjReader, bcj2::Bcj2Reader, delta::DeltaReader};
 use std::io::{BufReader, Read};
 
@@ -32,7 +32,7 @@ fn build<'a>(folder: &Folder, packed: &[&'a [u8]], at: usize, depth: usize) -> R
     }
     let size = folder.sizes.get(at).copied().unwrap_or(0);
     let out = decoder(coder, inputs, size)?;
-    Ok(Box::new(out.take(size)))
+    Ok(Box::new(Spent::new(out.take(size))))
 }
 
 fn decoder<'a>(coder: &Coder, mut inputs: Vec<Boxed<'a>>, size: u64) -> Result<Boxed<'a>, Bad> {
@@ -44,7 +44,7 @@ fn decoder<'a>(coder: &Coder, mut inputs: Vec<Boxed<'a>>, size: u64) -> Result<B
     Ok(match coder.id.as_slice() {
         [0] => input,
         [3, 1, 1] => lzma(p, input, size)?,
-        [0x21] => Box::new(lzma_rust2::Lzma2Reader::new(BufReader::new(input), lzma2_dictionary(p)?, None)),
+        [0x21] => Box::new(lzma_rust2::Lzma2Reader::new(BufReader::new(input), lzma2_dictionary(p, size)?, None)),
         [3] => Box::new(DeltaReader::new(input, usize::from(p.first().copied().unwrap_or(0)) + 1)),
         [4] | [3, 3, 1, 3] => Box::new(BcjReader::new_x86(input, 0)),
         [5] | [3, 3, 2, 5] => Box::new(BcjReader::new_ppc(input, 0)),
@@ -58,7 +58,7 @@ fn decoder<'a>(coder: &Coder, mut inputs: Vec<Boxed<'a>>, size: u64) -> Result<B
         [4, 1, 8] => Box::new(flate2::bufread::DeflateDecoder::new(BufReader::new(input))),
         [4, 1, 9] => Box::new(deflate64::Deflate64Decoder::new(input)),
         [4, 2, 2] => Box::new(bzip2::bufread::MultiBzDecoder::new(BufReader::new(input))),
-        [4, 0xf7, 0x11, 1] => zstd(input)?,
+        [4, 0xf7, 0x11, 1] => Box::new(Zstd::new(BufReader::new(input))),
         [6, 0xf1, 7, 1] => return Err(Bad::Encrypted),
         _ => return Err(Bad::Unsupported),
     })
@@ -69,19 +69,22 @@ fn dictionary(p: &[u8]) -> Result<u32, Bad> {
     Ok(u32::from_le_bytes(*bytes))
 }
 
+/// Room for a dictionary: no more of one can be used than the output has octets.
+fn room(wanted: u32, size: u64) -> Result<u32, Bad> {
+    let room = u64::from(wanted).min(size).max(4096);
+    u32::try_from(room).ok().filter(|room| *room <= DICTIONARY_MAX).ok_or(Bad::Unsupported)
+}
+
 fn lzma<'a>(p: &[u8], input: Boxed<'a>, size: u64) -> Result<Boxed<'a>, Bad> {
     let props = *p.first().ok_or(Bad::Damaged)?;
-    // no more of a dictionary can be used than the output has octets
-    let wanted = u64::from(dictionary(p)?).min(size.max(4096));
-    let dictionary = u32::try_from(wanted).ok().filter(|d| *d <= DICTIONARY_MAX).ok_or(Bad::Unsupported)?;
-    let r = lzma_rust2::LzmaReader::new_with_props(BufReader::new(input), size, props, dictionary.max(4096), None);
+    let dictionary = room(dictionary(p)?, size)?;
+    let r = lzma_rust2::LzmaReader::new_with_props(BufReader::new(input), size, props, dictionary, None);
     Ok(Box::new(r.map_err(|_| Bad::Damaged)?))
 }
 
-fn lzma2_dictionary(p: &[u8]) -> Result<u32, Bad> {
+fn lzma2_dictionary(p: &[u8], size: u64) -> Result<u32, Bad> {
     let bits = u32::from(*p.first().ok_or(Bad::Damaged)?);
-    let size = if bits >= 40 { u32::MAX } else { (2 | (bits & 1)) << (bits / 2 + 11) };
-    if size <= DICTIONARY_MAX { Ok(size) } else { Err(Bad::Unsupported) }
+    room(if bits >= 40 { u32::MAX } else { (2 | (bits & 1)) << (bits / 2 + 11) }, size)
 }
 
 fn ppmd<'a>(p: &[u8], input: Boxed<'a>) -> Result<Boxed<'a>, Bad> {
@@ -92,13 +95,4 @@ fn ppmd<'a>(p: &[u8], input: Boxed<'a>) -> Result<Boxed<'a>, Bad> {
     }
     let r = ppmd_rust::Ppmd7Decoder::new(BufReader::new(input), order, memory);
     Ok(Box::new(r.map_err(|_| Bad::Damaged)?))
-}
-
-/// The zstd reader wants a slice; what is packed is no larger than the archive.
-fn zstd<'a>(mut input: Boxed<'a>) -> Result<Boxed<'a>, Bad> {
-    let mut held = Vec::new();
-    input.by_ref().take(u64::from(DICTIONARY_MAX)).read_to_end(&mut held).map_err(|_| Bad::Damaged)?;
-    let mut out = Vec::new();
-    Zstd::new(&held).take(u64::from(DICTIONARY_MAX)).read_to_end(&mut out).map_err(|_| Bad::Damaged)?;
-    Ok(Box::new(std::io::Cursor::new(out)))
 }

@@ -42,10 +42,12 @@ pub fn read(kind: Kind, data: &[u8], guess: bool, sink: &mut dyn Sink) {
 #[inline(never)]
 fn decoder<'a>(kind: Kind, data: &'a [u8]) -> Option<Box<dyn Read + 'a>> {
     Some(match kind {
-        Kind::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(data)),
-        Kind::Xz => Box::new(lzma_rust2::XzReader::new(data, true)),
-        Kind::Lzip => Box::new(lzma_rust2::LzipReader::new(data)),
-        Kind::Lzma => Box::new(lzma_rust2::LzmaReader::new_mem_limit(data, DICTIONARY_MAX >> 9, None).ok()?),
+        Kind::Bzip2 => Box::new(Spent::new(bzip2::bufread::MultiBzDecoder::new(data))),
+        Kind::Xz => Box::new(Spent::new(lzma_rust2::XzReader::new(data, true))),
+        Kind::Lzip => Box::new(Spent::new(lzma_rust2::LzipReader::new(data))),
+        Kind::Lzma => {
+            Box::new(Spent::new(lzma_rust2::LzmaReader::new_mem_limit(data, DICTIONARY_MAX >> 9, None).ok()?))
+        }
         Kind::Zstd => Box::new(Zstd::new(data)),
         Kind::Compress => Box::new(Lzw::compress(data)?),
         _ => return None,
@@ -57,8 +59,16 @@ fn dictionary(kind: Kind, data: &[u8]) -> u32 {
     match kind {
         Kind::Xz => xz_dictionary(data).unwrap_or(0),
         Kind::Lzip => data.get(5).map_or(0, |d| 1u32.checked_shl(u32::from(d & 31)).unwrap_or(u32::MAX)),
+        Kind::Zstd => zstd_window(data).unwrap_or(0),
         _ => 0,
     }
+}
+
+/// The window of a frame, where its header names one (RFC 8878 3.1.1.1.2).
+fn zstd_window(data: &[u8]) -> Option<u32> {
+    let [_, _, _, _, flags, window, ..] = *data else { return None };
+    let base = 1u64 << (10 + (window >> 3));
+    (flags & 0x20 == 0).then(|| u32::try_from(base + base / 8 * u64::from(window & 7)).unwrap_or(u32::MAX))
 }
 
 fn container(kind: Kind) -> &'static str {
@@ -161,40 +171,80 @@ impl Read for Gunzip<'_> {
     }
 }
 
+/// A decoder that is given back at its end: what came out of it is walked while its caller still holds this.
+pub struct Spent<R>(Option<R>);
+
+impl<R: Read> Spent<R> {
+    /// Holds `decoder` until it ends or fails.
+    pub fn new(decoder: R) -> Spent<R> {
+        Spent(Some(decoder))
+    }
+}
+
+impl<R: Read> Read for Spent<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(decoder) = &mut self.0 else { return Ok(0) };
+        let got = decoder.read(buf);
+        if !buf.is_empty() && !matches!(got, Ok(1..)) {
+            self.0 = None;
+        }
+        got
+    }
+}
+
+/// A frame whose magic number was read already.
+type Frame<R> = ruzstd::decoding::StreamingDecoder<io::Chain<&'static [u8], R>, ruzstd::decoding::FrameDecoder>;
+
+static ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 /// Frames one after another, skippable ones left out.
-pub struct Zstd<'a> {
-    data: &'a [u8],
-    frame: Option<ruzstd::decoding::StreamingDecoder<&'a [u8], ruzstd::decoding::FrameDecoder>>,
+pub struct Zstd<R: Read> {
+    between: Option<R>,
+    frame: Option<Frame<R>>,
     any: bool,
 }
 
-impl<'a> Zstd<'a> {
-    /// Decodes `data`.
-    pub fn new(data: &'a [u8]) -> Zstd<'a> {
-        Zstd { data, frame: None, any: false }
+impl<R: Read> Zstd<R> {
+    /// Decodes what `from` gives.
+    pub fn new(from: R) -> Zstd<R> {
+        Zstd { between: Some(from), frame: None, any: false }
     }
 
     fn next_frame(&mut self) -> io::Result<bool> {
+        let Some(mut from) = self.between.take() else { return Ok(false) };
+        let mut magic = first_four(&mut from)?;
         // RFC 8878 3.1.2
-        while let Some((head, rest)) = self.data.split_at_checked(8) {
-            let [m, 0x2a, 0x4d, 0x18, size @ ..] = head else { break };
-            let Ok(size) = <[u8; 4]>::try_from(size) else { break };
-            if m & 0xf0 != 0x50 {
-                break;
-            }
-            self.data = rest.get(u32::from_le_bytes(size) as usize..).unwrap_or_default();
+        while let [m, 0x2a, 0x4d, 0x18] = magic
+            && m & 0xf0 == 0x50
+        {
+            let mut size = [0; 4];
+            from.read_exact(&mut size)?;
+            io::copy(&mut from.by_ref().take(u32::from_le_bytes(size).into()), &mut io::sink())?;
+            self.any = true;
+            magic = first_four(&mut from)?;
         }
-        if !self.data.starts_with(b"\x28\xb5\x2f\xfd") {
+        if magic != ZSTD {
             return if self.any { Ok(false) } else { Err(io::ErrorKind::InvalidData.into()) };
         }
-        let frame = ruzstd::decoding::StreamingDecoder::new(self.data).map_err(|_| io::ErrorKind::InvalidData)?;
-        self.frame = Some(frame);
+        let mut decoder = ruzstd::decoding::FrameDecoder::new();
+        decoder.set_max_window_size(DICTIONARY_MAX.into());
+        let frame = Frame::new_with_decoder(ZSTD.as_slice().chain(from), decoder);
+        self.frame = Some(frame.map_err(|_| io::ErrorKind::InvalidData)?);
         self.any = true;
         Ok(true)
     }
 }
 
-impl Read for Zstd<'_> {
+/// The four octets a frame begins with; zeros at the end of the input.
+fn first_four(from: &mut impl Read) -> io::Result<[u8; 4]> {
+    let mut four = [0; 4];
+    match from.read_exact(&mut four) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok([0; 4]),
+        other => other.map(|()| four),
+    }
+}
+
+impl<R: Read> Read for Zstd<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.frame.is_none() && !self.next_frame()? {
@@ -206,9 +256,7 @@ impl Read for Zstd<'_> {
                     return Ok(n);
                 }
             }
-            if let Some(frame) = self.frame.take() {
-                self.data = frame.into_inner();
-            }
+            self.between = self.frame.take().map(|frame| frame.into_inner().into_inner().1);
         }
     }
 }
@@ -257,5 +305,54 @@ mod tests {
         assert!(c.has(b"hello"));
         read(Kind::Zlib, b"\x78\x9cnot at all", false, &mut c);
         assert!(c.troubles.is_empty());
+    }
+
+    /// One frame of RFC 8878: a window of 1 KiB, one raw block.
+    fn zstd(text: &[u8]) -> Vec<u8> {
+        let block = (text.len() as u32) << 3 | 1;
+        [&ZSTD, &[0, 0][..], &block.to_le_bytes()[..3], text].concat()
+    }
+
+    #[test]
+    fn frames_of_zstd_from_any_reader() {
+        let skipped = b"\x5a\x2a\x4d\x18\x03\x00\x00\x00abc";
+        let all = [skipped, zstd(b"one ").as_slice(), skipped, &zstd(b"two"), skipped].concat();
+        let mut out = String::new();
+        Zstd::new(all.as_slice()).read_to_string(&mut out).unwrap();
+        assert_eq!(out, "one two");
+        // what is behind the frames is no frame, and an input without any is none
+        out.clear();
+        Zstd::new([&all, &b"behind"[..]].concat().as_slice()).read_to_string(&mut out).unwrap();
+        assert_eq!(out, "one two");
+        assert!(Zstd::new(&b"nothing"[..]).read_to_end(&mut Vec::new()).is_err());
+        assert!(Zstd::new(&b""[..]).read_to_end(&mut Vec::new()).is_err());
+        let cut = all.len() - skipped.len() - 1;
+        assert!(Zstd::new(&all[..cut]).read_to_end(&mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_window_larger_than_we_make_room_for_is_a_limit() {
+        let mut d = zstd(b"text");
+        d[5] = 17 << 3; // 128 MiB
+        let mut c = Collect::default();
+        read(Kind::Zstd, &d, false, &mut c);
+        assert!(c.members.is_empty() && c.troubles[0].0 == Trouble::Limit, "{:?}", c.troubles);
+        assert!(Zstd::new(d.as_slice()).read_to_end(&mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn what_has_ended_is_given_back() {
+        let held = std::rc::Rc::new(());
+        struct Holds<'a>(&'a [u8], #[allow(dead_code)] std::rc::Rc<()>);
+        impl Read for Holds<'_> {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.0.read(buf)
+            }
+        }
+        let mut r = Spent::new(Holds(b"ab", held.clone()));
+        assert_eq!((r.read(&mut []).unwrap(), r.read(&mut [0; 9]).unwrap()), (0, 2));
+        assert_eq!(std::rc::Rc::strong_count(&held), 2);
+        assert_eq!((r.read(&mut [0; 9]).unwrap(), r.read(&mut [0; 9]).unwrap()), (0, 0));
+        assert_eq!(std::rc::Rc::strong_count(&held), 1);
     }
 }

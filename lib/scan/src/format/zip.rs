@@ -6,7 +6,7 @@
 //! Rules       a stretch of data is decoded once a method; small members first, so that a bomb cannot hide a find
 //! Troubles    encrypted members whose plain reading fails; methods without a decoder; members that share their data
 
-use super::stream::{DICTIONARY_MAX, Zstd};
+use super::stream::{DICTIONARY_MAX, Spent, Zstd};
 use crate::marker::Marker;
 use crate::sink::{Decoded, Meta, Sink, Trouble};
 use std::collections::BTreeMap;
@@ -284,12 +284,12 @@ fn decoder<'a>(method: u16, body: &'a [u8], e: &Entry) -> Option<Box<dyn Read + 
         8 => Box::new(flate2::bufread::DeflateDecoder::new(body)),
         9 => Box::new(deflate64::Deflate64Decoder::with_buffer(exact)),
         12 => Box::new(bzip2::bufread::BzDecoder::new(body)),
-        14 => Box::new(lzma(body, e)?),
+        14 => Box::new(Spent::new(lzma(body, e)?)),
         93 | 20 => Box::new(Zstd::new(exact)),
         95 if super::stream::xz_dictionary(exact).is_none_or(|d| d <= DICTIONARY_MAX) => {
-            Box::new(lzma_rust2::XzReader::new(exact, false))
+            Box::new(Spent::new(lzma_rust2::XzReader::new(exact, false)))
         }
-        98 => Box::new(ppmd(body)?),
+        98 => Box::new(Spent::new(ppmd(body)?)),
         _ => return None,
     })
 }
