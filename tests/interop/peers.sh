@@ -87,7 +87,8 @@ postfix_master() {
 }
 
 # The servers: NAME up DIR ADDRESS PORT DOMAIN ROUTES..., ROUTES being domain=address. Each takes mail for user1@DOMAIN
-# from anybody into DIR/mail/user1, passes mail for the routes on, and offers STARTTLS.
+# from anybody into DIR/mail/user1, passes mail for the routes on, and offers STARTTLS. Exim asks the clamd at SCANNER
+# ("address port") about every message.
 
 postfix_up() {
   local dir=$1 ip=$2 port=$3 domain=$4 routes='' r; shift 4
@@ -122,7 +123,8 @@ END
 
 exim_up() {
   local dir=$1 ip=$2 port=$3 domain=$4 r list='' doms=''; shift 4
-  unpack exim exim4-daemon-light exim4-base || return 77
+  # the light daemon scans no content
+  unpack exim exim4-daemon-heavy exim4-base || return 77
   account "$dir" Debian-exim 64311; account "$dir" vmail 64305
   mkdir -p "$dir/etc/exim4" "$dir/spool" "$dir/mail" "$dir/log"
   chown 64311:64311 "$dir/spool" "$dir/log"; chown 64305:64305 "$dir/mail"
@@ -144,6 +146,7 @@ tls_privatekey = $dir/tls.key
 chunking_advertise_hosts = *
 acl_smtp_rcpt = acl_rcpt
 acl_smtp_data = acl_data
+av_scanner = clamd:$SCANNER
 host_lookup =
 rfc1413_query_timeout = 0s
 disable_ipv6 = true
@@ -154,6 +157,8 @@ acl_rcpt:
   require verify = recipient
   accept
 acl_data:
+  deny malware = *
+       message = this message holds \$malware_name
   accept
 begin routers
 local:
