@@ -6,8 +6,8 @@ mod admin;
 mod instance;
 
 use admin::Admin;
-use instance::Instance;
-use penny_testkit::{DnsServer, Output, Run};
+use instance::{Instance, until};
+use penny_testkit::{DnsServer, Output, Run, Sink, free_port};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
@@ -24,12 +24,35 @@ fn a_live_server_and_its_faults() {
     out.expect_out("ok       mail         a message to user1@example.test arrived after");
     out.expect_out("warning  certificate").expect_out("self-signed").expect_out("% of the inodes are free");
     assert!(!out.out().contains("error    services"), "{}", out.out());
+    // every port greets as ours, the last by its own certificate
+    let greetings = area(&out, "greeting");
+    assert!(greetings.len() >= 9 && greetings.iter().all(|l| l.starts_with("ok ")), "{greetings:?}");
+    let at = |name: &str| format!("ok       greeting     {} at 127.0.0.1:{}", name.to_lowercase(), server.port(name));
+    out.expect_out(&format!("{}: 220 mx.example.test ESMTP pennypost", at("SMTP")));
+    out.expect_out(&format!("{} (TLS): * OK [CAPABILITY", at("IMAPS")));
+    out.expect_out(&format!("{}: pennypost sieved", at("SIEVE")));
     assert_eq!(penny_testkit::tmp::mails(server.maildir("user1")).len(), 0, "the test message is taken away again");
 
     let json = pennypost(&server, "check --all --no-dns --json --mail nobody@example.test", "");
     json.expect_code(2).expect_out(
         "{\"area\":\"mail\",\"state\":\"error\",\"text\":\"a message to nobody@example.test: no mailbox here\"}",
     );
+
+    // a message that waits, and then is held
+    let send = Run::new(server.program("sendmail")).args(["-f", "user1@example.test", "who@remote.test"]);
+    send.env("PENNYPOST_CONFIG", server.config()).stdin("Subject: x\n\nx\n").run().expect_code(0);
+    let qctl = |words: &[&str]| Run::new(server.program("qctl")).arg("-c").arg(server.config()).args(words).run();
+    let id = until("the message is in the queue", || {
+        let name = |file: &std::path::PathBuf| file.file_name()?.to_str()?.split(':').next().map(str::to_string);
+        penny_testkit::tmp::list(server.queue("cur")).iter().find_map(name)
+    });
+    area(&pennypost(&server, "check --all --no-dns", ""), "queue")
+        .iter()
+        .for_each(|l| assert!(l.starts_with("ok "), "{l}"));
+    qctl(&["hold", &id]).expect_code(0);
+    let out = pennypost(&server, "check --all --no-dns", "");
+    assert_eq!(area(&out, "queue"), ["warning  queue        1 entries are held"]);
+    qctl(&["remove", &id]).expect_code(0);
 
     // nothing is published
     let dns = DnsServer::new("other.test A 192.0.2.1");
@@ -77,7 +100,9 @@ fn certificates_about_to_expire_are_seen() {
         run.arg("-out").arg(top.join("tls.pem")).run().expect_code(0);
         pennypost(&server, "check --all --no-dns", "")
     };
-    make("3", "mx.example.test").expect_out("tls.pem: expires in ");
+    make("3", "mx.example.test")
+        .expect_out("tls.pem: expires in ")
+        .expect_out(" (TLS): its certificate is not that of ");
     make("90", "other.test").expect_out("is for other.test, not for mx.example.test");
     std::fs::copy(top.join("tls.pem"), top.join("etc/tls.d/far.test.pem")).expect("copied");
     let key = Run::new("openssl").args(["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"]);
@@ -173,4 +198,126 @@ fn a_clock_that_is_behind_is_seen() {
     std::fs::File::options().write(true).open(file).and_then(|f| f.set_modified(later)).expect("a time");
     let after = lines();
     assert!(after[0].starts_with("error    clock") && after[0].ends_with("written 3 h from now: the clock is behind"));
+}
+
+/// A place with one `[[listen]]` entry for each: program, port, TLS.
+fn with_ports(ports: &[(&str, u16, &str)]) -> Admin {
+    let entry = |(program, port, tls): &(&str, u16, &str)| {
+        format!(
+            "[[listen]]\nname = \"{program}\"\naddress = \"127.0.0.1:{port}\"\nprogram = \"{program}\"\ntls = \"{tls}\"\n"
+        )
+    };
+    Admin::new("hostname = \"mx.a.test\"", &ports.iter().map(entry).collect::<String>())
+}
+
+#[test]
+fn other_servers_on_our_ports_are_named() {
+    let greets = |text: &'static str| {
+        let sink = Sink::builder().script(move |line| (line == "CONNECT").then(|| text.to_string()));
+        sink.start()
+    };
+    let (postfix, old) = (greets("220 mx.a.test ESMTP Postfix"), greets("220 mx.b.test ESMTP pennypost"));
+    let (full, dovecot) =
+        (greets("421 4.3.2 mx.a.test too busy"), greets("* OK [CAPABILITY IMAP4rev1] Dovecot ready."));
+    let (ours, mute) = (greets("220 mx.a.test ESMTP pennypost"), greets(""));
+    let ports = [
+        ("smtpd", postfix.port(), "starttls"),
+        ("smtpd", old.port(), "starttls"),
+        ("smtpd", full.port(), "starttls"),
+        ("imapd", dovecot.port(), "starttls"),
+        ("smtpd", ours.port(), "starttls"),
+        ("smtpd", mute.port(), "starttls"),
+        ("pop3d", ours.port(), "implicit"),
+        ("pop3d", free_port(), "starttls"), // which "services" tells of
+    ];
+    let place = with_ports(&ports);
+    let out = place.run("check --all --no-dns");
+    out.expect_code(2);
+    let expected = [
+        "error smtpd: another server is there: 220 mx.a.test ESMTP Postfix",
+        "warning smtpd: calls itself mx.b.test, not mx.a.test: is an old configuration in use?",
+        "error smtpd: answers 421 4.3.2 mx.a.test too busy",
+        "error imapd: another server is there: * OK [CAPABILITY IMAP4rev1] Dovecot ready.",
+        "ok smtpd: 220 mx.a.test ESMTP pennypost",
+        "error smtpd: hangs up without a greeting",
+        "error pop3d (TLS): no TLS: ",
+    ];
+    let lines = area(&out, "greeting");
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    for ((line, expected), (_, port, _)) in lines.iter().zip(expected).zip(ports) {
+        let (state, rest) = expected.split_once(' ').expect("a state");
+        let (program, said) = rest.split_once(": ").expect("a text");
+        let (program, tls) = program.split_once(" (").map_or((program, String::new()), |(p, t)| (p, format!(" ({t}")));
+        let start = format!("{state:8} greeting     {program} at 127.0.0.1:{port}{tls}: {said}");
+        assert!(line.starts_with(&start), "{line}\n{start}");
+    }
+    let json = "{\"area\":\"greeting\",\"state\":\"warning\",\"text\":\"smtpd at 127.0.0.1:";
+    place.run("check --all --no-dns --json").expect_code(2).expect_out(json);
+    assert!(ours.lines().iter().any(|l| l == "QUIT"), "{:?}", ours.lines());
+}
+
+#[test]
+fn whether_mail_can_leave() {
+    let open = Sink::builder().script(|line| (line == "CONNECT").then(|| "220 mx.big.test ready".to_string())).start();
+    let shut = free_port();
+    let zone = "big.test MX 10 mx.big.test\nmx.big.test A 127.0.0.1\nnull.test MX 0 .\n";
+    let dns = DnsServer::new(zone);
+    let check = |outbound: &str, port: u16, routes: &str| {
+        let place = Admin::new("", &format!("[remote]\nport = {port}\n[check]\noutbound = [{outbound}]\n"));
+        place.dir.write("etc/routes", routes);
+        let out = place.run(&format!("check --all --resolver {}", dns.at()));
+        area(&out, "outbound")
+    };
+    let said = |state: &str, text: &str| vec![format!("{state:8} outbound     {text}")];
+    let answers = |port: u16, host: &str| format!("{host} at 127.0.0.1:{port} answers 220 mx.big.test ready");
+    let ok = said("ok", &format!("big.test: {}", answers(open.port(), "mx.big.test")));
+    // the first that answers is enough
+    assert_eq!(check("\"none.test\", \"big.test\"", open.port(), ""), ok);
+    assert_eq!(open.lines(), ["QUIT"], "nothing else is sent");
+    let blocked = check("\"big.test\"", shut, "");
+    assert!(blocked[0].starts_with("error    outbound     no connection outward: big.test: mx.big.test at 127.0.0.1:"));
+    assert!(blocked[0].contains("the provider or a firewall blocks it?"), "{blocked:?}");
+    // a relay in the table of routes is what has to be reached
+    let relayed = check("\"big.test\"", shut, &format!("* smtp:[127.0.0.1]:{}\n", open.port()));
+    assert_eq!(relayed, said("ok", &format!("big.test: {}", answers(open.port(), "127.0.0.1"))));
+    // nothing is known where the DNS does not help
+    let unknown = "cannot be tried: none.test: does not exist; null.test: takes no mail";
+    assert_eq!(check("\"none.test\", \"null.test\"", shut, ""), said("warning", unknown));
+    assert!(check("", open.port(), "").is_empty());
+    let unwelcome = Sink::builder().script(|line| (line == "CONNECT").then(|| "554 go away".to_string())).start();
+    let refused = format!("big.test: mx.big.test at 127.0.0.1:{} answers 554 go away", unwelcome.port());
+    assert_eq!(check("\"big.test\"", unwelcome.port(), ""), said("warning", &refused));
+}
+
+#[test]
+fn entries_that_are_old_or_not_taken() {
+    let place = Admin::new("", "");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    let entry = |dir: &str, age: u64, flags: &str| {
+        place.dir.write(format!("queue/{dir}/{}.M1P1Q1.{age}{flags}", now - age), "");
+    };
+    for dir in ["new", "cur", "corrupt"] {
+        std::fs::create_dir_all(place.dir.join("queue").join(dir)).expect("a directory");
+    }
+    let check = || {
+        let out = place.run("check --all --no-dns");
+        out.expect_code(2); // no service runs here
+        area(&out, "queue")
+    };
+    assert_eq!(check(), ["ok       queue        0 entries"]);
+    entry("new", 30, "");
+    assert_eq!(check(), ["ok       queue        1 entries"]);
+    entry("new", 7200, "");
+    assert_eq!(check(), ["error    queue        2 new entries are not taken by qrun"]);
+    // qrun takes some: only the age of the oldest counts then
+    entry("cur", 60, ":2,");
+    assert_eq!(check(), ["ok       queue        3 entries"]);
+    entry("cur", 3 * 86_400 + 60, ":2,");
+    assert_eq!(check(), ["warning  queue        the oldest entry is 3 days old: qctl list"]);
+    entry("cur", 60, ":2,H");
+    let both =
+        ["warning  queue        the oldest entry is 3 days old: qctl list", "warning  queue        1 entries are held"];
+    assert_eq!(check(), both);
+    let json = "{\"area\":\"queue\",\"state\":\"warning\",\"text\":\"1 entries are held\"}";
+    place.run("check --all --no-dns --json").expect_out(json);
 }

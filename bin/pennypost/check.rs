@@ -2,7 +2,9 @@
 
 mod blocklists;
 mod clock;
+mod greetings;
 pub mod machine;
+mod outbound;
 
 use penny_base::{Config, Failure, Outcome};
 use penny_dns::dnsbl::List;

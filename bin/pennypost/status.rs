@@ -82,12 +82,12 @@ pub fn services(config: &Config) -> Vec<Service> {
 }
 
 /// Connects to where a service listens; the wildcard is asked on loopback.
-fn connect(address: &str) -> std::io::Result<()> {
+pub fn connect(address: &str) -> std::io::Result<TcpStream> {
     let address = address.replace("[::]:", "localhost:").replace("0.0.0.0:", "127.0.0.1:").replace("*:", "localhost:");
     let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
     for place in address.to_socket_addrs()? {
         match TcpStream::connect_timeout(&place, Duration::from_secs(5)) {
-            Ok(_) => return Ok(()),
+            Ok(socket) => return Ok(socket),
             Err(e) => last = e,
         }
     }

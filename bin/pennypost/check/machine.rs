@@ -71,12 +71,14 @@ pub fn run(config: &Config, options: &Options<'_>, mistakes: Vec<String>) -> Res
     all.extend(permissions(config));
     all.extend(certificates(config));
     all.extend(services(config));
+    all.extend(super::greetings::look(config));
     all.extend(queue(config));
     all.extend(disks(config));
     all.extend(super::clock::look(config));
     if !options.no_dns {
         all.extend(dns(config, options.resolver));
         all.extend(super::blocklists::ask(config, options.resolver));
+        all.extend(super::outbound::look(config, options.resolver));
     }
     if let Some(address) = options.mail {
         all.push(mail(config, address));

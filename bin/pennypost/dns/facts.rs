@@ -60,7 +60,7 @@ impl Facts {
 }
 
 /// What the shipped files start: name, port, TLS from the first octet.
-const USUAL: [(&str, u16, bool); 8] = [
+pub const USUAL: [(&str, u16, bool); 8] = [
     ("smtp", 25, false),
     ("submission", 465, true),
     ("submission", 587, false),

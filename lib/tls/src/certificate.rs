@@ -44,6 +44,18 @@ pub fn facts(file: &Path) -> Result<Facts, String> {
     read(&certificate).map_err(|e| wrong(&e))
 }
 
+/// Reads one certificate in DER, such as a server shows.
+pub fn facts_of(der: &[u8]) -> Result<Facts, String> {
+    X509::from_der(der).and_then(|certificate| read(&certificate)).map_err(|e| e.to_string())
+}
+
+/// The first certificate of a PEM chain, in DER.
+pub fn der(file: &Path) -> Result<Vec<u8>, String> {
+    let wrong = |e: &dyn std::fmt::Display| format!("{}: {e}", file.display());
+    let pem = std::fs::read(file).map_err(|e| wrong(&e))?;
+    X509::from_pem(&pem).and_then(|certificate| certificate.to_der()).map_err(|_| wrong(&"no certificate in it"))
+}
+
 fn read(certificate: &X509) -> Result<Facts, openssl::error::ErrorStack> {
     let now = Asn1Time::days_from_now(0)?;
     let diff = now.diff(certificate.not_after())?;
@@ -116,6 +128,9 @@ mod tests {
         );
         assert!((29 * 86400..=30 * 86400).contains(&f.left), "{}", f.left);
         assert_eq!(f.key_digest.len(), 32);
+        let shown = facts_of(&der(&dir.join("c")).unwrap()).unwrap();
+        assert_eq!((shown.names, shown.key_digest), (f.names, f.key_digest));
+        assert!(facts_of(b"nothing").is_err() && der(&dir.join("k")).unwrap_err().contains("no certificate"));
         assert_eq!(fits(&dir.join("c"), &dir.join("k")), Ok(true));
         std::fs::write(dir.join("k"), self_signed(&["x"], 1).unwrap().1).unwrap();
         assert_eq!(fits(&dir.join("c"), &dir.join("k")), Ok(false));

@@ -580,6 +580,8 @@ section! {
         addresses: Vec<String> = Vec::new();
         /// DNS lists on which these addresses should not stand: ZONE or ZONE=ADDRESS.
         dnsbl: Vec<String> = ["zen.spamhaus.org", "bl.spamcop.net"].map(String::from).to_vec();
+        /// Domains to whose mail hosts it is tried to connect, one after another until one answers; [] tries none.
+        outbound: Vec<String> = ["gmail.com", "outlook.com"].map(String::from).to_vec();
     }
 }
 
