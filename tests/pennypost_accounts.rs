@@ -149,6 +149,7 @@ fn domains_and_who_sends_as_whom() {
     let place = place();
     place.run("domain add example.org").expect_code(0);
     place.run("domain add EXAMPLE.net --alias example.test").expect_code(0);
+    place.run("domain add other.test --alias exampel.test").expect_code(68).expect_err("no domain exampel.test");
     place.run("domain add backup.test --relay").expect_code(0);
     place.run("route bob@example.net").expect_out("ends in: local bob@example.test");
     place.run("domain list").expect_out("example.net   alias example.test    0").expect_out("local (by its users)  1");
@@ -162,6 +163,18 @@ fn domains_and_who_sends_as_whom() {
     assert_eq!(place.table("senders"), "sales@example.test bob@example.test\n");
     place.run("domain send-as sales@example.test").expect_code(0);
     assert_eq!(place.table("senders"), "");
+}
+
+/// Not to know a user is no reason to bounce its mail.
+#[test]
+fn a_users_table_that_cannot_be_read_refuses_nobody() {
+    let place = Admin::new("", "");
+    std::fs::create_dir(place.dir.join("etc/users")).expect("made");
+    for answer in
+        place.ask(&["rcpt ann@example.test mx 192.0.2.1 -", "user ann@example.test", "expand ann@example.test"])
+    {
+        assert_eq!(answer, "TEMP 4.3.5 a table cannot be asked now");
+    }
 }
 
 #[test]

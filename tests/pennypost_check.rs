@@ -33,6 +33,12 @@ fn a_live_server_and_its_faults() {
     out.expect_out(&format!("{}: pennypost sieved", at("SIEVE")));
     assert_eq!(penny_testkit::tmp::mails(server.maildir("user1")).len(), 0, "the test message is taken away again");
 
+    // the resident lookup knows at once what has just been changed
+    for target in ["user1@example.test", "user2@example.test"] {
+        pennypost(&server, &format!("alias add --replace fresh@example.test {target}"), "").expect_code(0);
+        pennypost(&server, "route fresh@example.test", "").expect_out(&format!("ends in: local {target}"));
+    }
+
     let json = pennypost(&server, "check --all --no-dns --json --mail nobody@example.test", "");
     json.expect_code(2).expect_out(
         "{\"area\":\"mail\",\"state\":\"error\",\"text\":\"a message to nobody@example.test: no mailbox here\"}",

@@ -162,12 +162,16 @@ fn logs_of_every_keeper_are_read() {
             let run = Run::new(instance::programs().join("pennypost")).arg("-c").arg(&config).args(what);
             run.arg("--log").arg(&log).run()
         };
+        let missing = Run::new(instance::programs().join("pennypost")).args(["trace", "x", "--log", "/nonexistent"]);
+        missing.arg("-c").arg(&config).run().expect_code(64).expect_err("/nonexistent: No such file");
         run(&["trace", "m@x.test"]).expect_code(0).expect_out("<b@y.test>: delivered 2.0.0 by mx.y.test ok");
         if n == 2 {
             run(&["trace", "m@x.test"]).expect_out("2026-11-24 08:53:00  queued: from <a@x.test>");
             run(&["summary", "--day", "2026-11-24"]).expect_out("sent to other hosts                1");
             run(&["summary", "--day", "2026-11-25"]).expect_out("sent to other hosts                0");
-            run(&["summary", "--day", "today"]).expect_code(64);
+            for day in ["today", "2026-13-01", "2026-02-30"] {
+                run(&["summary", "--day", day]).expect_code(64);
+            }
             let mut gzip = std::process::Command::new("gzip").arg(&log).spawn().expect("gzip");
             assert!(gzip.wait().expect("gzip").success());
             let packed = Run::new(instance::programs().join("pennypost")).arg("-c").arg(&config);

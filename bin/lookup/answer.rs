@@ -92,8 +92,7 @@ impl Knowledge {
     /// Answers one line.
     pub fn answer(&mut self, line: &str, caller: Caller) -> String {
         if self.checked.elapsed() > REFRESH {
-            self.tables.refresh();
-            self.checked = Instant::now();
+            self.refresh();
         }
         let question = split(line);
         let question: Vec<&str> = question.iter().map(String::as_str).collect();
@@ -114,6 +113,7 @@ impl Knowledge {
             };
         }
         match question {
+            ["refresh"] => self.refresh(),
             ["user", name] => self.user(name, None),
             ["password", login] if caller == Caller::Auth => self.password(login),
             ["rcpt", address, _service, _ip, _login, size] => self.rcpt(address, size.parse().unwrap_or(0)),
@@ -134,6 +134,13 @@ impl Knowledge {
             ["retention", name, folder] => self.retention(name, folder, None),
             _ => temp("unknown question"),
         }
+    }
+
+    /// Looks at the files of the tables now.
+    fn refresh(&mut self) -> Fields {
+        self.tables.refresh();
+        self.checked = Instant::now();
+        ok(&[])
     }
 
     fn user(&self, name: &str, only: Option<u32>) -> Fields {

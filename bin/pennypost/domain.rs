@@ -4,6 +4,7 @@ use crate::table::{self, say};
 use clap::Subcommand;
 use penny_base::{Config, Failure, Kind, Outcome};
 use penny_queue::json::Object;
+use penny_tables::edit::Edit;
 use penny_tables::policy::{self, Policy};
 use penny_tables::users::Users;
 use std::collections::BTreeMap;
@@ -75,12 +76,18 @@ fn add(config: &Config, domain: &str, alias: Option<&str>, relay: bool) -> Resul
     let mut edit = table::open(config, "domains")?;
     let (_, options) = edit.find(&domain).map(|e| halves(&e.text)).unwrap_or_default();
     let kind = match alias {
-        Some(other) => format!("alias {}", name(other)?),
+        Some(other) => format!("alias {}", known(config, &edit, &name(other)?)?),
         None => joined(if relay { "relay" } else { "local" }, &options),
     };
     edit.put(&domain, &format!("{domain} {kind}"));
     table::save(config, edit, "domains")?;
     say(&format!("{domain}: {kind}"))
+}
+
+/// A domain that is ours: another name of any other would send its mail away.
+fn known(config: &Config, edit: &Edit, domain: &str) -> Result<String, Failure> {
+    let there = edit.find(domain).is_some() || logins(config)?.contains_key(domain);
+    if there { Ok(domain.to_string()) } else { Err(unknown(domain)) }
 }
 
 /// The kind of a line of the table, and its options.

@@ -103,7 +103,7 @@ fn text(config: &Config, source: &Source) -> String {
 
 /// Gauges over the last hour: a log that is rotated cannot feed counters that only rise.
 fn counters(out: &mut String, config: &Config, source: &Source) {
-    let Some(s) = last_hour(config, source) else { return };
+    let Ok(s) = last_hour(config, source) else { return };
     let by = |name: &str, counts: &crate::summary::Counts| -> Vec<(String, f64)> {
         counts.iter().map(|(k, v)| (label(name, k), *v as f64)).collect()
     };

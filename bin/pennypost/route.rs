@@ -15,12 +15,12 @@ pub fn run(config: &Config, addresses: &[String]) -> Result<Outcome, Failure> {
     Ok(if known { Outcome::Done } else { Outcome::Code(67) })
 }
 
-/// The resident lookup when it may be asked, else one of our own: the tables say the same.
+/// The resident lookup when we may ask it, the tables as they are now; else one of our own, which reads the same.
 pub fn connect(config: &Config) -> Result<Lookup, Failure> {
-    let root_or_own =
-        Lookup::connect(config, None).ok().filter(|_| !config.separate_ids() || penny_sys::ids::is_root());
-    if let Some(lookup) = root_or_own {
-        return Ok(lookup);
+    if let Ok(mut resident) = Lookup::connect(config, None)
+        && !matches!(resident.ask(&["refresh"]), Ok(Answer::Temp(_)) | Err(_))
+    {
+        return Ok(resident);
     }
     Lookup::start_own(config).map_err(|e| Failure::io("lookup", &e))
 }

@@ -122,7 +122,7 @@ pub fn run(file: &Path, options: &Options) -> Result<Outcome, Failure> {
     let waiting = waiting(&config);
     let stats = last_hour(&config, &options.source);
     if options.json {
-        say(&object(&services, waiting.as_ref(), stats.as_ref()))?;
+        say(&object(&services, waiting.as_ref(), stats.as_ref().ok()))?;
     } else {
         for line in lines(&config, &services, waiting.as_ref(), stats.as_ref()) {
             say(&line)?;
@@ -131,15 +131,20 @@ pub fn run(file: &Path, options: &Options) -> Result<Outcome, Failure> {
     Ok(if services.iter().all(|s| s.wrong.is_none()) { Outcome::Done } else { Outcome::Code(69) })
 }
 
-/// Counts of the last hour; `None` where there is no log.
-pub fn last_hour(config: &Config, source: &Source) -> Option<Stats> {
+/// Counts of the last hour.
+pub fn last_hour(config: &Config, source: &Source) -> Result<Stats, Failure> {
     let now = penny_sys::time::now().as_secs_f64();
     let mut stats = Stats::new(now - 3600.0, now + 60.0);
-    let done = source.clone().or_beside(config).after(now - 3600.0).each(&mut |line| stats.take(&line));
-    done.ok().map(|()| stats)
+    source.clone().or_beside(config).after(now - 3600.0).each(&mut |line| stats.take(&line))?;
+    Ok(stats)
 }
 
-fn lines(config: &Config, services: &[Service], waiting: Option<&Waiting>, stats: Option<&Stats>) -> Vec<String> {
+fn lines(
+    config: &Config,
+    services: &[Service],
+    waiting: Option<&Waiting>,
+    stats: Result<&Stats, &Failure>,
+) -> Vec<String> {
     let mut out = vec![format!("{} ({})", config.hostname(), config.file.display())];
     let width = services.iter().map(|s| s.name.len()).max().unwrap_or(0);
     for s in services {
@@ -158,7 +163,7 @@ fn lines(config: &Config, services: &[Service], waiting: Option<&Waiting>, stats
         None => "queue: not for you to see (root and the queue's user may)".into(),
     });
     out.push(match stats {
-        Some(s) => format!(
+        Ok(s) => format!(
             "last hour: {} received ({}), {} stored, {} sent, {} put off, {} given up, {} refused, {} wrong passwords",
             s.received(),
             octets(s.octets),
@@ -169,7 +174,7 @@ fn lines(config: &Config, services: &[Service], waiting: Option<&Waiting>, stats
             s.rejects.values().sum::<u64>(),
             s.wrong_passwords
         ),
-        None => "last hour: no log was found (--log PATH)".into(),
+        Err(e) => format!("last hour: {}", e.text),
     });
     out
 }
@@ -225,7 +230,7 @@ pub fn top(file: &Path, options: &Top) -> Result<Outcome, Failure> {
         for line in lines(&config, &asked.1, waiting.as_ref(), stats.as_ref()) {
             say(&line)?;
         }
-        if let Some(stats) = &stats {
+        if let Ok(stats) = &stats {
             let mut rows = vec![["SENDERS, LAST HOUR", "MESSAGES"].map(str::to_string)];
             let top = crate::summary::largest(&stats.senders, 10);
             rows.extend(top.into_iter().map(|(name, n)| [name.escape_debug().to_string(), n.to_string()]));

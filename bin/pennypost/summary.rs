@@ -61,6 +61,11 @@ fn window(options: &Options) -> Result<(f64, f64), Failure> {
     let mut parts = day.splitn(3, '-');
     let year = parts.next().and_then(|p| p.parse::<i32>().ok()).ok_or_else(wrong)?;
     let mut part = || parts.next().and_then(|p| p.parse::<u8>().ok()).ok_or_else(wrong);
-    let from = penny_mime::date::days_from_civil(year, part()?, part()?) as f64 * 86400.0;
+    let (month, date) = (part()?, part()?);
+    let days = penny_mime::date::days_from_civil(year, month, date);
+    if penny_mime::date::civil_from_days(days) != (year, month, date) {
+        return Err(wrong());
+    }
+    let from = days as f64 * 86400.0;
     Ok((from, from + 86400.0))
 }
