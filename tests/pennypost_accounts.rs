@@ -59,7 +59,14 @@ fn passwords_are_set_generated_and_taken_as_hashes() {
     place.with("user passwd bob@example.test --hashed", "{PLAIN}xyz\n").expect_code(0);
     assert_eq!(place.log_in("bob@example.test", "xyz"), "OK user=bob@example.test\n");
     place.with("user passwd bob@example.test --hashed", "{MD4}xyz\n").expect_code(64);
-    place.with("user passwd nobody@example.test", "x\n").expect_code(67);
+    // a password that is kept nowhere is not shown either
+    let out = place.run("user passwd nobody@example.test --generate");
+    assert_eq!((out.code, out.out().as_str()), (Some(67), ""), "{}", out.describe());
+    place
+        .dir
+        .write("etc/pennypost.toml", std::fs::read_to_string(place.config()).unwrap().replace("/etc\"", "/away\""));
+    let out = place.run("user add eve@example.test --generate");
+    assert_eq!(out.out(), "", "{}", out.describe());
 }
 
 #[test]

@@ -123,11 +123,14 @@ pub fn run(file: &Path, action: &Action) -> Result<Outcome, Failure> {
         Action::Add(new) => add(&config, new),
         Action::Del { login } => del(&config, login),
         Action::Passwd { login, secret } => {
-            let field = secret.field(login)?;
+            // refused before anybody types a password
+            find(&open(&config)?, login).ok_or_else(|| unknown(login))?;
+            let new = secret.take(login)?;
             change(&config, login, "password set", |e| {
-                e.password = field;
+                e.password.clone_from(&new.field);
                 Ok(())
-            })
+            })?;
+            new.tell(login).map(|()| Outcome::Done)
         }
         Action::List { which, json } => list::run(&config, which, *json),
         Action::Quota { login, storage, messages } => quota(&config, login, storage.as_deref(), messages.as_deref()),
@@ -144,13 +147,13 @@ pub fn run(file: &Path, action: &Action) -> Result<Outcome, Failure> {
 }
 
 impl Secret {
-    fn field(&self, login: &str) -> Result<String, Failure> {
+    fn take(&self, login: &str) -> Result<secret::New, Failure> {
         let from = match (self.generate, self.hashed) {
             (true, _) => From::Generated,
             (_, true) => From::Hash,
             _ => From::Person,
         };
-        secret::field(login, from, self.scheme)
+        secret::New::take(login, from, self.scheme)
     }
 }
 
@@ -168,13 +171,15 @@ fn add(config: &Config, new: &Add) -> Result<Outcome, Failure> {
         (entry.uid, entry.gid) = (id.uid.to_string(), id.gid.to_string());
     }
     entry.set_quota(new.quota.as_deref(), new.messages.as_deref())?;
-    entry.password = new.secret.field(&new.login)?;
+    let password = new.secret.take(&new.login)?;
+    entry.password.clone_from(&password.field);
     let mut edit = open(config)?;
     if find(&edit, &new.login).is_some() {
         return Err(Failure::permanent(penny_base::Kind::Data, "5.1.1", format!("{} is there already", new.login)));
     }
     edit.put(&new.login, &entry.line());
     table::save(config, edit, "users")?;
+    password.tell(&new.login)?;
     say(&format!("{}: added", new.login))
 }
 

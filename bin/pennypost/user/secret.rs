@@ -13,7 +13,7 @@ pub enum From {
     Person,
     /// One line of standard input, hashed already.
     Hash,
-    /// Made here and printed.
+    /// Made here, to be told once it is kept.
     Generated,
 }
 
@@ -21,24 +21,36 @@ pub enum From {
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
 const SALT: usize = 16;
 
-/// The password field of the users table.
-pub fn field(login: &str, from: From, scheme: Scheme) -> Result<String, Failure> {
-    let text = match from {
-        From::Person => person(login)?,
-        From::Hash => {
-            let hash = line()?;
-            return match penny_sasl::Password::parse(&hash) {
-                Some(_) => Ok(hash),
-                None => Err(Failure::usage("that is no {SCHEME}hash we understand")),
-            };
-        }
-        From::Generated => {
-            let made = generate();
-            say(&format!("password of {login}: {made}"))?;
-            made
-        }
-    };
-    hash(&text, scheme)
+/// A new password.
+pub struct New {
+    /// The field of the users table.
+    pub field: String,
+    made: Option<String>,
+}
+
+impl New {
+    /// Takes it from where it comes from.
+    pub fn take(login: &str, from: From, scheme: Scheme) -> Result<New, Failure> {
+        let made = (from == From::Generated).then(generate);
+        let field = match (&made, from) {
+            (Some(made), _) => hash(made, scheme)?,
+            (None, From::Hash) => hashed(line()?)?,
+            (None, _) => hash(&person(login)?, scheme)?,
+        };
+        Ok(New { field, made })
+    }
+
+    /// Prints one that was made here: call it when it is in the table.
+    pub fn tell(&self, login: &str) -> Result<(), Failure> {
+        self.made.as_ref().map_or(Ok(()), |made| say(&format!("password of {login}: {made}")).map(drop))
+    }
+}
+
+fn hashed(hash: String) -> Result<String, Failure> {
+    match penny_sasl::Password::parse(&hash) {
+        Some(_) => Ok(hash),
+        None => Err(Failure::usage("that is no {SCHEME}hash we understand")),
+    }
 }
 
 /// The stored form.
