@@ -13,7 +13,7 @@ use super::selected::Selected;
 use penny_imap::command::{Key, SearchArgs, SearchReturn};
 use penny_imap::render::View;
 use penny_imap::search::{Facts, Program, Resolve, Source};
-use penny_imap::{Code, NumberSet, SequenceSet};
+use penny_imap::{Code, NumberSet, SequenceSet, write};
 use penny_maildir::Message;
 use penny_maildir::mailbox::Mailbox;
 
@@ -135,9 +135,14 @@ fn run(program: &Program, selected: &mut Selected, mut uids: Vec<u32>, step: &mu
         index.begin_search();
     }
     let mut file = Vec::new();
+    let (part, by_email_id) = (needed(program), program.needs_email_id());
     uids.retain(|&uid| {
         step();
-        matches(program, selected, index.as_ref(), uid, &mut file)
+        let Some(message) = selected.mailbox.get(uid) else { return false };
+        let mailbox = &mut selected.mailbox;
+        let id = if by_email_id { email_id(mailbox, uid) } else { Vec::new() };
+        let mut source = Disk { mailbox, message, index: index.as_ref(), part, file: &mut file, loaded: None };
+        program.matches(&facts(&message, &id), &mut source)
     });
     selected.index = index;
     uids
@@ -177,23 +182,15 @@ impl Resolve for Names<'_> {
     }
 }
 
-fn matches(program: &Program, selected: &mut Selected, index: Option<&Index>, uid: u32, file: &mut Vec<u8>) -> bool {
-    let Some(message) = selected.mailbox.get(uid) else { return false };
-    let id = if program.needs_email_id() { email_id(&mut selected.mailbox, uid) } else { Vec::new() };
-    let facts = Facts {
-        uid,
+fn facts<'a>(message: &Message, email_id: &'a [u8]) -> Facts<'a> {
+    Facts {
+        uid: message.uid,
         flags: message.flags.0,
         keywords: message.keywords.0,
         recent: message.recent,
         modseq: message.modseq,
-        email_id: &id,
-    };
-    let part = needed(program);
-    let file_taken = std::mem::take(file);
-    let mut source = Disk { mailbox: &mut selected.mailbox, message, index, part, file: file_taken, loaded: None };
-    let hit = program.matches(&facts, &mut source);
-    *file = source.file;
-    hit
+        email_id,
+    }
 }
 
 fn needed(program: &Program) -> Part {
@@ -212,7 +209,8 @@ struct Disk<'a> {
     message: Message,
     index: Option<&'a Index>,
     part: Part,
-    file: Vec<u8>,
+    /// Used again for the next one.
+    file: &'a mut Vec<u8>,
     loaded: Option<bool>,
 }
 
@@ -223,6 +221,10 @@ impl Source for Disk<'_> {
 
     fn internal_date(&mut self) -> Option<i64> {
         self.mailbox.internal_date(self.message.uid).ok()
+    }
+
+    fn sent(&mut self) -> Option<i64> {
+        self.mailbox.sent(self.message.uid).flatten()
     }
 
     fn save_date(&mut self) -> Option<i64> {
@@ -247,9 +249,9 @@ impl Source for Disk<'_> {
 impl Disk<'_> {
     fn with_message<T>(&mut self, at: &mut dyn FnMut(&View<'_>) -> T) -> Option<T> {
         if self.loaded.is_none() {
-            self.loaded = Some(read_part(self.mailbox, self.message.uid, self.part, &mut self.file).is_ok());
+            self.loaded = Some(read_part(self.mailbox, self.message.uid, self.part, self.file).is_ok());
         }
-        (self.loaded == Some(true)).then(|| at(&View::new(&self.file)))
+        (self.loaded == Some(true)).then(|| at(&View::new(self.file)))
     }
 }
 
@@ -263,7 +265,7 @@ pub(super) fn plain(out: &mut Vec<u8>, word: &str, numbers: &[u32], modseq: Opti
     out.extend_from_slice(word.as_bytes());
     for n in numbers {
         out.push(b' ');
-        out.extend_from_slice(n.to_string().as_bytes());
+        write::number(out, *n);
     }
     if let Some(m) = modseq {
         out.extend_from_slice(format!(" (MODSEQ {m})").as_bytes());

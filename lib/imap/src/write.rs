@@ -40,6 +40,19 @@ pub fn literal(out: &mut Vec<u8>, value: &[u8]) {
     out[from..].iter_mut().filter(|b| **b == 0).for_each(|b| *b = 0x80);
 }
 
+/// number
+pub fn number(out: &mut Vec<u8>, value: u32) {
+    let (mut digits, mut at, mut rest) = ([0; 10], 10, value);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8; // ten digits hold any value
+        rest /= 10;
+        if rest == 0 {
+            return out.extend_from_slice(&digits[at..]);
+        }
+    }
+}
+
 /// nstring
 pub fn nstring(out: &mut Vec<u8>, value: Option<&[u8]>) {
     match value {
@@ -117,6 +130,9 @@ mod tests {
         assert_eq!(s(|o| string(o, "ä".as_bytes())), "{2}\r\nä");
         assert_eq!(s(|o| utf8_string(o, "ä")), "\"ä\"");
         assert_eq!(s(|o| nstring(o, None)), "NIL");
+        for n in [0, 9, 10, 123, u32::MAX] {
+            assert_eq!(s(|o| number(o, n)), n.to_string());
+        }
         assert_eq!(s(|o| mailbox(o, "Entw\u{fc}rfe")), "\"Entw\u{fc}rfe\"");
         assert_eq!(s(|o| mailbox(o, "a&APw-b")), "a&APw-b");
         assert_eq!(s(|o| value(o, Some(b"a\0"))), "~{2}\r\na\0");

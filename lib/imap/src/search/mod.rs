@@ -35,6 +35,10 @@ pub trait Source {
     fn size(&mut self) -> Option<u64>;
     /// INTERNALDATE, seconds since 1970.
     fn internal_date(&mut self) -> Option<i64>;
+    /// The moment of the Date field, seconds since 1970, where it is known without the message.
+    fn sent(&mut self) -> Option<i64> {
+        None
+    }
     /// SAVEDATE.
     fn save_date(&mut self) -> Option<i64>;
     /// THREADID.
@@ -215,7 +219,10 @@ fn run(test: &Test, f: &Facts<'_>, s: &mut dyn Source, now: i64) -> bool {
         Test::Younger(age) => s.internal_date().is_some_and(|d| d >= now - age),
         Test::Date(DateOf::Internal, op, day) => day_is(s.internal_date(), *op, *day),
         Test::Date(DateOf::Saved, op, day) => day_is(s.save_date(), *op, *day),
-        Test::Date(DateOf::Sent, op, day) => s.look(&mut |m| sent_day(m).is_some_and(|d| compare(d, *op, *day))),
+        Test::Date(DateOf::Sent, op, day) => s
+            .sent()
+            .and_then(|seconds| anywhere(seconds, *op, *day))
+            .unwrap_or_else(|| s.look(&mut |m| sent_day(m).is_some_and(|d| compare(d, *op, *day)))),
         Test::Header(name, needle) => s.look(&mut |m| text::in_field(m.header(), name, needle)),
         Test::Body(needle) => s.may_hold(needle.folded()) && s.look(&mut |m| text::in_body(m, needle)),
         Test::Text(needle) => s.may_hold(needle.folded()) && s.look(&mut |m| text::in_text(m, needle)),
@@ -228,6 +235,15 @@ fn compare(day: i64, op: DateOp, limit: i64) -> bool {
         DateOp::On => day == limit,
         DateOp::Since => day >= limit,
     }
+}
+
+/// The days that lie between a moment's day and that of any zone that can be written: `-9999` is the farthest.
+const ZONE_DAYS: u64 = 5;
+
+/// The comparison, where it is the same in every zone.
+fn anywhere(seconds: i64, op: DateOp, limit: i64) -> Option<bool> {
+    let day = seconds.div_euclid(86400);
+    (day.abs_diff(limit) > ZONE_DAYS).then(|| compare(day, op, limit))
 }
 
 fn day_is(seconds: Option<i64>, op: DateOp, limit: i64) -> bool {
@@ -322,6 +338,46 @@ mod tests {
         ] {
             assert!(!hits(no), "{no}");
         }
+    }
+
+    #[test]
+    fn a_known_moment_decides_unless_its_zone_could() {
+        for zone in ["-9999", "+9999", "+0000"] {
+            let date = penny_mime::DateTime::parse(format!("1 Jun 2002 00:30:00 {zone}").as_bytes()).unwrap();
+            let mut decided = 0;
+            for limit in date.local_day() - 30..date.local_day() + 30 {
+                for op in [DateOp::Before, DateOp::On, DateOp::Since] {
+                    let told = anywhere(date.unix(), op, limit);
+                    decided += usize::from(told.is_some());
+                    assert!(told.is_none_or(|t| t == compare(date.local_day(), op, limit)), "{zone} {limit}");
+                }
+            }
+            assert_eq!(decided, 3 * (60 - 11), "{zone}");
+        }
+    }
+
+    #[test]
+    fn an_address_shows_what_its_field_does_not() {
+        let hit = |from: &str, text: &str| {
+            text::in_field(format!("From: {from}\n\n").as_bytes(), b"from", &Needle::new(text))
+        };
+        for (from, text) in [
+            ("joe @ example . org", "joe@example.org"),
+            ("\"joe\"@example.org", "joe@example.org"),
+            ("<@a,@b:joe@example.org>", "<joe@"),
+            ("joe@example.org (Joe)", "Joe <joe"),
+            ("\"J\\oe\" <a@b>", "joe"),
+            ("\"A B\" <a@b>", "a b <a"),
+            ("a@b, c@d", "<c@d>"),
+        ] {
+            assert!(hit(from, text), "{from}");
+        }
+        for (from, text) in
+            [("joe@example.org", "eoj"), ("sender17@x", "sender42@x"), ("sender14@x, b2@x", "sender42@x")]
+        {
+            assert!(!hit(from, text), "{from}");
+        }
+        assert!(hit("a@b", "") && !text::in_field(b"To: a\n\n", b"from", &Needle::new("")));
     }
 
     #[test]

@@ -41,17 +41,37 @@ impl Needle {
 
     /// Whether bytes in an ASCII-compatible charset hold an ASCII needle.
     fn in_ascii_compatible(&self, bytes: &[u8]) -> bool {
-        self.empty || self.finder.find(&bytes.to_ascii_uppercase()).is_some()
+        self.in_folded(&bytes.to_ascii_uppercase())
+    }
+
+    fn in_folded(&self, folded: &[u8]) -> bool {
+        self.empty || self.finder.find(folded).is_some()
     }
 }
 
 /// Whether a field of this name holds the text; addresses are also looked at without comments and blanks.
 pub fn in_field(header: &[u8], name: &[u8], needle: &Needle) -> bool {
     Fields::new(header).filter(|f| f.name.eq_ignore_ascii_case(name)).any(|f| {
+        if is_plain(f.value) {
+            let folded = f.value.to_ascii_uppercase();
+            return needle.in_folded(&folded)
+                || (is_address_field(name) && could_show(&folded, needle) && in_addresses(f.value, needle));
+        }
         needle.empty
             || needle.in_str(&decode_header(&unfold(f.value)))
             || (is_address_field(name) && in_addresses(f.value, needle))
     })
+}
+
+/// False where a plain, folded value surely has no address that shows the text. In [`in_addresses`] its octets stand in
+/// their order, some left out (blanks, quotes, routes), with blanks and angles put in; only a comment can change its place,
+/// and only unquoting can make an encoded word.
+fn could_show(folded: &[u8], needle: &Needle) -> bool {
+    if folded.iter().any(|b| matches!(b, b'(' | b'\\' | b'=')) {
+        return true;
+    }
+    let mut rest = folded.iter();
+    needle.folded().iter().filter(|b| !matches!(b, b' ' | b'<' | b'>')).all(|b| rest.any(|r| r == b))
 }
 
 fn is_address_field(name: &[u8]) -> bool {
