@@ -11,9 +11,7 @@ use penny_pop3::{Multiline, err, ok};
 use crate::session::Session;
 
 /// Read at once.
-const CHUNK: usize = 32 * 1024;
-/// Written at once: most messages are one write with their first and last line.
-const WRITE: usize = 128 * 1024;
+pub const CHUNK: usize = 64 * 1024;
 
 /// RFC 1939 5.
 pub fn retr(session: &mut Session, number: u32) -> Result<bool, Failure> {
@@ -42,20 +40,16 @@ fn send(session: &mut Session, uid: u32, mut coder: Multiline) -> Result<bool, F
             return Ok(false);
         }
     };
-    let mut out = ok("message follows");
-    let mut chunk = vec![0; CHUNK];
+    session.send(&ok("message follows"))?;
+    let (wire, chunk) = session.wire_and_chunk();
     while !coder.is_done() {
-        let n = file.read(&mut chunk).map_err(|e| Failure::io("read message", &e))?;
+        let n = file.read(chunk).map_err(|e| Failure::io("read message", &e))?;
         if n == 0 {
             break;
         }
-        coder.feed(chunk.get(..n).unwrap_or_default(), &mut out);
-        if out.len() >= WRITE {
-            session.send(&out)?;
-            out.clear();
-        }
+        coder.feed(chunk.get(..n).unwrap_or_default(), wire.out());
+        wire.flush_if_large().map_err(|e| Failure::io("conversation", &e))?;
     }
-    coder.finish(&mut out);
-    session.send(&out)?;
+    coder.finish(wire.out());
     Ok(true)
 }

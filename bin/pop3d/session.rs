@@ -16,7 +16,7 @@ use penny_pop3::{Capabilities, Command, Expire, Input, LINE_MAX, Line, Maildrop,
 
 use crate::lang;
 use crate::lock;
-use crate::retrieve;
+use crate::retrieve::{self, CHUNK};
 use crate::uidl::{self, Parts};
 
 /// Unknown or malformed commands in one session.
@@ -25,6 +25,8 @@ const ERRORS_MAX: u32 = 100;
 pub struct Session {
     wire: Wire,
     input: Input,
+    /// Messages are read through it.
+    chunk: Vec<u8>,
     limit: Duration,
     mailbox: Mailbox,
     /// By position of the maildrop.
@@ -49,8 +51,8 @@ fn store(e: penny_maildir::Error) -> Failure {
 }
 
 /// Serves the mailbox of `owner`, from the answer to the login on.
-pub fn serve(config: Config, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
-    let (config, owner) = (&config, &owner);
+pub fn serve(config: Box<Config>, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
+    let (config, owner) = (&*config, &owner);
     // by hand nothing is handed over: a fresh conversation of the caller's own mailbox
     let handed = handed.unwrap_or_default();
     let mut wire = Wire::open().map_err(io)?;
@@ -137,6 +139,7 @@ fn begin(
     Ok(Session {
         wire,
         input,
+        chunk: vec![0; CHUNK],
         limit: Duration::from_secs(config.pop3d.timeout.0),
         uids: list.iter().map(|(_, uid, _)| *uid).collect(),
         maildrop,
@@ -273,6 +276,11 @@ impl Session {
             implementation: Some(format!("pennypost-{}", env!("CARGO_PKG_VERSION"))),
             ..Capabilities::default()
         }
+    }
+
+    /// The connection, and room for a piece of a message.
+    pub fn wire_and_chunk(&mut self) -> (&mut Wire, &mut [u8]) {
+        (&mut self.wire, &mut self.chunk)
     }
 
     pub fn mailbox(&mut self) -> &mut Mailbox {

@@ -5,12 +5,14 @@
 //! Failures    a peer that does not take our answers within the limit is an error like one that went away
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// Answers are sent when this many octets wait.
-const OUTPUT_MAX: usize = 64 * 1024;
+const OUTPUT_MAX: usize = 128 * 1024;
+/// Octets read at once.
+const INPUT_MAX: usize = 16 * 1024;
 
 /// What a read found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +49,10 @@ impl Wire {
         if !penny_sys::net::wait_readable(self.input.as_fd(), limit)? {
             return Ok(Got::Timeout);
         }
-        let mut chunk = [0; 16 * 1024];
         loop {
-            match self.input.read(&mut chunk) {
+            match penny_sys::net::read_more(self.input.as_fd(), buffer, INPUT_MAX) {
                 Ok(0) => return Ok(Got::End),
-                Ok(n) => {
-                    buffer.extend_from_slice(chunk.get(..n).unwrap_or_default());
-                    return Ok(Got::Octets(n));
-                }
+                Ok(n) => return Ok(Got::Octets(n)),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(Got::End),
                 Err(e) => return Err(e),
@@ -65,6 +63,16 @@ impl Wire {
     /// Adds to the output.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.waiting.extend_from_slice(bytes);
+        self.flush_if_large()
+    }
+
+    /// The output, for what is made in its place; [`Wire::flush_if_large`] from time to time keeps it small.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.waiting
+    }
+
+    /// Writes when much waits.
+    pub fn flush_if_large(&mut self) -> io::Result<()> {
         if self.waiting.len() >= OUTPUT_MAX { self.flush() } else { Ok(()) }
     }
 

@@ -33,9 +33,11 @@ impl Multiline {
 
     /// Adds stored bytes (LF or CRLF line ends); appends what goes to the wire.
     pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) {
+        // lines are seldom shorter than 32 octets
+        out.reserve(input.len() + input.len() / 32 + 64);
         let mut rest = input;
         while !self.done && !rest.is_empty() {
-            let end = rest.iter().position(|&b| b == b'\n');
+            let end = memchr::memchr(b'\n', rest);
             let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
             self.text(line, out);
             let Some(end) = end else { return };
