@@ -82,6 +82,30 @@ fn a_changed_configuration_counts_for_the_next_connection() {
     assert!(greeting(&i, "SMTP").1.contains("mx.example.test"));
 }
 
+/// The checkauth that waits keeps the users table: it is the table as it is now all the same.
+#[test]
+fn a_changed_password_counts_for_the_next_login() {
+    let i = Instance::up(&[]);
+    let users = i.top().join("etc/users");
+    let login = |password: &str| {
+        let (mut c, _) = greeting(&i, "IMAP");
+        c.line(&format!("a LOGIN user1@example.test {password}"));
+        c.read_line().expect("an answer")
+    };
+    // a table that has just changed is not kept
+    until("an older table", || {
+        let age = std::fs::metadata(&users).ok()?.modified().ok()?.elapsed().ok()?;
+        (age.as_secs() > 3).then_some(())
+    });
+    assert!(login("pw-user1").starts_with("a OK"));
+    let waiting = one(&i, "checkauth wait");
+    let text = std::fs::read_to_string(&users).expect("read");
+    std::fs::write(&users, text.replace("pw-user1:", "pw-other:")).expect("written");
+    assert!(login("pw-user1").starts_with("a NO"));
+    assert!(login("pw-other").starts_with("a OK"));
+    assert_eq!(one(&i, "checkauth wait"), waiting);
+}
+
 #[test]
 fn killed_waiting_processes_cost_nothing() {
     let i = Instance::up(&[]);

@@ -4,7 +4,7 @@
 //!             2. a source that cannot be asked is UNAVAILABLE, never a refusal
 //! Sources     the users table; PAM; any checkpassword program; a validator program for tokens
 
-use crate::users::Users;
+use crate::users::{Kept, Users};
 use crate::{checkpassword, oauth, pam};
 use penny_base::services::Lookup;
 use penny_base::services::lookup::{Answer, User};
@@ -20,7 +20,7 @@ const LOGIN_MAX: usize = 100;
 
 /// Where passwords are.
 pub struct Backend {
-    config: Config,
+    config: Box<Config>,
     table: Option<Users>,
     lookup: Option<Lookup>,
 }
@@ -45,9 +45,9 @@ impl From<Failure> for Denied {
 }
 
 impl Backend {
-    /// A backend as configured; nothing is read yet.
-    pub fn new(config: &Config) -> Backend {
-        Backend { config: config.clone(), table: None, lookup: None }
+    /// A backend as configured; what is not kept is read when it is asked for.
+    pub fn new(config: Box<Config>, kept: Kept) -> Backend {
+        Backend { config, table: kept.into_users(), lookup: None }
     }
 
     fn table(&mut self) -> Result<&Users, Failure> {
@@ -68,7 +68,7 @@ impl Backend {
 
     /// The mechanisms that can work with the passwords there are.
     pub fn mechanisms(&mut self) -> Vec<Mechanism> {
-        let scram = self.config.auth.source == "users" && self.table().is_ok_and(Users::all_have_scram);
+        let scram = self.config.auth.source == "users" && self.table().is_ok_and(|table| table.all_have_scram);
         let tokens = !self.config.auth.oauth_validator.is_empty();
         let configured = self.config.auth.mechanisms.iter().filter_map(|name| Mechanism::parse(name));
         configured

@@ -22,8 +22,9 @@ fn work() -> Result<Outcome, Failure> {
         return checkpassword::granted();
     }
     let config = Config::load(options.config())?;
-    let config = penny_base::warm::wait("checkauth", config)?;
-    config.start_log("checkauth");
     penny_sys::confine::not_dumpable().map_err(|e| Failure::io("prctl", &e))?;
-    protocol::serve(backend::Backend::new(&config))
+    let mut kept = users::Kept::default();
+    let config = penny_base::warm::wait_prepared("checkauth", config, |config| kept.refresh(config))?;
+    config.start_log("checkauth");
+    protocol::serve(backend::Backend::new(config, kept))
 }

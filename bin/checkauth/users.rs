@@ -1,20 +1,23 @@
 //! The passwords in the users table, and the app passwords beside it.
 //!
 //! Format      Dovecot's passwd-file and app-passwords, or their compiled forms, read by penny-tables
-//! Invariants  read anew for each process: a changed password counts at once; of a compiled table only what is asked for
+//! Invariants  read anew for each process, or when a file has changed since the process read it that this one is a copy of: a
+//!             changed password counts at once; of a compiled table only what is asked for
 //! Not here    uid, home and quota of a user: `lookup` tells them, and the password where a program stands in place of
 //!             the table
 
-use penny_base::{Failure, log};
+use penny_base::{Config, Failure, log};
 use penny_sasl::{Password, Secret};
+use penny_sys::files::Stamp;
 use penny_tables::apps::Apps;
 use penny_tables::behind::{Behind, Question};
-use penny_tables::compile::{Compiled, SAMPLES, SECRET};
+use penny_tables::compile::{self, Compiled, SAMPLES, SECRET};
 use penny_tables::source::{self, From};
 use penny_tables::users::Users as Table;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Largest users table read, octets.
 const FILE_MAX: u64 = 256 << 20;
@@ -26,6 +29,52 @@ pub struct Users {
     question: Question,
     kind: Kind,
     apps: Apps,
+    /// Whether every user who can log in has SCRAM keys, or a password to make them from.
+    pub all_have_scram: bool,
+}
+
+/// The tables that a waiting process keeps for its copies.
+#[derive(Default)]
+pub struct Kept {
+    users: Option<Users>,
+    seen: Vec<Option<Stamp>>,
+}
+
+/// How long ago a file must have changed to be kept: one that changes twice within a tick of the clock looks the same.
+const SETTLED: Duration = Duration::from_secs(2);
+
+impl Kept {
+    /// Reads the tables again where a file of them has changed.
+    pub fn refresh(&mut self, config: &Config) {
+        if config.auth.source == "users" {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.refresh_at(&config.paths.tables, now);
+        } else {
+            *self = Kept::default();
+        }
+    }
+
+    fn refresh_at(&mut self, directory: &Path, now: Duration) {
+        let files = NAMES.iter().flat_map(|name| [directory.join(name), compile::path(directory, name)]);
+        let seen: Option<Vec<Option<Stamp>>> = files.map(|path| Stamp::at(&path).ok()).collect();
+        let seen = seen.unwrap_or_default();
+        if self.users.is_some() && seen == self.seen {
+            return;
+        }
+        let settled = !seen.is_empty() && seen.iter().flatten().all(|stamp| is_settled(stamp, now));
+        self.users = if settled { Users::open(directory).ok() } else { None };
+        self.seen = seen;
+    }
+
+    /// What is kept, if anything is.
+    pub fn into_users(self) -> Option<Users> {
+        self.users
+    }
+}
+
+fn is_settled(stamp: &Stamp, now: Duration) -> bool {
+    let changed = Duration::from_secs(u64::try_from(stamp.ctime).unwrap_or(0));
+    now.checked_sub(changed).is_some_and(|age| age > SETTLED)
 }
 
 /// What the table was made from.
@@ -35,6 +84,9 @@ enum Kind {
     /// Only lookup can ask it; the table is empty.
     Program,
 }
+
+/// The two tables.
+const NAMES: [&str; 2] = ["users", "app-passwords"];
 
 /// The password field of a user who may not log in.
 const LOCKED: &str = "!";
@@ -67,7 +119,9 @@ impl Users {
             }
             From::Nothing | From::Text => Apps::parse(&contents(&directory.join("app-passwords"))?).0,
         };
-        Ok(Users { table, question, kind, apps })
+        let mut users = Users { table, question, kind, apps, all_have_scram: false };
+        users.all_have_scram = users.have_all_scram();
+        Ok(users)
     }
 
     /// lookup has to be asked for password fields.
@@ -113,8 +167,7 @@ impl Users {
         fields.filter_map(|f| Password::parse(&f)).filter(|p| !matches!(p, Password::None))
     }
 
-    /// Whether every user who can log in has SCRAM keys, or a password to make them from.
-    pub fn all_have_scram(&self) -> bool {
+    fn have_all_scram(&self) -> bool {
         // a client that chose SCRAM could not log in with an app password: the server must name one salt
         let mut passwords = self.passwords().peekable();
         self.apps.is_empty()
@@ -147,5 +200,33 @@ fn contents(path: &Path) -> Result<String, Failure> {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         Err(e) => Err(Failure::io(path.display(), &e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_follows_the_files() {
+        let t = penny_testkit::TempDir::new();
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let later = || now() + Duration::from_secs(10);
+        let field = |kept: &Kept| kept.users.as_ref().map(|u| u.field("ann").unwrap_or_default().unwrap_or_default());
+        let mut kept = Kept::default();
+        std::fs::write(t.join("users"), "ann:{PLAIN}one:::::::\n").unwrap();
+        kept.refresh_at(t.path(), now());
+        assert_eq!(field(&kept), None, "it could change once more within the tick");
+        kept.refresh_at(t.path(), later());
+        assert_eq!(field(&kept).as_deref(), Some("{PLAIN}one"));
+        std::fs::write(t.join("users"), "ann:{PLAIN}two and more:::::::\n").unwrap();
+        kept.refresh_at(t.path(), later());
+        assert_eq!(field(&kept).as_deref(), Some("{PLAIN}two and more"));
+        std::fs::write(t.join("app-passwords"), "").unwrap();
+        kept.refresh_at(t.path(), now());
+        assert_eq!(field(&kept), None, "the other table counts as well");
+        std::fs::remove_file(t.join("users")).unwrap();
+        kept.refresh_at(t.path(), later());
+        assert_eq!(field(&kept).as_deref(), Some(""), "a missing file is an empty table");
     }
 }

@@ -69,7 +69,7 @@ pub fn parse() -> Result<Options, Failure> {
         instruction,
         event,
         limit,
-        config,
+        config: *config,
     })
 }
 

@@ -7,7 +7,7 @@
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use penny_sys::poll::{Interest, Ready, wait};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -103,14 +103,14 @@ impl Conn {
     }
 
     fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<Got> {
-        let mut chunk = [0; READ_SIZE];
+        let had = buffer.len();
         loop {
-            match self.input.read(&mut chunk) {
+            match penny_sys::net::read_more(self.input.as_fd(), buffer, READ_SIZE) {
                 Ok(0) => return Ok(Got::End),
-                Ok(n) => {
-                    match &mut self.deflate {
-                        Some(d) => inflate(&mut d.1, &chunk[..n], buffer)?,
-                        None => buffer.extend_from_slice(&chunk[..n]),
+                Ok(_) => {
+                    if let Some(d) = &mut self.deflate {
+                        let compressed = buffer.split_off(had);
+                        inflate(&mut d.1, &compressed, buffer)?;
                     }
                     return Ok(Got::Input);
                 }

@@ -91,9 +91,9 @@ impl Ports {
         }
     }
 
-    /// Every port by its index, those that are closed too.
-    pub fn indexes(&self) -> std::ops::Range<usize> {
-        0..self.0.len()
+    /// The indexes of [`Ports::sockets`], which no change of the configuration gives to another port.
+    pub fn open_indexes(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().filter(|(_, p)| p.socket.is_some()).map(|(n, _)| n)
     }
 
     pub fn get(&self, index: usize) -> Option<&Port> {
@@ -158,10 +158,11 @@ mod tests {
         assert_eq!(ports.get(1).unwrap().entry.max_connections, 7);
         assert!(place(&ports, 0).is_none() && place(&ports, 2).is_some());
         assert_eq!(ports.sockets().map(|s| s.0).collect::<Vec<_>>(), ["127.0.0.2:0", "127.0.0.3:0"]);
+        assert_eq!(ports.open_indexes().collect::<Vec<_>>(), [1, 2]);
         // what comes back takes its old place
         let all = [entry("a", "127.0.0.1:0"), more[0].clone(), more[1].clone()];
         ports.follow(&all, ports.open_more(&all).unwrap());
-        assert_eq!((ports.indexes(), place(&ports, 1)), (0..3, kept));
+        assert_eq!((ports.open_indexes().count(), place(&ports, 1)), (3, kept));
         assert!(place(&ports, 0).is_some());
     }
 

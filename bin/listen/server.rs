@@ -65,6 +65,16 @@ fn load(config: &Config) -> Result<Option<Context>, String> {
     Context::load(&config.tls).map(Some)
 }
 
+/// What can be done without waiting.
+struct Work {
+    /// Signals that came.
+    signals: Vec<i32>,
+    /// Tokens of connections whose descriptor became readable.
+    connections: Vec<u64>,
+    /// Indexes of ports that have somebody.
+    ports: Vec<usize>,
+}
+
 impl Server {
     /// Binds everything and loads the keys.
     pub fn open(config: Config) -> Result<Server, Failure> {
@@ -101,7 +111,7 @@ impl Server {
     pub fn run(mut self) -> Result<Outcome, Failure> {
         loop {
             let ready = self.wait().map_err(|e| Failure::io("poll", &e))?;
-            for signal in self.pending_signals() {
+            for signal in ready.signals {
                 match signal {
                     SIGCHLD => self.reap(),
                     // one that is leaving has nothing to open or to hand over any more
@@ -123,10 +133,10 @@ impl Server {
             if self.closing && self.connections.is_empty() {
                 return Ok(Outcome::Done);
             }
-            for token in ready {
+            for token in ready.connections {
                 self.step(token);
             }
-            for index in self.ports.indexes() {
+            for index in ready.ports {
                 self.accept(index);
             }
             if self.loaded.elapsed() > TICKET_LIFE {
@@ -135,8 +145,8 @@ impl Server {
         }
     }
 
-    /// Waits; returns the connections with something to do.
-    fn wait(&self) -> io::Result<Vec<u64>> {
+    /// Waits for something to do.
+    fn wait(&self) -> io::Result<Work> {
         let mut interests: Vec<Interest<'_>> = self.signals.iter().map(|s| Interest::read(s.1.as_fd())).collect();
         let mut tokens = Vec::new();
         for (token, c) in &self.connections {
@@ -147,15 +157,17 @@ impl Server {
             tokens.push(*token);
             interests.push(Interest::read(fd.as_fd()));
         }
-        let first = interests.len() - tokens.len();
         interests.extend(self.ports.sockets().map(|(_, socket)| Interest::read(socket)));
         interests.extend(self.heir.iter().map(|h| Interest::read(h.as_fd())));
         let ready = penny_sys::poll::wait(&interests, Some(Duration::from_secs(600)))?;
-        Ok(tokens.iter().zip(ready.iter().skip(first)).filter(|(_, r)| r.read).map(|(t, _)| *t).collect())
-    }
-
-    fn pending_signals(&self) -> Vec<i32> {
-        self.signals.iter().filter(|(_, pipe)| pipe.came()).map(|(s, _)| *s).collect()
+        let (signals, rest) = ready.split_at(self.signals.len());
+        let (connections, ports) = rest.split_at(tokens.len());
+        let came = signals.iter().zip(&self.signals).filter(|(ready, (_, pipe))| ready.read && pipe.came());
+        Ok(Work {
+            signals: came.map(|(_, (signal, _))| *signal).collect(),
+            connections: connections.iter().zip(tokens).filter(|(r, _)| r.read).map(|(_, t)| t).collect(),
+            ports: self.ports.open_indexes().zip(ports).filter(|(_, r)| r.read).map(|(n, _)| n).collect(),
+        })
     }
 
     fn accept(&mut self, index: usize) {

@@ -35,7 +35,7 @@ fn io(e: std::io::Error) -> Failure {
 }
 
 /// Serves the scripts of `owner`, from the answer to the login on.
-pub fn serve(config: Config, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
+pub fn serve(config: Box<Config>, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
     let (config, owner, handed) = (&config, &owner, handed.unwrap_or_default());
     let mut input = Input::default();
     input.feed(&handed.input);

@@ -49,5 +49,5 @@ fn work() -> Result<Outcome, Failure> {
     let memory = MEMORY_BASE + 6 * config.smtpd.max_size.0;
     confine::limit_memory(memory).map_err(|e| Failure::io("setrlimit", &e))?;
     confine::network_conversation().map_err(|e| Failure::io("confine", &e))?;
-    session::Session::new(config, options.role, peer, services)?.serve()
+    session::Session::new(*config, options.role, peer, services)?.serve()
 }

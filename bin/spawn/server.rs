@@ -48,6 +48,17 @@ struct Child {
     grant: Option<OwnedFd>,
 }
 
+/// What can be done without waiting.
+struct Work {
+    chld: bool,
+    term: bool,
+    usr2: bool,
+    hangup: bool,
+    /// Those with something to read.
+    clients: Vec<u64>,
+    listener: bool,
+}
+
 /// The service's state.
 pub struct Server {
     table: Table,
@@ -55,6 +66,8 @@ pub struct Server {
     clients: HashMap<u64, Client>,
     children: HashMap<i32, Child>,
     next_client: u64,
+    /// Room for one request.
+    packet: Vec<u8>,
     /// None for one conversation: nothing would be started twice.
     kept: Option<Kept>,
     chld: Signals,
@@ -93,6 +106,7 @@ impl Server {
             clients: HashMap::new(),
             children: HashMap::new(),
             next_client: 1,
+            packet: vec![0; PACKET_MAX],
             kept: None,
             chld: catch(SIGCHLD)?,
             term: catch(SIGTERM)?,
@@ -118,25 +132,29 @@ impl Server {
     pub fn run(&mut self, finished: &mut dyn FnMut(Option<(i32, Ended)>, usize) -> bool) -> Result<(), Failure> {
         loop {
             let ready = self.wait().map_err(|e| Failure::io("poll", &e))?;
-            if self.term.came() {
+            if ready.term && self.term.came() {
                 self.end_all();
                 return Ok(());
             }
             self.read_grants();
-            if self.chld.came() {
+            if ready.chld && self.chld.came() {
                 while let Some((pid, how)) = process::reap() {
                     if !self.ended(pid, how) {
                         finished(Some((pid, how)), self.children.len());
                     }
                 }
             }
-            for token in ready {
+            for token in ready.clients {
                 self.serve(token);
             }
-            self.reload();
-            self.accept();
+            if ready.hangup {
+                self.reload();
+            }
+            if ready.listener {
+                self.accept();
+            }
             self.enforce_deadlines();
-            self.hand_over();
+            self.hand_over(ready.usr2);
             let left_alone = self.closing && self.clients.is_empty() && self.children.is_empty();
             if left_alone || finished(None, self.children.len()) {
                 return Ok(());
@@ -144,27 +162,32 @@ impl Server {
         }
     }
 
-    /// Waits; returns the clients with something to read.
-    fn wait(&self) -> io::Result<Vec<u64>> {
-        let tokens: Vec<u64> = self.clients.keys().copied().collect();
-        let mut interests: Vec<_> = [&self.chld, &self.term, &self.usr2]
-            .into_iter()
-            .chain(&self.hangup)
-            .map(|s| Interest::read(s.as_fd()))
-            .collect();
-        let first = interests.len();
-        interests.extend(tokens.iter().filter_map(|t| self.clients.get(t)).map(|c| Interest::read(c.socket.as_fd())));
+    /// Waits for something to do.
+    fn wait(&self) -> io::Result<Work> {
+        let signals = [&self.chld, &self.term, &self.usr2].into_iter().chain(&self.hangup);
+        let mut interests: Vec<_> = signals.map(|s| Interest::read(s.as_fd())).collect();
+        interests.extend(self.clients.values().map(|c| Interest::read(c.socket.as_fd())));
         interests.extend(self.listener.iter().map(|l| Interest::read(l.as_fd())));
         interests.extend(self.children.values().filter_map(|c| c.grant.as_ref()).map(|g| Interest::read(g.as_fd())));
         interests.extend(self.heir.iter().map(|h| Interest::read(h.as_fd())));
         let next = self.children.values().filter_map(|c| c.deadline).min();
         let timeout = next.map(|d| d.saturating_duration_since(Instant::now()));
         let ready = penny_sys::poll::wait(&interests, timeout)?;
-        Ok(tokens.iter().zip(ready.iter().skip(first)).filter(|(_, r)| r.read).map(|(t, _)| *t).collect())
+        let mut ready = ready.into_iter().map(|r| r.read);
+        let mut next = || ready.next().unwrap_or(false);
+        Ok(Work {
+            chld: next(),
+            term: next(),
+            usr2: next(),
+            hangup: self.hangup.is_some() && next(),
+            clients: self.clients.keys().copied().filter(|_| next()).collect(),
+            listener: self.listener.is_some() && next(),
+        })
     }
 
     fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
+        // while another process takes over, that one may have been first
         let waiting = net::wait_readable(listener.as_fd(), Duration::ZERO).unwrap_or(false);
         if !waiting {
             return;
@@ -195,9 +218,14 @@ impl Server {
     }
 
     fn serve(&mut self, token: u64) {
-        let mut packet = vec![0; PACKET_MAX];
+        let mut packet = std::mem::take(&mut self.packet);
+        self.serve_with(token, &mut packet);
+        self.packet = packet;
+    }
+
+    fn serve_with(&mut self, token: u64, packet: &mut [u8]) {
         let Some(client) = self.clients.get(&token) else { return };
-        let (n, fds) = match fdpass::receive_now(client.socket.as_fd(), &mut packet) {
+        let (n, fds) = match fdpass::receive_now(client.socket.as_fd(), packet) {
             Ok((0, _)) => return self.gone(token),
             Ok(got) => got,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
@@ -342,8 +370,9 @@ impl Server {
     }
 
     /// At SIGUSR2 a new process begins on the same socket; once it is ready, this one takes no new clients.
-    fn hand_over(&mut self) {
-        if self.usr2.came()
+    fn hand_over(&mut self, called: bool) {
+        if called
+            && self.usr2.came()
             && let Some(listener) = &self.listener
         {
             Heir::call(&mut self.heir, &self.table.config().program("spawn"), &[(SOCKET, listener.as_fd())]);

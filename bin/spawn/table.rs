@@ -187,10 +187,14 @@ impl Table {
         if !self.is_user(user.id.uid) {
             return Err(format!("uid {} is no user", user.id.uid));
         }
+        let mut environment = user_environment(user);
+        if self.root && user.id == self.mail {
+            environment.push((penny_base::owner::SHARED.into(), "1".into()));
+        }
         Ok(Allowed {
             args: vec!["--session".into()],
             become_id: self.root.then(|| (user.id, self.groups(user.id))),
-            environment: user_environment(user),
+            environment,
             session_of: Some(user.name.clone()),
             directory: Some(user.home.clone()),
             warm: self.is_shared(user.id),

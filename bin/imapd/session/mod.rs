@@ -63,7 +63,7 @@ const LIMITS: Limits = Limits { line: 64 * 1024, literals: 1024 * 1024, bare_lf:
 const ERRORS_MAX: u32 = 20;
 
 struct Session {
-    config: Config,
+    config: Box<Config>,
     owner: Owner,
     spaces: Spaces,
     conn: Conn,
@@ -94,7 +94,7 @@ enum Next {
 type Flow = Result<Next, Failure>;
 
 /// Speaks until the client leaves.
-pub fn serve(config: Config, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
+pub fn serve(config: Box<Config>, owner: Owner, handed: Option<Handed>) -> Result<Outcome, Failure> {
     let mut session = Session::open(config, owner)?;
     session.can_unauthenticate = unauthenticate::is_possible(&session.config, handed.as_ref());
     session.greet(handed);
@@ -112,7 +112,7 @@ fn io(e: std::io::Error) -> Failure {
 }
 
 impl Session {
-    fn open(config: Config, owner: Owner) -> Result<Session, Failure> {
+    fn open(config: Box<Config>, owner: Owner) -> Result<Session, Failure> {
         let separator = config.imapd.separator.chars().next().unwrap_or('/');
         let style = NameStyle { separator, prefix: config.imapd.prefix.clone() };
         let (storage, messages) = owner.quota(&config);

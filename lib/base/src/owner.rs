@@ -1,6 +1,7 @@
 //! Whose mailbox a process works on, and its confinement to that mailbox.
 //!
-//! Contract    USER HOME MAILDIR PENNYPOST_SHELL_OK PENNYPOST_QUOTA_KB PENNYPOST_QUOTA_MESSAGES, set by spawn from lookup's answer
+//! Contract    USER HOME MAILDIR PENNYPOST_SHELL_OK PENNYPOST_QUOTA_KB PENNYPOST_QUOTA_MESSAGES, set by spawn from lookup's answer,
+//!             PENNYPOST_SHARED from its own ids
 //! Invariants  who may not run programs (a shared uid, no login shell) is confined to home and Maildir, or refused where the kernel
 //!             cannot do that and ids.landlock does not allow it
 
@@ -20,6 +21,8 @@ pub struct Owner {
     pub maildir: PathBuf,
     /// May run programs and use files outside the home.
     pub shell_ok: bool,
+    /// The uid of this process is that of all users without one of their own, as spawn says.
+    pub shared: bool,
     /// Storage quota in KiB of this user; 0 = the default one.
     pub quota_kb: u64,
     /// Message quota of this user; 0 = the default one.
@@ -43,6 +46,9 @@ pub struct Share {
     pub open: Vec<PathBuf>,
 }
 
+/// Set to 1 by spawn for a session under the shared uid.
+pub const SHARED: &str = "PENNYPOST_SHARED";
+
 /// A variable that is set and not empty.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
@@ -52,17 +58,19 @@ impl Owner {
     /// One with the default quota, who may run no programs.
     pub fn new(user: String, home: PathBuf, maildir: PathBuf) -> Owner {
         let (shares, writable) = (Vec::new(), Vec::new());
-        Owner { user, home, maildir, shell_ok: false, quota_kb: 0, quota_messages: 0, shares, writable }
+        Owner { user, home, maildir, shell_ok: false, shared: false, quota_kb: 0, quota_messages: 0, shares, writable }
     }
 
     /// Takes the environment spawn made; by hand HOME and USER are enough.
     pub fn from_env(config: &Config) -> Result<Owner, Failure> {
         let need = |name: &str| variable(name).ok_or_else(|| Failure::temporary("4.3.5", format!("{name} is not set")));
         let number = |name: &str| variable(name).and_then(|v| v.parse().ok()).unwrap_or(0);
+        let is_set = |name: &str| variable(name).is_some_and(|v| v == "1");
         let home = PathBuf::from(need("HOME")?);
         let maildir = home.join(variable("MAILDIR").unwrap_or_else(|| config.mail.maildir.clone()));
         Ok(Owner {
-            shell_ok: variable("PENNYPOST_SHELL_OK").is_some_and(|v| v == "1"),
+            shell_ok: is_set("PENNYPOST_SHELL_OK"),
+            shared: is_set(SHARED),
             quota_kb: number("PENNYPOST_QUOTA_KB"),
             quota_messages: number("PENNYPOST_QUOTA_MESSAGES"),
             ..Owner::new(need("USER")?, home, maildir)
@@ -110,6 +118,9 @@ impl Owner {
 
     /// The uid is this user's own account: its files are its own business.
     pub fn is_alone(&self) -> bool {
+        if self.shared {
+            return false; // what NSS would say costs as much as a tenth of a login
+        }
         let account = penny_sys::ids::account_by_uid(penny_sys::ids::own_uid()).ok().flatten();
         account.is_some_and(|a| a.name == self.user)
     }

@@ -2,22 +2,26 @@
 //!
 //! Invariants  1. a panic is logged and ends in a temporary failure   2. a failure is one line on standard error and
 //!             the exit code of the convention   3. a broken pipe is an error value, never a signal
+//!             4. the process ends when its work has: what libraries do at an exit, pages of theirs that are read for it and
+//!             nothing else, costs a short conversation a tenth of its time
 
 use crate::{Convention, Failure, Outcome, log};
-use std::process::ExitCode;
+use std::io::Write;
 
-/// Runs a program's work and turns its end into text and exit code.
+/// Runs a program's work, turns its end into text and exit code, and ends the process.
 pub fn run<E: Into<Failure>>(
     name: &'static str,
     convention: Convention,
     work: impl FnOnce() -> Result<Outcome, E>,
-) -> ExitCode {
+) -> ! {
     set_panic_hook(convention);
     let outcome = match work() {
         Ok(outcome) => outcome,
         Err(e) => report(name, &e.into()),
     };
-    ExitCode::from(outcome.code(convention))
+    // what is written here has been checked where it matters: this is what a program without care left behind
+    let _ = std::io::stdout().flush();
+    penny_sys::process::exit_now(outcome.code(convention))
 }
 
 fn report(name: &'static str, failure: &Failure) -> Outcome {

@@ -6,7 +6,8 @@
 //!             process id, or `-` and the errno that kept it from starting
 //! Invariants  1. what runs is the same as after an exec: the environment, descriptors, directory, group and limits of this start
 //!                and nothing of another; the process serves one start and ends   2. the waiting process reads nothing but
-//!                these packets, and the configuration anew when its file has changed and has no mistakes   3. a copy that crashes costs the
+//!                these packets, and the configuration and what it has prepared anew when their files have changed; a
+//!                configuration with mistakes is not taken   3. a copy that crashes costs the
 //!                waiting process its place: the next one has another memory layout   4. a program that was installed anew is
 //!                started anew
 //! Failures    no answer: the start has failed and the waiting process is given up (a copy that comes late finds the socket
@@ -17,6 +18,7 @@ use crate::{Config, Failure, reload};
 use penny_sys::process::{Ended, Program};
 use penny_sys::{fdpass, ids::Id, net, warm};
 use std::collections::HashMap;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -36,7 +38,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves the starts of a waiting process: returns in each copy, and in a process that is none at once. Call it first thing, with the
 /// name of the program, before anything is opened.
-pub fn wait(name: &str, mut config: Config) -> Result<Config, Failure> {
+pub fn wait(name: &str, config: Config) -> Result<Box<Config>, Failure> {
+    wait_prepared(name, config, |_| ())
+}
+
+/// As [`wait`]; the waiting process calls `prepare` before each copy it makes, to keep ready what all of them would read.
+pub fn wait_prepared(name: &str, config: Config, mut prepare: impl FnMut(&Config)) -> Result<Box<Config>, Failure> {
+    let mut config = Box::new(config);
     let Some(number) = std::env::var(VARIABLE).ok().and_then(|v| v.parse().ok()) else { return Ok(config) };
     let fail = |e: io::Error| Failure::io("waiting", &e);
     let channel = net::inherited(number).and_then(warm::aside).map_err(fail)?;
@@ -55,11 +63,13 @@ pub fn wait(name: &str, mut config: Config) -> Result<Config, Failure> {
         let now = config.stamp();
         if now != stamp {
             // one with mistakes is told of once, and what was read before serves on
-            config = reload::load(&config).unwrap_or(config);
+            *config = reload::load(&config).unwrap_or(*config);
             stamp = now;
         }
+        prepare(&config);
         if warm::copy().map_err(fail)? {
             warm::set_name(name);
+            let packet: &'static [u8] = packet;
             let start = Start { packet: packet.get(..n).unwrap_or_default(), fds };
             let answer = match start.become_it(&channel) {
                 Ok(()) => std::process::id().to_string(),
@@ -72,16 +82,17 @@ pub fn wait(name: &str, mut config: Config) -> Result<Config, Failure> {
 }
 
 /// One start, in the copy.
-struct Start<'a> {
-    packet: &'a [u8],
+struct Start {
+    /// Kept: the environment is in it.
+    packet: &'static [u8],
     fds: Vec<OwnedFd>,
 }
 
-impl Start<'_> {
+impl Start {
     fn become_it(self, channel: &OwnedFd) -> io::Result<()> {
-        let mut fields = self.packet.split(|b| *b == 0);
-        let memory = fields.next().and_then(|f| std::str::from_utf8(f).ok()?.parse::<u64>().ok());
-        let directory = fields.next().map(std::ffi::OsStr::from_bytes).ok_or(io::ErrorKind::InvalidData)?;
+        let mut fields = self.packet.split_inclusive(|b| *b == 0).map_while(|f| CStr::from_bytes_with_nul(f).ok());
+        let memory = fields.next().and_then(|f| f.to_str().ok()?.parse::<u64>().ok());
+        let directory = fields.next().map(|f| OsStr::from_bytes(f.to_bytes())).ok_or(io::ErrorKind::InvalidData)?;
         warm::take_descriptors(self.fds, channel)?;
         if std::env::set_current_dir(directory).is_err() {
             std::env::set_current_dir("/")?;
@@ -89,10 +100,7 @@ impl Start<'_> {
         if let Some(limit) = memory.filter(|m| *m > 0) {
             penny_sys::confine::limit_memory(limit)?;
         }
-        warm::set_environment(fields.filter_map(|f| {
-            let at = f.iter().position(|b| *b == b'=')?;
-            Some((f.get(..at)?, f.get(at + 1..)?))
-        }));
+        warm::set_environment(fields);
         Ok(())
     }
 }
@@ -183,9 +191,10 @@ impl Waiting {
         let directory = program.directory.as_deref().unwrap_or(Path::new("/"));
         let mut packet = format!("{}\0", program.memory_limit.unwrap_or(0)).into_bytes();
         packet.extend(directory.as_os_str().as_bytes());
+        packet.push(0);
         for pair in &program.environment {
-            packet.push(0);
             packet.extend(pair);
+            packet.push(0);
         }
         if packet.len() > PACKET_MAX || program.descriptors.len() > fdpass::MAX_DESCRIPTORS {
             return Ok(Some(program.start()));

@@ -196,6 +196,18 @@ fn copy(fd: &OwnedFd, command: libc::c_int, at: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(n) })
 }
 
+/// Reads once, at most `room` octets, to the end of `buffer`; 0 is the end. The room is not filled first: a page of it that
+/// nobody touches costs a short process nothing.
+pub fn read_more(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+    buffer.reserve(room);
+    // SAFETY: the kernel writes at most `room` octets, and there is room for so many.
+    let n = unsafe { libc::read(fd.as_raw_fd(), buffer.spare_capacity_mut().as_mut_ptr().cast(), room) };
+    let n = usize::try_from(n).map_err(|_| io::Error::last_os_error())?;
+    // SAFETY: the kernel has written these octets.
+    unsafe { buffer.set_len(buffer.len() + n) };
+    Ok(n)
+}
+
 /// Closes every descriptor from `first` on, except those in `keep` (close_range(2)).
 pub fn close_from(first: i32, keep: &[i32]) {
     let mut keep: Vec<i32> = keep.iter().copied().filter(|k| *k >= first).collect();
@@ -220,6 +232,17 @@ mod tests {
         let p = peer(a.as_fd()).unwrap();
         assert_eq!(p.uid, nix::unistd::geteuid().as_raw());
         assert_eq!(p.pid, std::process::id() as i32);
+    }
+
+    #[test]
+    fn what_is_read_comes_after_what_was_there() {
+        let (a, b) = stream_pair().unwrap();
+        nix::unistd::write(&b, b"cdef").unwrap();
+        drop(b);
+        let mut buffer = b"ab".to_vec();
+        let sizes: Vec<usize> = (0..3).map(|_| read_more(a.as_fd(), &mut buffer, 3).unwrap()).collect();
+        assert_eq!((sizes, &buffer[..]), (vec![3, 1, 0], &b"abcdef"[..]));
+        assert!(read_more(a.as_fd(), &mut buffer, 0).is_ok());
     }
 
     #[test]

@@ -6,10 +6,9 @@
 //! Not here    what is waited for, and who asks (penny-base)
 
 use crate::net;
-use std::ffi::OsStr;
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// Where [`aside`] puts a descriptor: above every number that [`take_descriptors`] gives away, below 64, for a larger table
 /// costs a copy at each fork.
@@ -48,33 +47,43 @@ pub fn aside(fd: OwnedFd) -> io::Result<OwnedFd> {
 
 /// In the copy: a process group of its own; `fds` become 0, 1, 2 ... and nothing else but `keep` (see [`aside`]) stays open.
 pub fn take_descriptors(fds: Vec<OwnedFd>, keep: &OwnedFd) -> io::Result<()> {
-    if fds.len() >= ASIDE as usize || keep.as_raw_fd() < ASIDE {
+    let count = fds.len() as RawFd;
+    if count >= ASIDE || keep.as_raw_fd() < ASIDE {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
-    let lifted = fds.iter().map(|fd| net::copy_above(fd, ASIDE)).collect::<io::Result<Vec<_>>>()?;
-    drop(fds);
-    // nothing in this process owns the numbers below `ASIDE` now
-    for (number, fd) in (0..).zip(&lifted) {
+    // one that already has the number of an earlier one would be overwritten before its turn
+    let above = |(number, fd): (RawFd, &OwnedFd)| fd.as_raw_fd() > number;
+    let fds = if (0..).zip(&fds).all(above) {
+        fds
+    } else {
+        let lifted = fds.iter().map(|fd| net::copy_above(fd, ASIDE)).collect::<io::Result<Vec<_>>>()?;
+        drop(fds);
+        lifted
+    };
+    for (number, fd) in (0..).zip(&fds) {
         net::replace_descriptor(fd.as_fd(), number)?;
     }
-    let count = lifted.len() as i32;
-    drop(lifted);
+    // some of these numbers belong to others by now, and all the rest are closed in one call
+    for fd in fds {
+        let _ = fd.into_raw_fd();
+    }
     net::close_from(count, &[keep.as_raw_fd()]);
     Ok(())
 }
 
-/// Replaces the whole environment.
-pub fn set_environment<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
-    let old: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
-    for name in old {
-        // SAFETY: one thread (invariant 1), so nobody reads the environment meanwhile.
-        unsafe { std::env::remove_var(name) };
-    }
-    for (name, value) in pairs.filter(|(name, value)| !name.is_empty() && !name.contains(&0) && !value.contains(&0)) {
-        // SAFETY: as above.
-        unsafe { std::env::set_var(OsStr::from_bytes(name), OsStr::from_bytes(value)) };
-    }
+unsafe extern "C" {
+    /// environ(7).
+    static mut environ: *mut *mut libc::c_char;
+}
+
+/// Replaces the whole environment by these `NAME=value`.
+pub fn set_environment(pairs: impl Iterator<Item = &'static CStr>) {
+    let pointers = pairs.map(|pair| pair.as_ptr().cast_mut()).chain([std::ptr::null_mut()]);
+    let list: &'static mut [*mut libc::c_char] = Box::leak(pointers.collect());
+    // SAFETY: one thread (invariant 1), so nobody reads the environment meanwhile; list and strings live as long as the
+    // process, and nobody writes into the strings: setenv(3) and putenv(3) replace pointers.
+    unsafe { environ = list.as_mut_ptr() };
 }
 
 /// The name that ps(1) and top(1) show in their short form, at most 15 octets.

@@ -34,7 +34,7 @@ pub struct Service {
     /// Adds what this user's session may open beside its own mail; called as the user, before it is confined.
     pub open: fn(&Config, &mut Owner),
     /// The session; nothing is handed over to one that was started by hand.
-    pub session: fn(Config, Owner, Option<Handed>) -> Result<Outcome, Failure>,
+    pub session: fn(Box<Config>, Owner, Option<Handed>) -> Result<Outcome, Failure>,
 }
 
 /// What the configuration says of a service.
@@ -68,7 +68,7 @@ impl Service {
         (self.before)(self.open(config, terms)?)
     }
 
-    fn open(&self, config: Config, terms: Terms) -> Result<Door, Failure> {
+    fn open(&self, config: Box<Config>, terms: Terms) -> Result<Door, Failure> {
         let spawn = spawn_or_restart(&config, self.program).map_err(|e| Failure::io("spawn", &e))?;
         let login = Login::prepare().map_err(|e| Failure::io("socketpair", &e))?;
         let (peer, starttls) = (Peer::from_env(), ucspi::StartTls::from_env());
@@ -96,7 +96,7 @@ impl Service {
 #[derive(Debug)]
 pub struct Door {
     /// The configuration.
-    pub config: Config,
+    pub config: Box<Config>,
     /// Who is at the other end.
     pub peer: Peer,
     service: Service,

@@ -22,6 +22,8 @@ const STATE_MAX: u64 = 1 << 20;
 pub struct Login {
     stream: BufReader<UnixStream>,
     theirs: Option<UnixStream>,
+    /// The start of checkauth that spawn has not answered yet.
+    starting: Option<u32>,
 }
 
 /// What checkauth answered.
@@ -49,20 +51,21 @@ impl Login {
     /// Makes the socket pair.
     pub fn prepare() -> io::Result<Login> {
         let (ours, theirs) = UnixStream::pair()?;
-        Ok(Login { stream: BufReader::new(ours), theirs: Some(theirs) })
+        Ok(Login { stream: BufReader::new(ours), theirs: Some(theirs), starting: None })
     }
 
+    /// Asks for checkauth, and does not wait: what is said to it waits in the socket. One that was not started closes it.
     fn ensure(&mut self, spawn: &mut Spawn) -> io::Result<()> {
         let Some(theirs) = self.theirs.take() else { return Ok(()) };
-        let id = spawn.start(&Request::new("checkauth"), &[theirs.as_fd(), theirs.as_fd()])?;
-        spawn.started(id)
+        self.starting = Some(spawn.start(&Request::new("checkauth"), &[theirs.as_fd(), theirs.as_fd()])?);
+        Ok(())
     }
 
     /// The mechanisms checkauth has.
     pub fn mechanisms(&mut self, spawn: &mut Spawn) -> io::Result<Vec<String>> {
         self.ensure(spawn)?;
-        self.say("MECHS")?;
-        let line = self.line()?;
+        let line = self.say("MECHS").and_then(|()| self.line());
+        let line = self.or_refusal(spawn, line)?;
         Ok(line.split(' ').skip(1).map(String::from).collect())
     }
 
@@ -90,8 +93,16 @@ impl Login {
             Some(_) => return Ok(refused("AUTHENTICATIONFAILED", "not base64")),
             None => {}
         }
-        self.say(&line)?;
-        self.step()
+        let step = self.say(&line).and_then(|()| self.step());
+        self.or_refusal(spawn, step)
+    }
+
+    /// The answer; where there is none, why checkauth was not started.
+    fn or_refusal<T>(&mut self, spawn: &mut Spawn, answer: io::Result<T>) -> io::Result<T> {
+        match self.starting.take() {
+            Some(id) if answer.is_err() => spawn.started(id).and(answer),
+            _ => answer,
+        }
     }
 
     /// Gives the client's answer (base64 as sent); `None`, `*` and what is no base64 cancel the attempt.
@@ -185,7 +196,7 @@ pub fn offered(config: &crate::Config, peer: &Peer, secure: bool) -> Vec<String>
 }
 
 /// Gives the conversation on descriptors 0 and 1 to `PROGRAM --session` as the authenticated user: its descriptor 3 is `control`
-/// (SSLCTLFD) or nothing useful, 4 holds `state`. The caller exits afterwards.
+/// (SSLCTLFD) or fills the place, 4 holds `state`. The caller exits afterwards.
 pub fn hand_over(
     spawn: &mut Spawn,
     program: &str,
@@ -194,12 +205,11 @@ pub fn hand_over(
     state: &[u8],
 ) -> io::Result<()> {
     let file = penny_sys::fs::memory_file_of("state", state)?;
-    let filler = penny_sys::fs::memory_file("none")?;
     let mut request = Request::new(format!("session:{program}"));
     request.detached = true;
     request.environment = peer.environment().into_iter().map(|(n, v)| format!("{n}={v}")).collect();
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    let fds = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), control.unwrap_or(filler.as_fd()), file.as_fd()];
+    let fds = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd(), control.unwrap_or(file.as_fd()), file.as_fd()];
     let id = spawn.start(&request, &fds)?;
     spawn.started(id)
 }
@@ -255,7 +265,7 @@ mod tests {
     #[test]
     fn an_exchange_and_what_cannot_be_injected() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut login = Login { stream: BufReader::new(ours), theirs: None };
+        let mut login = Login { stream: BufReader::new(ours), theirs: None, starting: None };
         let (a, _b) = penny_sys::net::packet_pair().unwrap();
         let mut spawn = Spawn::over(a);
         let peer = Peer { ip: "192.0.2.1".into(), ..Peer::default() };
