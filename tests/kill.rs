@@ -9,6 +9,7 @@ mod strace;
 #[path = "support/instance.rs"]
 mod support;
 
+use penny_sys::files::process_exists;
 use penny_testkit::{Sink, TempDir};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -204,11 +205,6 @@ fn was_killed(i: &Instance, flag: &Path) -> bool {
     end.contains("SIGKILL")
 }
 
-fn gone(pid: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.is_empty() || status.lines().any(|l| l.starts_with("State:") && l.contains('Z'))
-}
-
 fn kill_each_call_of_a_service(program: &str) {
     if !penny_testkit::have(program, "strace") {
         return;
@@ -246,13 +242,14 @@ fn send_while_traced(way: &Way, program: &str, inject: &str, marker: &str) -> (b
     let start = Instant::now();
     // the work goes on after an answer; a refusal comes of the death, which may take a moment, or of something else
     until("the delivery or the death", || {
-        gone(pid) || if answered { way.copies(marker) > 0 } else { start.elapsed() > Duration::from_secs(20) }
+        !process_exists(pid)
+            || if answered { way.copies(marker) > 0 } else { start.elapsed() > Duration::from_secs(20) }
     });
     // and a little after the delivery
     std::thread::sleep(Duration::from_millis(200));
     // nothing kills it once strace has gone, so what is seen then is what stays
     drop(trace);
-    (answered, gone(pid))
+    (answered, !process_exists(pid))
 }
 
 /// What a job does from the network to its end, at each call.

@@ -5,11 +5,11 @@
 mod support;
 
 use nix::sys::signal::Signal::{SIGHUP, SIGTERM, SIGUSR2};
+use penny_sys::files::process_exists;
 use penny_testkit::Client;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use support::{Instance, converse, files, signal, until};
 
 const MISTAKE: &str = "pennypost.toml:1:1: unknown key nonsense";
@@ -177,10 +177,6 @@ fn others(i: &Instance, program: &str, than: i32) -> Vec<i32> {
     i.processes().into_iter().filter(|(pid, name)| name == program && *pid != than).map(|p| p.0).collect()
 }
 
-fn is_there(pid: i32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
-}
-
 #[test]
 fn a_handover_by_hand_loses_nobody() {
     let i = Instance::up(&[]);
@@ -198,14 +194,14 @@ fn a_handover_by_hand_loses_nobody() {
     }
     send(&i, "user2@example.test", "afterwards");
     comes(&i, "user2", "Subject: afterwards");
+    assert!(process_exists(i.service("listen")), "while it has a conversation");
     converse(&mut early, &[("250", "second half\r\n."), ("221", "QUIT")]);
+    until("the end of the old process", || !process_exists(i.service("listen")));
     assert!(comes(&i, "user1", "Subject: across").ends_with("first half\nsecond half\n"));
     reader.line("c NOOP");
     assert!(reader.until("c OK").iter().any(|l| l == "* 1 EXISTS"));
-    assert!(is_there(i.service("listen")), "while it has a conversation");
     reader.line("d LOGOUT");
     reader.until("d OK");
-    until("the end of the old process", || (!is_there(i.service("listen"))).then_some(()));
     // and from the new one to a third
     told(&i, heir, SIGUSR2, "listen", " ev=handed-over ");
     send(&i, "user2@example.test", "and again");
@@ -235,5 +231,5 @@ fn there_is_one_heir_at_a_time() {
     std::fs::rename(i.program("real"), &program).expect("renamed");
     told(&i, listen, SIGUSR2, "listen", " ev=handed-over ");
     i.connect("SMTP").until("220 ");
-    until("the end of the old process", || (!is_there(listen)).then_some(()));
+    until("the end of the old process", || !process_exists(listen));
 }

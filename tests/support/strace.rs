@@ -34,7 +34,7 @@ impl Trace {
             let text = trace.text();
             let shown = |pid: &i32| text.lines().any(|l| l.split_whitespace().next() == Some(&pid.to_string()));
             // a process that has ended meanwhile is none to wait for
-            let gone = |pid: &i32| !Path::new("/proc").join(pid.to_string()).exists();
+            let gone = |pid: &i32| !penny_sys::files::process_exists(*pid);
             (!text.is_empty() && (alone || pids.iter().all(|p| shown(p) || gone(p)))).then_some(())
         });
         trace
