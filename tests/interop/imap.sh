@@ -81,6 +81,13 @@ fetchmail_idle() { local t u pid; t=$(token idle) u=$(token idle); place user9 "
   within 60 grep -qsF "$t" "$HOME/idled" || { tail "$HOME/idle.log"; return 1; }
   place user9 "$u"; within 60 grep -qsF "$u" "$HOME/idled" || { tail "$HOME/idle.log"; return 1; }; }
 
+thunderbird_() { local t; t=$(token thunderbird); place user10 "$t-read"; place user10 "$t-thrown"
+  TOKEN=$t TLS_CA=$TLS_CA IMAPS_PORT=$IMAPS_PORT SUBMISSION_PORT=$SUBMISSION_PORT SMTP_PORT=$SMTP_PORT \
+    timeout 300 python3 "$here/thunderbird.py" "$HOME/thunderbird" user10@example.test &&
+    flagged user10 "Subject: $t-read" && arrived_in user10 ".Kept $t" "$t-read" && arrived_in user10 .Trash "$t-thrown" &&
+    arrived_in user10 .Sent "$t-sent" && arrived user10 "Subject: $t-sent" &&
+    ! grep -rlF "Subject: $t-thrown" "$dir/mail/user10/Maildir/cur" | grep -qv ':2,[A-Z]*T'; }
+
 imapclient_() { local t lib=${PENNYPOST_PEERS:-/var/cache/pennypost-peers}/python; t=$(token imapclient)
   PYTHONPATH=$lib python3 -c 'import sys; sys.path.pop(0); import imapclient' 2>/dev/null || { echo "IMAPClient is not in $lib"; exit 77; }
   place user10 "$t"; TOKEN=$t TLS_CA=$TLS_CA IMAPS_PORT=$IMAPS_PORT PYTHONPATH=$lib timeout 180 python3 "$here/imapclient.py"; }
