@@ -6,8 +6,14 @@ use penny_mime::decode_header;
 
 /// The base subject of an unfolded Subject, folded for comparison, and whether marks were removed (RFC 5256 3 step 5C).
 pub fn base_subject(value: &[u8]) -> (String, bool) {
-    let mut text = decode_header(value);
-    text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let decoded = decode_header(value);
+    let mut text = String::with_capacity(decoded.len());
+    for word in decoded.split_whitespace() {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
     let (base, marked) = strip(&text);
     (penny_mime::casemap::fold(base), marked)
 }
