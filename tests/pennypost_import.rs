@@ -490,6 +490,14 @@ fn a_dovecot_configuration_of_2_4_is_taken_over() {
 }
 
 #[test]
+fn what_is_not_there_is_no_passing_trouble() {
+    let place = Admin::new("", "");
+    for line in ["import-postfix /nonexistent", "import-dovecot /nonexistent", "report /nonexistent"] {
+        place.run(line).expect_code(64).expect_err("text=\"/nonexistent: No such file or directory");
+    }
+}
+
+#[test]
 fn the_configurations_of_debian() {
     const TEST: &str = "the_configurations_of_debian";
     let place = Admin::new("hostname = \"mx.example.test\"", "");

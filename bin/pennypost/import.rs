@@ -33,7 +33,7 @@ fn read(file: &Path) -> Result<String, Failure> {
         true => std::io::read_to_string(std::io::stdin()),
         false => std::fs::read_to_string(file),
     };
-    text.map_err(|e| Failure::io(file.display(), &e))
+    text.map_err(|e| table::unreadable(file, &e))
 }
 
 /// An address as it stands before a port.

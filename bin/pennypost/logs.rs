@@ -10,10 +10,11 @@ mod time;
 pub use line::Line;
 pub use time::{clock, day, hour};
 
+use crate::table::unreadable;
 use clap::Args;
-use penny_base::{Config, Failure, Kind};
+use penny_base::{Config, Failure};
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::UNIX_EPOCH;
@@ -101,14 +102,7 @@ impl Source {
     }
 
     fn file(&self, path: &Path, take: &mut dyn FnMut(Line)) -> Result<(), Failure> {
-        file(path, self.from.unwrap_or(0.0), take).map_err(|e| {
-            let text = format!("{}: {e}", path.display());
-            match e.kind() {
-                ErrorKind::NotFound => Failure::usage(text),
-                ErrorKind::PermissionDenied => Failure::permanent(Kind::Permission, "5.7.0", text),
-                _ => Failure::io(path.display(), &e),
-            }
-        })
+        file(path, self.from.unwrap_or(0.0), take).map_err(|e| unreadable(path, &e))
     }
 
     /// All lines at once, for several passes over what can be read only once.

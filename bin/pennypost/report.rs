@@ -37,7 +37,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     } else {
         std::fs::File::open(file).and_then(|f| f.take(FILE_MAX).read_to_end(&mut bytes))
     };
-    result.map_err(|e| Failure::io(file.display(), &e))?;
+    result.map_err(|e| crate::table::unreadable(file, &e))?;
     Ok(bytes)
 }
 

@@ -148,7 +148,7 @@ fn lines(
     let mut out = vec![format!("{} ({})", config.hostname(), config.file.display())];
     let width = services.iter().map(|s| s.name.len()).max().unwrap_or(0);
     for s in services {
-        let state = s.wrong.as_deref().map_or("up  ".to_string(), |w| format!("DOWN {w}: "));
+        let state = s.wrong.as_deref().map_or("up  ".to_string(), |w| format!("DOWN {w}:"));
         out.push(format!("  {:width$}  {state} {}", s.name, s.place));
     }
     out.push(match waiting {

@@ -3,6 +3,7 @@
 use penny_base::{Config, Failure, Kind, Outcome};
 use penny_tables::edit::{Edit, Entry};
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 /// Opens a table for a change, waiting for other changes.
 pub fn open(config: &Config, name: &str) -> Result<Edit, Failure> {
@@ -53,6 +54,16 @@ pub fn refused(config: &Config, name: &str, e: &std::io::Error) -> Failure {
             Failure::permanent(Kind::Permission, "5.7.0", format!("{}: {e}", path.display()))
         }
         ErrorKind::ResourceBusy => Failure::temporary("4.3.0", format!("{}: {e}", path.display())),
+        _ => Failure::io(path.display(), e),
+    }
+}
+
+/// Why a file that somebody named cannot be read.
+pub fn unreadable(path: &Path, e: &std::io::Error) -> Failure {
+    let text = format!("{}: {e}", path.display());
+    match e.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::usage(text),
+        ErrorKind::PermissionDenied => Failure::permanent(Kind::Permission, "5.7.0", text),
         _ => Failure::io(path.display(), e),
     }
 }
