@@ -116,12 +116,12 @@ fn sharers(dir: &Path, subject: &Subject) -> BTreeSet<String> {
 
 /// The directories of a Maildir that its rights show to the subject, and the file that counts its quota.
 fn open_to(maildir: &Path, subject: &Subject) -> Vec<PathBuf> {
-    let sees = |dir: &Path| {
-        // never through a link: it could lead into a third user's mail
-        let own = std::fs::symlink_metadata(dir).is_ok_and(|m| m.is_dir());
-        let acl = Maildir::open(dir).ok().filter(|_| own).and_then(|d| Acl::of_folder(&d).ok());
-        acl.is_some_and(|acl| subject.rights(&acl).has("l"))
-    };
+    // most folders have no rights written, which is one question and shows nothing
+    let written = |dir: &Path| dir.join(penny_maildir::acl::FILE).exists();
+    // never through a link: it could lead into a third user's mail
+    let own = |dir: &Path| std::fs::symlink_metadata(dir).is_ok_and(|m| m.is_dir());
+    let acl = |dir: &Path| Maildir::open(dir).and_then(|d| Acl::of_folder(&d));
+    let sees = |dir: &Path| written(dir) && own(dir) && acl(dir).is_ok_and(|acl| subject.rights(&acl).has("l"));
     if sees(maildir) {
         return vec![maildir.to_path_buf()];
     }
