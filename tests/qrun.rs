@@ -335,7 +335,7 @@ fn only_admins_change_things() {
 
 /// A post that sends everything for far.test to `sink`.
 fn relaying(queue_keys: &str, sink: &penny_testkit::Sink) -> Post {
-    let post = Post::new(queue_keys, "[remote]\nidle = \"3s\"");
+    let post = Post::new(queue_keys, "[remote]\nidle = \"60s\"");
     post.table("routes", &format!("far.test smtp:[127.0.0.1]:{} tls=none\n", sink.port()));
     post.up()
 }
