@@ -7,7 +7,7 @@
 //! Not here    pathname policy, Maildir rules (penny-maildir)
 
 use std::ffi::OsStr;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -35,18 +35,12 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
 
 /// Opens a regular file for reading; a symbolic link, FIFO or device is refused and never blocks.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    open_regular_known(path).map(|(file, _)| file)
-}
-
-/// The same, with what fstat(2) told of the file on the way.
-pub fn open_regular_known(path: &Path) -> io::Result<(File, Metadata)> {
     let file =
         OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC).open(path)?;
-    let known = file.metadata()?;
-    if !known.is_file() {
+    if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    Ok((file, known))
+    Ok(file)
 }
 
 /// Opens a file of a directory for reading; a symbolic link is refused and nothing blocks. Whether it is a regular file
@@ -288,12 +282,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn files_of_a_directory_are_named_and_opened_but_no_links() {
+        let dir = std::env::temp_dir().join(format!("penny-sys-names-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("file"), "x").unwrap();
+        std::os::unix::fs::symlink("file", dir.join("link")).unwrap();
+        let mut names = Vec::new();
+        each_name(&dir, |name| names.push(name.to_vec())).unwrap();
+        names.sort();
+        assert_eq!(names, [b"file", b"link"]);
+        let opened = File::open(&dir).unwrap();
+        assert_eq!(io::read_to_string(open_at(&opened, OsStr::new("file")).unwrap()).unwrap(), "x");
+        for refused in ["link", "none"] {
+            assert!(open_at(&opened, OsStr::new(refused)).is_err(), "{refused}");
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
     fn a_file_is_read_whole_whatever_size_was_said() {
         let path = std::env::temp_dir().join(format!("penny-sys-known-{}", std::process::id()));
         std::fs::write(&path, "0123456789").unwrap();
-        let (file, known) = open_regular_known(&path).unwrap();
-        assert_eq!(known.len(), 10);
-        drop(file);
         // as told, shorter than told (it was cut since), and longer (it has grown)
         for size in [10, 200, 3, 0] {
             let mut out = b"old".to_vec();
