@@ -7,7 +7,8 @@ mod instance;
 
 use admin::Admin;
 use instance::{Instance, until};
-use penny_testkit::{DnsServer, Output, Run, Sink, free_port};
+use penny_testkit::{DnsServer, Output, Run, Sink};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
@@ -206,6 +207,13 @@ fn a_clock_that_is_behind_is_seen() {
     assert!(after[0].starts_with("error    clock") && after[0].ends_with("written 3 h from now: the clock is behind"));
 }
 
+/// A port on which nobody listens while the connection lives that has it.
+fn shut(sink: &Sink) -> (TcpStream, u16) {
+    let held = TcpStream::connect(sink.address()).expect("a connection");
+    let port = held.local_addr().expect("an address").port();
+    (held, port)
+}
+
 /// A place with one `[[listen]]` entry for each: program, port, TLS.
 fn with_ports(ports: &[(&str, u16, &str)]) -> Admin {
     let entry = |(program, port, tls): &(&str, u16, &str)| {
@@ -226,6 +234,7 @@ fn other_servers_on_our_ports_are_named() {
     let (full, dovecot) =
         (greets("421 4.3.2 mx.a.test too busy"), greets("* OK [CAPABILITY IMAP4rev1] Dovecot ready."));
     let (ours, mute) = (greets("220 mx.a.test ESMTP pennypost"), greets(""));
+    let (_held, shut) = shut(&ours);
     let ports = [
         ("smtpd", postfix.port(), "starttls"),
         ("smtpd", old.port(), "starttls"),
@@ -234,7 +243,7 @@ fn other_servers_on_our_ports_are_named() {
         ("smtpd", ours.port(), "starttls"),
         ("smtpd", mute.port(), "starttls"),
         ("pop3d", ours.port(), "implicit"),
-        ("pop3d", free_port(), "starttls"), // which "services" tells of
+        ("pop3d", shut, "starttls"), // which "services" tells of
     ];
     let place = with_ports(&ports);
     let out = place.run("check --all --no-dns");
@@ -265,7 +274,8 @@ fn other_servers_on_our_ports_are_named() {
 #[test]
 fn whether_mail_can_leave() {
     let open = Sink::builder().script(|line| (line == "CONNECT").then(|| "220 mx.big.test ready".to_string())).start();
-    let shut = free_port();
+    let other = Sink::start();
+    let (_held, shut) = shut(&other);
     let zone = "big.test MX 10 mx.big.test\nmx.big.test A 127.0.0.1\nnull.test MX 0 .\n";
     let dns = DnsServer::new(zone);
     let check = |outbound: &str, port: u16, routes: &str| {

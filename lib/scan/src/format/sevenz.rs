@@ -393,3 +393,39 @@ fn utf16_names(body: &[u8]) -> Vec<String> {
     names.pop();
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::Collect;
+
+    /// A number in its longest form.
+    fn number(n: usize) -> Vec<u8> {
+        [&[0xff][..], &(n as u64).to_le_bytes()].concat()
+    }
+
+    /// An archive of one member: one coder, and the size it is said to give.
+    fn archive_of(coder: &[u8], packed: &[u8], size: usize) -> Vec<u8> {
+        let len = packed.len();
+        let pack_info = [&[0x06, 0, 1, 0x09], number(len).as_slice(), &[0]].concat();
+        let folder = [&[1, coder.len() as u8][..], coder].concat();
+        let coders_info = [&[0x07, 0x0b, 1, 0], folder.as_slice(), &[0x0c], &number(size), &[0]].concat();
+        let header = [&[0x01, 0x04], pack_info.as_slice(), &coders_info, &[0, 0x05, 1, 0, 0]].concat();
+        let places = [len as u64, header.len() as u64].map(u64::to_le_bytes).concat();
+        [b"7z\xbc\xaf\x27\x1c\x00\x04\x00\x00\x00\x00", places.as_slice(), &[0; 4], packed, &header].concat()
+    }
+
+    fn read_all(archive: &[u8]) -> Collect {
+        let mut c = Collect::default();
+        read(archive, false, &mut c);
+        c
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_is_damaged() {
+        let c = read_all(&archive_of(&[0], b"whole", 5));
+        assert!(c.has(b"whole") && c.troubles.is_empty(), "{:?}", c.troubles);
+        let c = read_all(&archive_of(&[0], b"cut", 5));
+        assert!(c.has(b"cut") && c.troubles[0].0 == Trouble::Damaged, "{:?}", c.troubles);
+    }
+}

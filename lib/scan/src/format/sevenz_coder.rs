@@ -96,3 +96,35 @@ fn ppmd<'a>(p: &[u8], input: Boxed<'a>) -> Result<Boxed<'a>, Bad> {
     let r = ppmd_rust::Ppmd7Decoder::new(BufReader::new(input), order, memory);
     Ok(Box::new(r.map_err(|_| Bad::Damaged)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zstd_is_unpacked_to_its_end() {
+        // RFC 8878: a window of 128 KiB, blocks of one repeated octet, a raw block at the end
+        let mut packed = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3];
+        let (blocks, len) = (600u32, 128u32 << 10);
+        for _ in 0..blocks {
+            packed.extend_from_slice(&(len << 3 | 1 << 1).to_le_bytes()[..3]);
+            packed.push(b'x');
+        }
+        packed.extend_from_slice(&(4u32 << 3 | 1).to_le_bytes()[..3]);
+        packed.extend_from_slice(b"tail");
+        let size = u64::from(blocks * len) + 4;
+        let coder = Coder { id: vec![4, 0xf7, 0x11, 1], inputs: 1, properties: Vec::new() };
+        let folder = Folder { coders: vec![coder], bonds: Vec::new(), packed: vec![0], sizes: vec![size] };
+        let mut out = Vec::new();
+        reader(&folder, &[packed.as_slice()]).unwrap().read_to_end(&mut out).unwrap();
+        assert!(out.len() as u64 == size && out.ends_with(b"xtail"));
+    }
+
+    #[test]
+    fn no_more_room_than_the_content_needs() {
+        assert_eq!(lzma2_dictionary(&[26], 1 << 30), Ok(32 << 20));
+        assert_eq!(lzma2_dictionary(&[26], 5 << 20), Ok(5 << 20));
+        assert_eq!(lzma2_dictionary(&[40], 1), Ok(4096));
+        assert_eq!(lzma2_dictionary(&[40], 1 << 30), Err(Bad::Unsupported));
+    }
+}
