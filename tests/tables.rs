@@ -196,10 +196,16 @@ fn logins_through_a_program() {
     assert!(in_time("shut@example.test", "p").starts_with("NO EXPIRED"), "app passwords are locked too");
 }
 
-/// An example of the package, with a place in it changed, in place of a table.
+/// Where the examples of the package are.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/tables");
+
+fn text_of(example: &str) -> String {
+    std::fs::read_to_string(Path::new(EXAMPLES).join(example)).unwrap()
+}
+
+/// An example, with a place in it changed, in place of a table.
 fn example(place: &Admin, name: &str, table: &str, from: &str, to: &Path) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/tables").join(name);
-    let text = std::fs::read_to_string(file).unwrap();
+    let text = text_of(name);
     assert!(text.contains(from), "{from}");
     place.dir.script(format!("etc/{table}"), &text.replace(from, &to.display().to_string()));
 }
@@ -208,12 +214,12 @@ fn example(place: &Admin, name: &str, table: &str, from: &str, to: &Path) {
 #[test]
 fn every_example_is_asked() {
     let here = include_str!("tables.rs");
-    for path in penny_testkit::tmp::list(Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/tables")) {
+    for path in penny_testkit::tmp::list(EXAMPLES) {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap();
         let table = name.rsplit('-').next().unwrap();
         assert!(penny_tables::set::NAMES.contains(&table), "{name}: {table} is no table");
         let remark = format!(" {name} /etc/pennypost/{table}\n");
-        assert!(std::fs::read_to_string(&path).unwrap().contains(&remark), "{name} does not say{remark}");
+        assert!(text_of(name).contains(&remark), "{name} does not say{remark}");
         assert!(here.contains(&format!("example(&place, \"{name}\", \"{table}\",")), "{name} is asked by no test");
     }
 }
@@ -235,8 +241,7 @@ fn the_samples_of_the_manual_are_tables() {
 
 /// The SQL in the remarks of an example.
 fn sql_of(name: &str) -> String {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/tables").join(name)).unwrap();
-    text.lines().filter_map(|l| l.strip_prefix("#   ")).filter(|l| l.ends_with(';')).collect()
+    text_of(name).lines().filter_map(|l| l.strip_prefix("#   ")).filter(|l| l.ends_with(';')).collect()
 }
 
 #[test]
