@@ -84,11 +84,11 @@ impl Terminal {
 
     /// Reads what comes within a moment; false at the end.
     fn more(&mut self) -> bool {
-        let ended = !self.child.try_wait().is_ok_and(|ended| ended.is_none());
+        let running = self.child.try_wait().is_ok_and(|ended| ended.is_none());
         let mut wanted = [PollFd::new(self.master.as_fd(), PollFlags::POLLIN)];
         match poll(&mut wanted, PollTimeout::from(100u8)) {
-            // had it not ended before, it may have written meanwhile
-            Ok(0) => return !ended,
+            // what ran until then may have written meanwhile
+            Ok(0) => return running,
             Err(_) => return false,
             Ok(_) => {}
         }
