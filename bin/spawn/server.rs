@@ -362,7 +362,7 @@ impl Server {
         match Table::new(config) {
             Ok(table) => {
                 self.table = table;
-                self.kept = self.kept.take().or_else(|| Some(Kept::default())).filter(|_| waiting);
+                self.kept = waiting.then(|| self.kept.take().unwrap_or_default());
                 log::info("reloaded", None, &[]);
             }
             Err(e) => log::error("reload", None, &[("why", &e.text)]),
