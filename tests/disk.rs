@@ -84,8 +84,7 @@ fn comes(i: &Instance, user: &str, line: &str) {
 /// Lets the queue try again, until no entry is left.
 fn drain(i: &Instance) {
     until("an empty queue", || {
-        // twice, as a report comes into new/ before what it is about has left cur/
-        let left: usize = ["new", "cur", "log", "new", "cur"].iter().map(|d| files(&i.queue(d)).len()).sum();
+        let left = i.queue_left();
         if left > 0 {
             flush(i);
         }

@@ -117,8 +117,7 @@ impl Way {
     /// Waits until nothing is left to do, without waiting for the back-off: the next kill must not meet this message.
     fn is_quiet(&self) {
         until("an empty queue", || {
-            // twice, as a report comes into new/ before what it is about has left cur/
-            let left: usize = ["new", "cur", "log", "new", "cur"].iter().map(|d| files(&self.i.queue(d)).len()).sum();
+            let left = self.i.queue_left();
             if left > 0 {
                 let _ = Command::new(self.i.program("qctl")).arg("-c").arg(self.i.config()).arg("flush").output();
                 std::thread::sleep(Duration::from_millis(50));

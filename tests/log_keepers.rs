@@ -103,9 +103,8 @@ fn what_multilog_wrote_is_traced() {
     let text = "From: user2@example.test\nMessage-ID: <one@x.test>\n\nhello\n";
     let run = Run::new(server.program("sendmail")).env("PENNYPOST_CONFIG", server.config());
     run.args(["-f", "user2@example.test", "user1@example.test"]).stdin(text).run().expect_code(0);
-    let read = |name: &str| std::fs::read_to_string(server.top().join("log").join(name)).unwrap_or_default();
-    until("delivery", || read("qrun").contains("ev=removed").then_some(()));
-    let lines = read("enqueue") + &read("qrun");
+    until("delivery", || server.log("qrun").contains("ev=removed"));
+    let lines = server.log("enqueue") + &server.log("qrun");
     let kept = server.dir.join("kept");
     Run::new("multilog").arg("t").arg(&kept).stdin(lines).run().expect_code(0);
     assert!(std::fs::read_to_string(kept.join("current")).expect("a log").starts_with("@4"));

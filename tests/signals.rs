@@ -172,11 +172,6 @@ fn qrun_follows_its_configuration() {
     assert!(report.contains("x@remote.test") && report.contains("Subject: nobody is there"), "{report}");
 }
 
-/// The processes of a program that are not this one.
-fn others(i: &Instance, program: &str, than: i32) -> Vec<i32> {
-    i.processes().into_iter().filter(|(pid, name)| name == program && *pid != than).map(|p| p.0).collect()
-}
-
 #[test]
 fn a_handover_by_hand_loses_nobody() {
     let i = Instance::up(&[]);
@@ -190,7 +185,7 @@ fn a_handover_by_hand_loses_nobody() {
     for service in ["lookup", "enqueue", "spawn", "listen"] {
         let old = i.service(service);
         told(&i, old, SIGUSR2, service, " ev=handed-over ");
-        heir = until("the new process", || others(&i, service, old).first().copied());
+        heir = until("the new process", || i.pids_of(service).into_iter().find(|pid| *pid != old));
     }
     send(&i, "user2@example.test", "afterwards");
     comes(&i, "user2", "Subject: afterwards");

@@ -18,8 +18,10 @@ fn status(pid: i32, field: &str) -> String {
 
 /// The processes of the instance with this short name: `smtpd` talks, `smtpd wait` waits. Of smtpd those of port 25 only.
 fn named(i: &Instance, name: &str) -> Vec<i32> {
-    let all = i.processes().into_iter().filter(|(_, n)| n == name).map(|(pid, _)| pid);
-    all.filter(|pid| !name.starts_with("smtpd") || proc(*pid, "cmdline").contains("-r\0mx")).collect()
+    i.pids_of(name)
+        .into_iter()
+        .filter(|pid| !name.starts_with("smtpd") || proc(*pid, "cmdline").contains("-r\0mx"))
+        .collect()
 }
 
 /// The talking ones, once those are gone that served the script's look at the ports.

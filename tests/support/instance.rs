@@ -97,6 +97,12 @@ impl Instance {
         self.top().join("spool/queue").join(part)
     }
 
+    /// How many files the queue's entries are; 0 when it is empty.
+    pub fn queue_left(&self) -> usize {
+        // twice, as a report comes into new/ before what it is about has left cur/
+        ["new", "cur", "log", "new", "cur"].iter().map(|d| files(&self.queue(d)).len()).sum()
+    }
+
     pub fn maildir(&self, user: &str) -> PathBuf {
         self.top().join("mail").join(user).join("Maildir")
     }
@@ -115,9 +121,13 @@ impl Instance {
         pids.filter_map(name).collect()
     }
 
+    /// The processes of one of them.
+    pub fn pids_of(&self, program: &str) -> Vec<i32> {
+        self.processes().into_iter().filter(|(_, name)| name == program).map(|(pid, _)| pid).collect()
+    }
+
     pub fn pid_of(&self, program: &str) -> i32 {
-        let found = self.processes().into_iter().find(|(_, n)| n == program);
-        found.unwrap_or_else(|| panic!("{program} does not run")).0
+        *self.pids_of(program).first().unwrap_or_else(|| panic!("{program} does not run"))
     }
 
     /// The process of a resident service that `scripts/instance` started.
