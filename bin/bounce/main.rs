@@ -19,7 +19,6 @@ use penny_queue::client::INLINE_MAX;
 use penny_queue::name::Report;
 use penny_queue::report::{Item, Request, Style};
 use penny_queue::{Enqueue, Message, Name};
-use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -121,8 +120,6 @@ fn commit(config: &Config, name: &Name, envelope: &penny_queue::Envelope, messag
     if message.len() <= INLINE_MAX {
         return enqueue.commit_as(Some(name), envelope, b"", Message::Bytes(message)).map(drop);
     }
-    let io = |e: io::Error| Failure::io("memory file", &e);
-    let mut file: File = penny_sys::fs::memory_file("report").map_err(io)?;
-    file.write_all(message).map_err(io)?;
+    let file = penny_sys::fs::memory_file_of("report", message).map_err(|e| Failure::io("memory file", &e))?;
     enqueue.commit_as(Some(name), envelope, b"", Message::File(&file)).map(drop)
 }

@@ -27,8 +27,7 @@ fn commit(enqueue: &mut Enqueue, envelope: &Envelope, message: &[u8]) -> Result<
     if message.len() <= penny_queue::client::INLINE_MAX {
         return enqueue.commit(envelope, b"", Message::Bytes(message)).map(|_| ());
     }
-    let mut file = penny_sys::fs::memory_file("message").map_err(|e| Failure::io("memory file", &e))?;
-    io::Write::write_all(&mut file, message).map_err(|e| Failure::io("memory file", &e))?;
+    let file = penny_sys::fs::memory_file_of("message", message).map_err(|e| Failure::io("memory file", &e))?;
     enqueue.commit(envelope, b"", Message::File(&file)).map(|_| ())
 }
 

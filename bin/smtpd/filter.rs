@@ -18,7 +18,7 @@ use penny_smtp::server::Reply;
 use penny_sys::process::Ended;
 use penny_tables::policy::Filters;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -178,10 +178,7 @@ fn replace(spool: &mut Spool, mut output: File) -> io::Result<()> {
     if bytes.is_empty() {
         return Err(io::Error::other("a rewriting filter printed nothing"));
     }
-    let mut file = penny_sys::fs::memory_file("message")?;
-    let text: Vec<u8> = lf_only(&bytes);
-    file.write_all(&text)?;
-    spool.replace(file)
+    spool.replace(penny_sys::fs::memory_file_of("message", &lf_only(&bytes))?)
 }
 
 fn lf_only(bytes: &[u8]) -> Vec<u8> {
