@@ -364,7 +364,7 @@ fn append(path: &Path, bytes: &[u8], sound: Option<(Stamp, usize)>) -> Option<(S
 fn append_locked(path: &Path, bytes: &[u8], sound: Option<(Stamp, usize)>) -> Option<(Stamp, usize)> {
     let mut file = OpenOptions::new().read(true).write(true).open(path).ok()?;
     let end = file.seek(SeekFrom::End(0)).ok()?;
-    if end < HEADER as u64 || end + bytes.len() as u64 > FILE_MAX || !ends_sound(&file, path, sound) {
+    if end + bytes.len() as u64 > FILE_MAX || !ends_sound(&file, path, sound) {
         return None;
     }
     let stamp = Stamp::of(&file.metadata().ok()?);
@@ -372,7 +372,7 @@ fn append_locked(path: &Path, bytes: &[u8], sound: Option<(Stamp, usize)>) -> Op
     Some((stamp, usize::try_from(end).ok()?))
 }
 
-/// False for a file with a torn tail: what came after it would never be found. Such a file is removed.
+/// False for a file with a torn tail or no whole header: what came after it would never be found. Such a file is removed.
 fn ends_sound(file: &File, path: &Path, sound: Option<(Stamp, usize)>) -> bool {
     let ends = || {
         let now = Stamp::of(&file.metadata().ok()?);
@@ -552,6 +552,18 @@ mod tests {
         assert!(!offer(t.path(), &batch(&[(4, 1)])));
         assert!(offer(t.path(), &batch(&[(4, 1)])));
         assert!(Cache::open(t.path()).get(4, 1).is_some());
+    }
+
+    #[test]
+    fn a_file_without_a_whole_header_is_made_anew() {
+        let t = TestDir::new();
+        // whoever made it was killed before it wrote the header, or it has the header of another program
+        for there in [&b""[..], MAGIC, &[b"PPCACHE1".to_vec(), vec![0; HEADER]].concat()] {
+            std::fs::write(t.path().join(FILE), there).unwrap();
+            assert!(!offer(t.path(), &batch(&[(1, 1)])), "{there:?}");
+            assert!(offer(t.path(), &batch(&[(1, 1)])), "{there:?}");
+            expect(&mut Cache::open(t.path()), &[(1, 1)], |_| false);
+        }
     }
 
     #[test]
