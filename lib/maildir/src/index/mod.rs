@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(crate) use log::Op;
-pub(crate) use record::{DirState, Fixed, LETTER_BITS, Meta, Record, RecordRef, SumHasher, UNDATED, checksum, state};
+pub(crate) use record::{DirState, Fixed, LETTER_BITS, Meta, Record, RecordRef, SumHasher, checksum, state};
 pub(crate) use snapshot::Gone;
 
 use crate::error::{Error, Result};

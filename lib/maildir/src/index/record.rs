@@ -27,8 +27,6 @@ pub(crate) mod state {
     pub(crate) const DATE: u8 = 8;
     /// `virtual_size` was counted from the bytes and beats the name's W=.
     pub(crate) const COUNTED: u8 = 16;
-    /// `sent` is known.
-    pub(crate) const SENT: u8 = 32;
 }
 
 /// The part of a record that has a fixed size.
@@ -43,12 +41,15 @@ pub(crate) struct Fixed {
     pub(crate) date: i64,
     pub(crate) modseq: u64,
     pub(crate) saved: u32,
-    /// Unix seconds of the Date field, `UNDATED` where it tells none; 48 bits on disk.
-    pub(crate) sent: i64,
+    /// What the Date field tells, as on disk: 48 bits, 0 where nobody has looked (a program that does not know of it writes
+    /// that, so no bit of `state` says it), `UNDATED`, or Unix seconds above `EPOCH`.
+    sent: u64,
 }
 
-/// `sent` of a message whose Date field tells none.
-pub(crate) const UNDATED: i64 = -1 << 47;
+/// `Fixed::sent` of a message whose Date field tells none.
+const UNDATED: u64 = 1;
+/// `Fixed::sent` of the beginning of 1970.
+const EPOCH: i64 = 1 << 47;
 
 impl Fixed {
     pub(crate) fn is(&self, bit: u8) -> bool {
@@ -57,6 +58,19 @@ impl Fixed {
 
     pub(crate) fn set(&mut self, bit: u8, on: bool) {
         self.state = if on { self.state | bit } else { self.state & !bit };
+    }
+
+    /// What the Date field tells in Unix seconds, where that is known.
+    pub(crate) fn sent(&self) -> Option<Option<i64>> {
+        match self.sent {
+            0 => None,
+            UNDATED => Some(None),
+            sent => Some(Some(sent as i64 - EPOCH)),
+        }
+    }
+
+    pub(crate) fn set_sent(&mut self, told: Option<i64>) {
+        self.sent = told.map_or(UNDATED, |seconds| (seconds + EPOCH) as u64);
     }
 
     pub(crate) fn encode(&self, name_off: u32, name_len: u16, info_len: u16) -> [u8; RECORD] {
@@ -92,8 +106,7 @@ impl Fixed {
         let saved = r.u32();
         let name_off = r.u32();
         let info_len = r.u16();
-        // the upper bits are those of the sign
-        let sent = (i64::from(r.u16()) << 16 | i64::from(r.u32()) << 32) >> 16;
+        let sent = u64::from(r.u32()) | u64::from(r.u16()) << 32;
         let fixed = Fixed { uid, flags, state, keywords, size, virtual_size, date, modseq, saved, sent };
         (fixed, (name_off, name_len, info_len))
     }
@@ -431,7 +444,7 @@ mod tests {
 
     #[test]
     fn everything_survives_the_round_trip() {
-        let fixed = Fixed {
+        let mut fixed = Fixed {
             uid: 1,
             flags: Flags(2),
             state: 3,
@@ -443,9 +456,11 @@ mod tests {
             saved: u32::MAX - 9,
             sent: 0,
         };
-        for sent in [0, -1, UNDATED, 253_402_300_799, -62_167_219_200] {
-            let fixed = Fixed { sent, ..fixed };
+        assert_eq!(Fixed::decode(&fixed.encode(10, 11, 12)), (fixed, (10, 11, 12)));
+        for sent in [Some(0), Some(-1), None, Some(253_402_300_799), Some(-62_167_219_200)] {
+            fixed.set_sent(sent);
             assert_eq!(Fixed::decode(&fixed.encode(10, 11, 12)), (fixed, (10, 11, 12)));
+            assert_eq!(fixed.sent(), Some(sent));
         }
         let stamp = |n: u64| Stamp { ino: n, size: n + 1, mtime: -5, mtime_nsec: 999_999_999, ..Stamp::default() };
         let meta = Meta {
@@ -475,6 +490,16 @@ mod tests {
             in_new: 24,
         };
         assert_eq!(Meta::decode(&meta.encode()), meta);
+    }
+
+    #[test]
+    fn a_program_that_knows_no_sent_date_loses_it_only() {
+        let mut fixed = Fixed::default();
+        fixed.set_sent(Some(5));
+        let mut raw = fixed.encode(0, 0, 0);
+        // such a program writes zeros there, and all bits of the state as it read them
+        raw[58..].fill(0);
+        assert_eq!(Fixed::decode(&raw).0.sent(), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use penny_sys::files;
 use super::{Mailbox, sync};
 use crate::dir::Maildir;
 use crate::error::{Error, Result, is_gone};
-use crate::index::{Op, RecordRef, UNDATED, state};
+use crate::index::{Op, RecordRef, state};
 use crate::name;
 use crate::uidlist::{self, Contents};
 
@@ -31,7 +31,7 @@ pub(super) struct Facts {
     pub(super) size: Option<u64>,
     pub(super) virtual_size: Option<u64>,
     pub(super) date: Option<i64>,
-    pub(super) sent: Option<i64>,
+    pub(super) sent: Option<Option<i64>>,
 }
 
 /// What the uidlist holds of a message beyond its name.
@@ -162,14 +162,13 @@ impl Mailbox {
     /// What the Date field of a message tells, in Unix seconds, where that was noted before.
     pub fn sent(&self, uid: u32) -> Option<Option<i64>> {
         let noted = self.facts.get(&uid).and_then(|facts| facts.sent);
-        let fixed = || self.index.fixed(uid).filter(|f| f.is(state::SENT)).map(|f| f.sent);
-        noted.or_else(fixed).map(|sent| Some(sent).filter(|sent| *sent != UNDATED))
+        noted.or_else(|| self.index.fixed(uid)?.sent())
     }
 
     /// Notes what the Date field of a message tells.
     pub fn learned_sent(&mut self, uid: u32, sent: Option<i64>) {
         if self.is_live(uid) {
-            self.facts.entry(uid).or_default().sent = Some(sent.unwrap_or(UNDATED));
+            self.facts.entry(uid).or_default().sent = Some(sent);
         }
     }
 
@@ -209,8 +208,7 @@ impl Mailbox {
                 f.set(state::DATE, true);
             }
             if let Some(sent) = facts.sent {
-                f.sent = sent;
-                f.set(state::SENT, true);
+                f.set_sent(sent);
             }
             ops.push(Op::Facts(record));
         }
