@@ -52,8 +52,7 @@ pub fn generate(options: &Options) -> Result<Outcome, Failure> {
 }
 
 fn to_owner(file: &File, path: &Path) -> std::io::Result<()> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let directory = std::fs::metadata(parent)?;
+    let directory = std::fs::metadata(penny_sys::files::dir_of(path))?;
     match file.metadata()?.uid() {
         0 if directory.uid() != 0 => fchown(file, Some(directory.uid()), Some(directory.gid())),
         _ => Ok(()),

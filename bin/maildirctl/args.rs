@@ -245,7 +245,7 @@ impl Args {
         let meta = loop {
             match std::fs::symlink_metadata(at) {
                 Ok(meta) => break meta,
-                Err(_) => at = at.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+                Err(_) => at = penny_sys::files::dir_of(at),
             }
         };
         if meta.uid() == 0 {

@@ -125,13 +125,9 @@ fn group_of(dir: &Path) -> Option<u32> {
     std::fs::metadata(dir).ok().filter(|m| m.mode() & GROUP_BITS == GROUP_BITS).map(|m| m.gid())
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// The mode of what is written at this path.
 pub(crate) fn file_mode(path: &Path) -> u32 {
-    if group_of(parent(path)).is_some() { GROUP_FILE_MODE } else { FILE_MODE }
+    if group_of(files::dir_of(path)).is_some() { GROUP_FILE_MODE } else { FILE_MODE }
 }
 
 /// Whether a file may have a second name at this path: one's own mail and a group's differ in who can change it. True for what
@@ -139,7 +135,7 @@ pub(crate) fn file_mode(path: &Path) -> u32 {
 pub(crate) fn may_link(from: &Path, to: &Path) -> bool {
     let Ok(file) = std::fs::symlink_metadata(from) else { return true };
     let bits = file.mode() & GROUP_FILE_MODE & 0o077;
-    match group_of(parent(to)) {
+    match group_of(files::dir_of(to)) {
         Some(group) => bits == GROUP_FILE_MODE & 0o077 && file.gid() == group,
         None => bits & 0o020 == 0,
     }
@@ -152,7 +148,7 @@ pub(crate) fn create_file(path: &Path) -> io::Result<File> {
 
 /// The same with another mode where it is not a group's.
 pub(crate) fn create_file_as(path: &Path, mode: u32) -> io::Result<File> {
-    if group_of(parent(path)).is_none() {
+    if group_of(files::dir_of(path)).is_none() {
         return files::create_new(path, mode);
     }
     let file = files::create_new(path, GROUP_FILE_MODE)?;
@@ -170,7 +166,7 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     files::create_dir_durable(path, DIR_MODE)?;
-    if group_of(parent(path)).is_some() {
+    if group_of(files::dir_of(path)).is_some() {
         std::fs::set_permissions(path, Permissions::from_mode(GROUP_DIR_MODE))?;
         files::sync_dir(path)?;
     }

@@ -105,8 +105,7 @@ impl Writer {
             let _ = std::fs::remove_file(&temp); // the error that matters is the first one
         }
         result?;
-        let dir = self.path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        files::sync_dir(dir)
+        files::sync_dir(files::dir_of(&self.path))
     }
 
     fn write(&mut self, temp: &Path, old: Option<std::fs::Metadata>) -> io::Result<()> {
@@ -120,13 +119,10 @@ impl Writer {
 
     /// Removes what writers that died left; we hold the lock, so nobody is writing.
     fn remove_leftovers(&self) {
-        let Some((dir, name)) = self.path.parent().zip(self.path.file_name()) else {
-            return;
-        };
+        let Some(name) = self.path.file_name() else { return };
         let mut prefix = name.to_owned();
         prefix.push(".new-");
-        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(files::dir_of(&self.path)).into_iter().flatten().flatten() {
             if entry.file_name().as_encoded_bytes().starts_with(prefix.as_encoded_bytes()) {
                 let _ = std::fs::remove_file(entry.path()); // only tidying; a failure harms nobody
             }

@@ -112,6 +112,11 @@ pub fn touch(file: &File) -> io::Result<()> {
     Ok(nix::sys::stat::futimens(file, &now, &now)?)
 }
 
+/// The directory that a path names something in.
+pub fn dir_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Puts a directory's names on stable storage (fsync(2): a new name needs its directory's own fsync).
 pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
@@ -122,17 +127,14 @@ pub fn create_dir_durable(path: &Path, mode: u32) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    let parent = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
-        _ => Path::new(".").to_path_buf(),
-    };
-    create_dir_durable(&parent, mode)?;
+    let parent = dir_of(path);
+    create_dir_durable(parent, mode)?;
     match std::fs::DirBuilder::new().mode(mode).create(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
         other => other?,
     }
     sync_dir(path)?;
-    sync_dir(&parent)
+    sync_dir(parent)
 }
 
 /// An exclusive whole-file lock (flock(2)), released on drop or process end.

@@ -50,7 +50,7 @@ pub fn replace_file_exactly(path: &Path, bytes: &[u8], mode: u32) -> io::Result<
 }
 
 fn replace(path: &Path, bytes: &[u8], mode: u32, ready: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = crate::files::dir_of(path);
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.{:x}", std::process::id(), crate::random::u64()));
