@@ -144,6 +144,8 @@ fn a_restarted_lookup_is_asked_again() {
     deliver(&i, "one");
     let old = i.pid_of("lookup");
     signal(old, Signal::SIGKILL);
+    // a new one ends at once where the old one still answers
+    penny_testkit::until("the end of the old lookup", || !penny_sys::files::process_exists(old));
     let root = penny_sys::ids::is_root();
     let mut command = std::process::Command::new(if root { "setpriv" } else { "env" });
     if root {
