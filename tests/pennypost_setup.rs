@@ -152,6 +152,17 @@ fn who_gives_up_has_made_nothing() {
 }
 
 #[test]
+fn a_flag_that_says_none_is_not_asked_again() {
+    let place = Place::new();
+    let mut t = at_a_terminal(&place, &["--postmaster", "ann", "--filters", "none", "--smarthost", "none"]);
+    t.expect("addresses [").enter("example.test").expect("DNS [").enter("mx.example.test");
+    t.expect("New password of ann@").enter("").expect("Once more").enter("").expect("Certificate chain").enter("");
+    t.expect("Make the server of example.test now [yes]: ").end();
+    let (_, shown) = t.finish();
+    assert!(!shown.contains("(or none)"), "{shown}");
+}
+
+#[test]
 fn a_second_run_changes_nothing() {
     let place = Place::new();
     let first = place.setup("--filters dkimsign");

@@ -68,7 +68,7 @@ fn interview(given: &Given, place: &Place, mut options: Options) -> Result<Optio
         let Some(filters) = ask("Filters (or none)", &usual, |text| filters(place, text))? else { return Ok(None) };
         options.filters = filters;
     }
-    if options.smarthost.is_none() {
+    if given.options.smarthost.is_none() {
         let Some(host) = ask("Host all mail to others goes through, HOST:PORT (or none)", "none", smarthost)? else {
             return Ok(None);
         };
