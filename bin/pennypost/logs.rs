@@ -31,7 +31,7 @@ pub struct Source {
     since: String,
     /// Lines before that time are not asked for, and may be passed over.
     #[arg(skip)]
-    from: Option<f64>,
+    from: f64,
 }
 
 /// Longest line taken.
@@ -102,7 +102,7 @@ impl Source {
     }
 
     fn file(&self, path: &Path, take: &mut dyn FnMut(Line)) -> Result<(), Failure> {
-        file(path, self.from.unwrap_or(0.0), take).map_err(|e| unreadable(path, &e))
+        file(path, self.from, take).map_err(|e| unreadable(path, &e))
     }
 
     /// All lines at once, for several passes over what can be read only once.
@@ -116,7 +116,7 @@ impl Source {
 impl Source {
     /// The same as far as it tells of a time and after.
     pub fn after(self, from: f64) -> Source {
-        Source { since: format!("@{}", from.floor()), from: Some(from), ..self }
+        Source { since: format!("@{}", from.floor()), from, ..self }
     }
 
     /// Where an instance keeps its logs beside its configuration, when nothing else was said.
@@ -158,8 +158,8 @@ fn pass_over(file: &mut (impl BufRead + Seek), from: f64) -> std::io::Result<()>
         file.seek(SeekFrom::Start(size - back))?;
         file.skip_until(b'\n')?; // that line may be cut
         let start = file.stream_position()?;
-        let mut first = None;
-        read(file.by_ref().take(TAIL), &mut |line| first = first.or(line.time))?;
+        let times = lines(file.by_ref().take(TAIL)).map(|line| line.map(|l| l.time).transpose());
+        let first = times.flatten().next().transpose()?;
         if first.is_some_and(|time| time < from) {
             file.seek(SeekFrom::Start(start))?;
             return Ok(());
@@ -170,17 +170,20 @@ fn pass_over(file: &mut (impl BufRead + Seek), from: f64) -> std::io::Result<()>
 }
 
 fn read(from: impl Read, take: &mut dyn FnMut(Line)) -> std::io::Result<()> {
+    lines(from).try_for_each(|line| line.map(&mut *take))
+}
+
+/// The lines of ours.
+fn lines(from: impl Read) -> impl Iterator<Item = std::io::Result<Line>> {
     let mut reader = BufReader::with_capacity(1 << 16, from);
     let mut bytes = Vec::new();
-    loop {
+    let mut next = move || {
         bytes.clear();
-        if (&mut reader).take(LINE_MAX).read_until(b'\n', &mut bytes)? == 0 {
-            return Ok(());
-        }
-        if let Some(line) = std::str::from_utf8(&bytes).ok().and_then(|t| Line::parse(t.trim_end())) {
-            take(line);
-        }
-    }
+        let got = (&mut reader).take(LINE_MAX).read_until(b'\n', &mut bytes)?;
+        let line = std::str::from_utf8(&bytes).ok().and_then(|t| Line::parse(t.trim_end()));
+        Ok((got > 0).then_some(line))
+    };
+    std::iter::from_fn(move || next().transpose()).filter_map(Result::transpose)
 }
 
 #[cfg(test)]
