@@ -149,7 +149,7 @@ fn dkimsign(out: &mut String, options: &Options, root: Option<&Path>) {
     let table = root.map(|r| format!("table = {}\n", quote(&r.join("etc/dkim").to_string_lossy())));
     // a seal states what mailauth found
     let seals = ["mailauth", "dkimsign"].iter().all(|f| options.filters.iter().any(|o| o == f));
-    let seal = seals.then(|| format!("arc_domain = {}\n", quote(&options.domain.to_lowercase())));
+    let seal = seals.then(|| format!("arc_domain = {}\n", quote(&options.domain)));
     let keys: String = [table, seal].into_iter().flatten().collect();
     if !keys.is_empty() {
         let _ = write!(out, "\n[dkimsign]\n{keys}");

@@ -41,8 +41,8 @@ pub fn pair(chain: &Path, key: &Path) -> Result<certificate::Facts, Failure> {
 
 /// An RSA key that every receiver understands and an Ed25519 one (RFC 8463).
 pub fn dkim(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), Failure> {
-    let domain = options.domain.to_lowercase();
-    if let Ok(found) = crate::dkim::records(config, &domain)
+    let domain = options.domain.as_str();
+    if let Ok(found) = crate::dkim::records(config, domain)
         && !found.is_empty()
     {
         let selectors: Vec<String> = found.into_iter().map(|(s, _)| s).collect();
@@ -58,7 +58,7 @@ pub fn dkim(plan: &mut Plan, config: &Config, options: &Options) -> Result<(), F
         let selector = format!("{selector}{suffix}");
         let key = directory.join(format!("{domain}.{selector}.pem"));
         plan.step(&format!("{} ({kind})", key.display()), !key.exists(), || {
-            crate::dkim::generate(config, kind, &domain, &selector, &key)
+            crate::dkim::generate(config, kind, domain, &selector, &key)
         })?;
         // the reports of this host are from a name below the domain
         let key = key.display();
