@@ -9,7 +9,7 @@ mod outbound;
 use penny_base::{Config, Failure, Outcome};
 use penny_dns::dnsbl::List;
 use penny_tables::policy::Policy;
-use penny_tables::set::{NAMES, Tables};
+use penny_tables::set::{self, Tables};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -72,7 +72,7 @@ fn domains(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
 
 fn tables(config: &Config, out: &mut dyn Write) -> io::Result<usize> {
     let mut wrong = 0;
-    for name in NAMES.into_iter().chain(["app-passwords"]) {
+    for name in set::all() {
         let path = config.paths.tables.join(name);
         match Tables::check(name, &path) {
             Ok(mistakes) => {

@@ -56,9 +56,8 @@ fn compile(config: &Config, name: &str) -> Result<Outcome, Failure> {
 }
 
 fn list(config: &Config) -> Result<Outcome, Failure> {
-    let names = set::NAMES.iter().chain(["app-passwords"].iter().filter(|n| !set::NAMES.contains(n)));
     let mut rows = vec![["TABLE", "ANSWERED BY"].map(str::to_string)];
-    for name in names {
+    for name in set::all() {
         let from = source::of(&config.paths.tables, name).map_err(|e| refused(config, name, &e))?;
         let by = match from {
             From::Nothing => "nothing: the table is empty".into(),
@@ -67,7 +66,7 @@ fn list(config: &Config) -> Result<Outcome, Failure> {
             From::Program(Ok(())) => "a program".into(),
             From::Program(Err(why)) => format!("nobody: {why}"),
         };
-        rows.push([(*name).to_string(), by]);
+        rows.push([name.to_string(), by]);
     }
     columns(&rows)?;
     Ok(Outcome::Done)

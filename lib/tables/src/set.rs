@@ -28,6 +28,11 @@ use std::time::{Duration, Instant, SystemTime};
 /// Names of the tables, which are their file names.
 pub const NAMES: [&str; 7] = ["users", "aliases", "virtual", "domains", "routes", "access", "senders"];
 
+/// Every table there is: app passwords are read by checkauth alone.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter().chain(["app-passwords"])
+}
+
 /// What a change shows in: time, length, mode, owner and group (a program is one by its mode).
 type Seen = Option<(SystemTime, u64, u32, u32, u32)>;
 
@@ -50,7 +55,7 @@ pub struct Tables {
     config: PathBuf,
     question: Question,
     /// Those that have never been read: not to know a user is not to know that there is none.
-    unread: BTreeSet<String>,
+    unread: BTreeSet<&'static str>,
     /// Mailboxes.
     pub users: Users,
     /// Local names.
@@ -73,7 +78,7 @@ impl Tables {
         let mut tables = Tables {
             directory: config.paths.tables.clone(),
             config: config.file.clone(),
-            unread: NAMES.map(str::to_owned).into(),
+            unread: NAMES.into(),
             ..Tables::default()
         };
         tables.read_again(config);
