@@ -162,10 +162,9 @@ fn logins(config: &Config) -> Result<BTreeMap<String, usize>, Failure> {
 /// The domains that are ours in full: local by the table or by a user.
 pub fn local(config: &Config) -> Vec<String> {
     let mut all: Vec<String> = logins(config).map(|l| l.into_keys().collect()).unwrap_or_default();
-    let text = table::text(config, "domains").unwrap_or_default();
-    let lines = penny_tables::lines::logical(&text);
-    let local = lines.iter().filter(|l| halves(&l.text).0 == "local");
-    all.extend(local.filter_map(|l| l.text.split_whitespace().next()).map(str::to_lowercase));
+    let entries = table::entries(config, "domains").unwrap_or_default();
+    let local = entries.iter().filter(|e| halves(&e.text).0 == "local");
+    all.extend(local.filter_map(|e| e.text.split_whitespace().next()).map(str::to_lowercase));
     all.sort();
     all.dedup();
     all

@@ -10,6 +10,7 @@ use crate::table::say;
 pub use chart::escape;
 use clap::Args;
 use penny_base::{Config, Failure, Outcome};
+use penny_mime::date::{days_from_civil, days_in_month};
 pub use stats::{Counts, Stats, largest};
 use std::path::{Path, PathBuf};
 
@@ -62,10 +63,9 @@ fn window(options: &Options) -> Result<(f64, f64), Failure> {
     let year = parts.next().and_then(|p| p.parse::<i32>().ok()).ok_or_else(wrong)?;
     let mut part = || parts.next().and_then(|p| p.parse::<u8>().ok()).ok_or_else(wrong);
     let (month, date) = (part()?, part()?);
-    let days = penny_mime::date::days_from_civil(year, month, date);
-    if penny_mime::date::civil_from_days(days) != (year, month, date) {
+    if !(1..=days_in_month(year, month)).contains(&date) {
         return Err(wrong());
     }
-    let from = days as f64 * 86400.0;
+    let from = days_from_civil(year, month, date) as f64 * 86400.0;
     Ok((from, from + 86400.0))
 }
