@@ -52,26 +52,27 @@ impl Needle {
 /// Whether a field of this name holds the text; addresses are also looked at without comments and blanks.
 pub fn in_field(header: &[u8], name: &[u8], needle: &Needle) -> bool {
     Fields::new(header).filter(|f| f.name.eq_ignore_ascii_case(name)).any(|f| {
-        if is_plain(f.value) {
-            let folded = f.value.to_ascii_uppercase();
-            return needle.in_folded(&folded)
-                || (is_address_field(name) && could_show(&folded, needle) && in_addresses(f.value, needle));
+        let mut value = unfold(f.value);
+        if is_plain(&value) {
+            value.make_ascii_uppercase();
+            return needle.in_folded(&value)
+                || (is_address_field(name) && could_show(f.value, needle) && in_addresses(f.value, needle));
         }
         needle.empty
-            || needle.in_str(&decode_header(&unfold(f.value)))
+            || needle.in_str(&decode_header(&value))
             || (is_address_field(name) && in_addresses(f.value, needle))
     })
 }
 
-/// False where a plain, folded value surely has no address that shows the text. In [`in_addresses`] its octets stand in
+/// False where a value that is plain surely has no address that shows the text. In [`in_addresses`] its octets stand in
 /// their order, some left out (blanks, quotes, routes), with blanks and angles put in; only a comment can change its place,
 /// and only unquoting can make an encoded word.
-fn could_show(folded: &[u8], needle: &Needle) -> bool {
-    if folded.iter().any(|b| matches!(b, b'(' | b'\\' | b'=')) {
+fn could_show(value: &[u8], needle: &Needle) -> bool {
+    if value.iter().any(|b| matches!(b, b'(' | b'\\' | b'=')) {
         return true;
     }
-    let mut rest = folded.iter();
-    needle.folded().iter().filter(|b| !matches!(b, b' ' | b'<' | b'>')).all(|b| rest.any(|r| r == b))
+    let mut rest = value.iter().map(u8::to_ascii_uppercase);
+    needle.folded().iter().filter(|b| !matches!(b, b' ' | b'<' | b'>')).all(|b| rest.any(|r| r == *b))
 }
 
 fn is_address_field(name: &[u8]) -> bool {
@@ -189,6 +190,16 @@ mod tests {
         assert!(
             body(m, "привет") && body(m, "ПРИВЕТ") && !body(m, "needle") && !body(m, "8NLJ") && body(m, "report.BIN")
         );
+    }
+
+    #[test]
+    fn a_field_is_searched_as_it_is_shown() {
+        let hit = |field: &str, text: &str| in_field(format!("{field}\n\n").as_bytes(), b"subject", &Needle::new(text));
+        for value in ["a b", "a\n b", "=?utf-8?Q?a?= b", "a\rb", "a\0b"] {
+            let field = format!("Subject: {value} ");
+            assert!(hit(&field, "a b") && hit(&field, "A B"), "{value:?}");
+            assert!(!hit(&field, " a") && !hit(&field, "b "), "no blanks around it: {value:?}");
+        }
     }
 
     #[test]
