@@ -3,7 +3,7 @@
 //! Invariants  1. what cannot be opened is answered -ERR before any octet   2. a read that fails in the middle ends the connection: a
 //!             message cut short must not look whole
 
-use std::io::Read;
+use std::os::fd::AsFd;
 
 use penny_base::Failure;
 use penny_pop3::{Multiline, err, ok};
@@ -11,7 +11,7 @@ use penny_pop3::{Multiline, err, ok};
 use crate::session::Session;
 
 /// Read at once.
-pub const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// RFC 1939 5.
 pub fn retr(session: &mut Session, number: u32) -> Result<bool, Failure> {
@@ -30,7 +30,7 @@ pub fn top(session: &mut Session, number: u32, lines: u64) -> Result<bool, Failu
 }
 
 fn send(session: &mut Session, uid: u32, mut coder: Multiline) -> Result<bool, Failure> {
-    let mut file = match session.mailbox().open_message(uid) {
+    let file = match session.mailbox().open_message(uid) {
         Ok(file) => file,
         Err(e) => {
             let gone = matches!(e, penny_maildir::Error::Gone(_));
@@ -43,11 +43,12 @@ fn send(session: &mut Session, uid: u32, mut coder: Multiline) -> Result<bool, F
     session.send(&ok("message follows"))?;
     let (wire, chunk) = session.wire_and_chunk();
     while !coder.is_done() {
-        let n = file.read(chunk).map_err(|e| Failure::io("read message", &e))?;
+        chunk.clear();
+        let n = penny_sys::net::read_more(file.as_fd(), chunk, CHUNK).map_err(|e| Failure::io("read message", &e))?;
         if n == 0 {
             break;
         }
-        coder.feed(chunk.get(..n).unwrap_or_default(), wire.out());
+        coder.feed(chunk, wire.out());
         wire.flush_if_large().map_err(|e| Failure::io("conversation", &e))?;
     }
     coder.finish(wire.out());

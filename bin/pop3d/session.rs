@@ -16,7 +16,7 @@ use penny_pop3::{Capabilities, Command, Expire, Input, LINE_MAX, Line, Maildrop,
 
 use crate::lang;
 use crate::lock;
-use crate::retrieve::{self, CHUNK};
+use crate::retrieve;
 use crate::uidl::{self, Parts};
 
 /// Unknown or malformed commands in one session.
@@ -139,7 +139,7 @@ fn begin(
     Ok(Session {
         wire,
         input,
-        chunk: vec![0; CHUNK],
+        chunk: Vec::new(),
         limit: Duration::from_secs(config.pop3d.timeout.0),
         uids: list.iter().map(|(_, uid, _)| *uid).collect(),
         maildrop,
@@ -279,7 +279,7 @@ impl Session {
     }
 
     /// The connection, and room for a piece of a message.
-    pub fn wire_and_chunk(&mut self) -> (&mut Wire, &mut [u8]) {
+    pub fn wire_and_chunk(&mut self) -> (&mut Wire, &mut Vec<u8>) {
         (&mut self.wire, &mut self.chunk)
     }
 
