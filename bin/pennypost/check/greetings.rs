@@ -4,7 +4,7 @@
 //! Failures    that a configured address does not answer at all is told under "services", not again
 //! Trust       a greeting may be anybody's: bounded in octets and time, escaped where it is shown
 
-use super::machine::{Finding, State, found};
+use super::machine::{Finding, State, chains_of_names, found};
 use crate::status;
 use penny_base::Config;
 use penny_base::config::TlsMode;
@@ -168,9 +168,14 @@ pub(super) fn read(stream: &mut (impl Read + Write), protocol: Protocol) -> Resu
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
+/// What of a greeting is shown.
+pub(super) fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("").chars().take(200).collect()
+}
+
 /// What a greeting says of who is there.
 fn judge(protocol: Protocol, text: &str, host: &str, strange: State) -> (State, String) {
-    let first: String = text.lines().next().unwrap_or("").chars().take(200).collect();
+    let first = first_line(text);
     let Some(rest) = protocol.welcome(&first) else { return (strange, format!("answers {first}")) };
     let (name, rest, shown) = match protocol {
         // which names no host
@@ -196,9 +201,8 @@ fn certificate_wrong(config: &Config, shown: &[u8]) -> Option<String> {
     if !facts.is_for(&host) {
         return Some(format!("its certificate is for {}, not for {host}", facts.names.join(", ")));
     }
-    let names = config.tls.names.read_dir().into_iter().flatten().flatten().map(|e| e.path());
-    let files: Vec<_> = std::iter::once(config.tls.certificate.clone()).chain(names).collect();
-    let known: Vec<_> = files.iter().filter_map(|file| certificate::der(file).ok()).collect();
+    let files = std::iter::once(config.tls.certificate.clone()).chain(chains_of_names(config));
+    let known: Vec<_> = files.filter_map(|file| certificate::der(&file).ok()).collect();
     let stale = !known.is_empty() && known.iter().all(|file| file != shown);
     stale.then(|| format!("its certificate is not that of {}: was listen reloaded?", config.tls.certificate.display()))
 }

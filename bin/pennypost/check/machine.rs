@@ -9,7 +9,7 @@ use penny_base::{Config, Failure, Outcome};
 use penny_queue::json::Object;
 use penny_tls::certificate;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What to look at.
@@ -108,11 +108,16 @@ fn permissions(config: &Config) -> Vec<Finding> {
 
 fn certificates(config: &Config) -> Vec<Finding> {
     let mut out = vec![certificate(&config.tls.certificate, &config.tls.key, Some(&config.hostname()))];
-    let names = config.tls.names.read_dir().into_iter().flatten().flatten().map(|e| e.path());
-    for chain in names.filter(|p| p.extension().is_some_and(|e| e == "pem")) {
+    for chain in chains_of_names(config) {
         out.push(certificate(&chain, &chain.with_extension("key"), None));
     }
     out
+}
+
+/// The certificates that stand beside the first, each for a name.
+pub(super) fn chains_of_names(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let files = config.tls.names.read_dir().into_iter().flatten().flatten().map(|e| e.path());
+    files.filter(|p| p.extension().is_some_and(|e| e == "pem"))
 }
 
 fn certificate(chain: &Path, key: &Path, host: Option<&str>) -> Finding {

@@ -4,13 +4,14 @@
 //!             `routes` or by MX, until one greets; nothing is sent but QUIT
 //! Failures    the DNS is at fault: a warning, for nothing is known; nobody can be connected to: an error
 
-use super::greetings::{Protocol, read};
+use super::greetings::{Protocol, first_line, read};
 use super::machine::{Finding, State, found};
 use crate::dns::compare;
 use penny_base::services::Lookup;
 use penny_base::services::lookup::Answer;
 use penny_base::{Config, Failure};
 use penny_dns::{MailHosts, Name, Resolve, addresses, mail_hosts};
+use penny_queue::job::Route;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -67,14 +68,18 @@ type Host = (String, Vec<SocketAddr>);
 fn hosts(config: &Config, lookup: &mut Lookup, dns: &dyn Resolve, domain: &str) -> Result<Vec<Host>, Miss> {
     let unknown = |why: String| Miss::Unknown(why);
     let port = u16::try_from(config.remote.port).map_err(|_| unknown("remote.port is no port".into()))?;
-    let route = lookup.ask(&["route", domain]).map_err(|e| unknown(e.line()))?;
-    let field = |n: usize| if let Answer::Ok(f) = &route { f.get(n).map_or("", String::as_str) } else { "" };
-    let (host, port) = match (field(0), field(1)) {
-        ("host", host) => (host, field(2).parse().ok().filter(|p| *p != 0).unwrap_or(port)),
-        ("mx", _) => (domain, port),
-        (other, _) => return Err(unknown(format!("goes to {other}, not outward"))),
+    let route = match lookup.ask(&["route", domain]).map_err(|e| unknown(e.line()))? {
+        Answer::Ok(fields) => Route::from_fields(&fields),
+        Answer::Temp(why) => return Err(unknown(why)),
+        Answer::No(_) => None,
     };
-    let by_mx = field(0) == "mx" || field(3) == "1";
+    let (host, port, by_mx) = match &route {
+        Some(Route::Mx(_)) => (domain, port, true),
+        Some(Route::Host(hop)) => (hop.host.as_str(), if hop.port == 0 { port } else { hop.port }, hop.lookup_mx),
+        Some(Route::Local) => return Err(unknown("goes to local, not outward".into())),
+        Some(Route::Lmtp(_)) => return Err(unknown("goes to lmtp, not outward".into())),
+        None => return Err(unknown("lookup tells no route".into())),
+    };
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return Ok(vec![(bare.into(), vec![SocketAddr::new(ip, port)])]);
@@ -115,7 +120,7 @@ fn greet(config: &Config, hosts: &[Host]) -> Result<String, Miss> {
         let _ =
             socket.set_read_timeout(Some(GREETING_TIME)).and_then(|()| socket.set_write_timeout(Some(GREETING_TIME)));
         let text = read(&mut socket, Protocol::Smtp).map_err(|why| Miss::Refused(format!("{name} at {at}: {why}")))?;
-        let first: String = text.lines().next().unwrap_or("").chars().take(200).collect();
+        let first = first_line(&text);
         let text = format!("{name} at {at} answers {first}");
         return if first.starts_with("220") { Ok(text) } else { Err(Miss::Refused(text)) };
     }
