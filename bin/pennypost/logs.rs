@@ -34,6 +34,9 @@ pub struct Source {
     from: f64,
 }
 
+/// Files of a log that is not in the journal.
+const USUAL: [&str; 3] = ["/var/log/mail.log", "/var/log/maillog", "/var/log/pennypost/current"];
+
 /// Longest line taken.
 const LINE_MAX: u64 = 64 * 1024;
 
@@ -58,7 +61,7 @@ impl Source {
     /// Gives every line of ours to `take`, in the order of each file.
     pub fn each(&self, take: &mut dyn FnMut(Line)) -> Result<(), Failure> {
         if self.paths.is_empty() {
-            return self.usual(take);
+            return self.usual(self.journal(take)?, &USUAL, take);
         }
         for path in self.files() {
             if path == Path::new("-") {
@@ -70,11 +73,12 @@ impl Source {
         Ok(())
     }
 
-    fn usual(&self, take: &mut dyn FnMut(Line)) -> Result<(), Failure> {
-        if Path::new("/run/systemd/system").is_dir() && self.journal(take)? {
+    /// The first of these files, unless the journal had a line.
+    fn usual(&self, journal: Option<bool>, files: &[&str], take: &mut dyn FnMut(Line)) -> Result<(), Failure> {
+        if journal == Some(true) {
             return Ok(());
         }
-        for usual in ["/var/log/mail.log", "/var/log/maillog", "/var/log/pennypost/current"] {
+        for usual in files {
             if Path::new(usual).exists() {
                 let old = PathBuf::from(format!("{usual}.1"));
                 if old.exists() {
@@ -83,13 +87,20 @@ impl Source {
                 return self.file(Path::new(usual), take);
             }
         }
+        if journal.is_some() && self.from > 0.0 {
+            return Ok(()); // nothing happened since then
+        }
         Err(Failure::usage("no log was found: name it with --log PATH"))
     }
 
-    fn journal(&self, take: &mut dyn FnMut(Line)) -> Result<bool, Failure> {
+    /// Reads the journal and tells whether it had a line; nothing where there is none to read.
+    fn journal(&self, take: &mut dyn FnMut(Line)) -> Result<Option<bool>, Failure> {
+        if !Path::new("/run/systemd/system").is_dir() {
+            return Ok(None);
+        }
         let mut command = Command::new("journalctl");
         command.args(["--quiet", "--no-pager", "--output=short-unix", "--unit=pennypost*", "--since", &self.since]);
-        let Ok(mut child) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else { return Ok(false) };
+        let Ok(mut child) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else { return Ok(None) };
         let mut any = false;
         if let Some(out) = child.stdout.take() {
             read(out, &mut |line| {
@@ -98,7 +109,7 @@ impl Source {
             })
             .map_err(|e| Failure::io("journalctl", &e))?;
         }
-        Ok(child.wait().is_ok_and(|s| s.success()) && any)
+        Ok(child.wait().is_ok_and(|s| s.success()).then_some(any))
     }
 
     fn file(&self, path: &Path, take: &mut dyn FnMut(Line)) -> Result<(), Failure> {
@@ -217,5 +228,15 @@ mod tests {
         assert_eq!(count(&stamped, now - 2 * LINES).len(), LINES as usize);
         // written before that time
         assert!(count(&stamped, now + 3600).is_empty());
+    }
+
+    #[test]
+    fn a_journal_that_is_silent_for_an_hour_is_a_log() {
+        let week = Source { paths: Vec::new(), since: "-7d".into(), from: 0.0 };
+        let hour = week.clone().after(penny_sys::time::now().as_secs_f64() - 3600.0);
+        assert!(hour.usual(Some(false), &[], &mut |_| ()).is_ok());
+        for (source, journal) in [(&week, Some(false)), (&week, None), (&hour, None)] {
+            assert!(source.usual(journal, &[], &mut |_| ()).is_err(), "{source:?}");
+        }
     }
 }
