@@ -4,6 +4,7 @@
 #[path = "support/instance.rs"]
 mod support;
 
+use penny_testkit::tmp::list;
 use penny_testkit::{Client, Run};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -22,8 +23,20 @@ impl Small {
         done.is_ok_and(|s| s.success()).then(|| Small(at.to_path_buf()))
     }
 
+    /// Whether a process has a file open that has no name any more: its inode comes back when it is closed.
+    fn has_nameless(&self) -> bool {
+        let place = self.0.to_string_lossy().into_owned();
+        let nameless = |fd: &PathBuf| {
+            let target = std::fs::read_link(fd).unwrap_or_default();
+            let target = target.to_string_lossy();
+            target.starts_with(&place) && target.ends_with(" (deleted)")
+        };
+        list("/proc").iter().any(|process| list(process.join("fd")).iter().any(nameless))
+    }
+
     /// Takes every inode there is.
     fn use_up_inodes(&self) {
+        penny_testkit::until("an end of nameless files", || !self.has_nameless());
         let ballast = self.0.join("ballast");
         std::fs::create_dir_all(&ballast).expect("created");
         let failed = (0..1000).find_map(|n| File::create(ballast.join(n.to_string())).err());
