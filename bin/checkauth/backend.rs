@@ -11,6 +11,7 @@ use penny_base::services::lookup::{Answer, User};
 use penny_base::{Config, Failure, log};
 use penny_sasl::{Mechanism, Password, ScramKeys, Secret, decoy_keys, steady_salt};
 use penny_tables::cidr::client_key;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 /// How long a client that guesses waits for each answer.
@@ -21,7 +22,8 @@ const LOGIN_MAX: usize = 100;
 /// Where passwords are.
 pub struct Backend {
     config: Box<Config>,
-    table: Option<Users>,
+    /// Not taken apart at the end: the process ends too, and a copy would get each page of the table for itself by that.
+    table: Option<ManuallyDrop<Users>>,
     lookup: Option<Lookup>,
 }
 
@@ -47,14 +49,14 @@ impl From<Failure> for Denied {
 impl Backend {
     /// A backend as configured; what is not kept is read when it is asked for.
     pub fn new(config: Box<Config>, kept: Kept) -> Backend {
-        Backend { config, table: kept.into_users(), lookup: None }
+        Backend { config, table: kept.into_users().map(ManuallyDrop::new), lookup: None }
     }
 
     fn table(&mut self) -> Result<&Users, Failure> {
         if self.table.is_none() {
-            self.table = Some(Users::open(&self.config.paths.tables)?);
+            self.table = Some(ManuallyDrop::new(Users::open(&self.config.paths.tables)?));
         }
-        self.table.as_ref().ok_or_else(|| Failure::temporary("4.3.0", "no users table"))
+        self.table.as_deref().ok_or_else(|| Failure::temporary("4.3.0", "no users table"))
     }
 
     fn lookup(&mut self) -> Result<&mut Lookup, Failure> {
